@@ -1,0 +1,147 @@
+"""The label bank: one label per class, and how far a prediction is from each."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from ..errors import VivavoceError
+from .manifest import Label, Mel
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, eq=False)
+class LabelBank:
+    """One label per class: float32 [K, *label shape], in the order of `classes`.
+
+    Raises:
+        VivavoceError: shapes, names or counts do not fit together.
+    """
+
+    kind: str
+    labels: np.ndarray
+    """float32 [K, *label shape]; decibels for speech."""
+    classes: tuple[str, ...]
+    spoken: tuple[str, ...] = ()
+    """The word said for each class; empty for kinds without sound."""
+    frames: tuple[int, ...] | None = None
+    """Frames of each class's spectrogram before it was resized to the label; speech only."""
+    mel: Mel | None = None
+    recipe: dict[str, str | int | float] = field(default_factory=dict)
+    """How the bank was made: engine, voice, seed, versions."""
+
+    def __post_init__(self) -> None:
+        """Check that the parts fit together."""
+        if self.labels.dtype != np.float32 or self.labels.ndim < 2:
+            raise VivavoceError(f"label bank: labels must be float32 [K, ...], not {self.labels.dtype} "
+                                f"{list(self.labels.shape)}")  # fmt: skip
+        k = len(self.labels)
+        for name, counted in (("classes", self.classes), ("spoken", self.spoken), ("frames", self.frames)):
+            if counted and len(counted) != k:
+                raise VivavoceError(f"label bank: {len(counted)} {name} for {k} labels")
+        if len(set(self.classes)) != len(self.classes):
+            twice = next(c for c in self.classes if self.classes.count(c) > 1)
+            raise VivavoceError(f"label bank: the class name {twice!r} appears twice")
+        if not np.isfinite(self.labels).all():
+            raise VivavoceError("label bank: a label has an entry that is not finite")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of kind, shape and little-endian float32 entries."""
+        head = f"{self.kind} {self.labels.shape} ".encode()
+        return hashlib.sha256(head + self.labels.astype("<f4").tobytes()).hexdigest()
+
+    @property
+    def temperature(self) -> float:
+        """Score temperature: the median mean squared distance between two labels, over 8.
+
+        Without it, cross-entropy on `scores` saturates and its float32 gradient is exactly zero.
+        """
+        rows, columns = np.triu_indices(len(self.labels), 1)
+        return float(np.median(self.squared_distance(self.labels)[rows, columns]) / 8)
+
+    def squared_distance(self, predictions: np.ndarray) -> np.ndarray:
+        """Mean squared distance of predictions [N, *label shape] to each label: float64 [N, K]."""
+        flat = predictions.reshape(len(predictions), -1).astype(np.float64)
+        bank = self.labels.reshape(len(self.labels), -1).astype(np.float64)
+        return np.stack([((flat - row) ** 2).mean(1) for row in bank], axis=1)
+
+    def smooth_l1(self, predictions: np.ndarray) -> np.ndarray:
+        """Mean smooth L1 of predictions [N, *label shape] to each label: float64 [N, K].
+
+        Per entry d: d*d/2 if |d| < 1, else |d| - 1/2 (the framework's form, which the threshold of
+        3.5 of Chen et al. 2021 presumes; the paper's printed formula differs).
+        """
+        flat = predictions.reshape(len(predictions), -1).astype(np.float64)
+        bank = self.labels.reshape(len(self.labels), -1).astype(np.float64)
+        return np.stack([smooth_l1(flat - row).mean(1) for row in bank], axis=1)
+
+    def describe(self) -> Label:
+        """The manifest's view of this bank."""
+        return Label(
+            kind=self.kind,
+            shape=self.labels.shape[1:],
+            minimum=float(self.labels.min()),
+            maximum=float(self.labels.max()),
+            digest=self.digest,
+            temperature=self.temperature,
+            frames=self.frames,
+            mel=self.mel,
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write an `.npz` with the labels and their description."""
+        about = {
+            "schema": SCHEMA, "kind": self.kind, "classes": self.classes, "spoken": self.spoken,
+            "frames": self.frames, "mel": self.mel, "recipe": self.recipe, "digest": self.digest,
+        }  # fmt: skip
+        with Path(path).open("wb") as file:
+            np.savez_compressed(file, labels=self.labels, about=np.array(msgspec.json.encode(about).decode()))
+
+    @classmethod
+    def load(cls, path: str | Path) -> LabelBank:
+        """Read a bank that `save` wrote. Nothing is unpickled.
+
+        Raises:
+            VivavoceError: not a bank, of a newer schema, or its digest does not fit its labels.
+        """
+        path = Path(path)
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                about = msgspec.json.decode(str(archive["about"]), type=_About)
+                labels = archive["labels"]
+        except FileNotFoundError:
+            raise VivavoceError(f"{path}: no such label bank") from None
+        except (OSError, KeyError, ValueError, zipfile.BadZipFile, msgspec.DecodeError) as error:
+            raise VivavoceError(f"{path}: not a label bank ({error})") from error
+        if about.schema > SCHEMA:
+            raise VivavoceError(f"{path}: made by a newer vivavoce (schema {about.schema}); upgrade vivavoce")
+        bank = cls(about.kind, labels, about.classes, about.spoken, about.frames, about.mel, about.recipe)
+        if bank.digest != about.digest:
+            raise VivavoceError(
+                f"{path}: the labels do not fit their digest; the file was changed or damaged"
+            )
+        return bank
+
+
+class _About(msgspec.Struct):
+    schema: int
+    kind: str
+    classes: tuple[str, ...]
+    spoken: tuple[str, ...]
+    frames: tuple[int, ...] | None
+    mel: Mel | None
+    recipe: dict[str, str | int | float]
+    digest: str
+
+
+def smooth_l1(difference: np.ndarray) -> np.ndarray:
+    """Smooth L1 with beta 1, entry by entry."""
+    size = np.abs(difference)
+    return np.where(size < 1, 0.5 * size * size, size - 0.5)

@@ -1,0 +1,1 @@
+"""Attacks: each turns images into adversarial images inside a box, seeing only a target."""

@@ -1,0 +1,1 @@
+"""The input-gradient graph: from an ONNX classifier to one graph that also computes the gradient."""

@@ -1,0 +1,1 @@
+"""Reverse-mode rules, one small function per ONNX operator, grouped by family."""

@@ -1,0 +1,99 @@
+"""Where images come from: the digits that ship, a folder of classes, an `.npz`."""
+
+from __future__ import annotations
+
+import zipfile
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ..errors import VivavoceError
+from .imageset import Fit, ImageSet, read_image
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+
+
+def open_images(source: str | Path) -> ImageSet:
+    """Open a data set by name (`digits`), a folder with one subfolder per class, or an `.npz`.
+
+    Raises:
+        VivavoceError: no such source, or it holds no labelled images.
+    """
+    if str(source) == "digits":
+        return digits_test()
+    path = Path(source)
+    if path.suffix == ".npz" and path.is_file():
+        return _npz(path)
+    if path.is_dir():
+        return _folder(path)
+    if path.exists():
+        raise VivavoceError(f"{path}: not a data set; give a folder with one subfolder per class, or an .npz")
+    raise VivavoceError(
+        f"{path}: no such data set; give `digits`, a folder with one subfolder per class, or an .npz "
+        "with arrays `images` (uint8 [N, H, W, C]) and `labels`"
+    )
+
+
+def digits_test() -> ImageSet:
+    """The 360 test images of the UCI handwritten digits: the split on which digit models are judged."""
+    with resources.files(__package__).joinpath("digits.npz").open("rb") as file, np.load(file) as archive:
+        return _from_arrays("digits", enlarge_digits(archive["images"]), archive["labels"].astype(np.int64))
+
+
+def enlarge_digits(images: np.ndarray) -> np.ndarray:
+    """Turn digits [N, 8, 8] with values 0..16 into uint8 [N, 32, 32, 3], each pixel a 4x4 block."""
+    grey = np.rint(images.astype(np.float64) * (255 / 16)).astype(np.uint8)
+    return np.repeat(np.kron(grey, np.ones((1, 4, 4), np.uint8))[..., None], 3, axis=3)
+
+
+def _npz(path: Path) -> ImageSet:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            images, labels = archive["images"], archive["labels"]
+            classes = tuple(map(str, archive["classes"])) if "classes" in archive else None
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise VivavoceError(f"{path}: needs arrays `images` and `labels` ({error})") from error
+    if images.dtype != np.uint8 or images.ndim not in (3, 4) or images.shape[3:] not in ((), (1,), (3,)):
+        raise VivavoceError(
+            f"{path}: `images` must be uint8 [N, H, W], [N, H, W, 1] or [N, H, W, 3], "
+            f"not {images.dtype} {list(images.shape)}"
+        )
+    if labels.shape != images.shape[:1] or not np.issubdtype(labels.dtype, np.integer) or not len(labels):
+        raise VivavoceError(f"{path}: `labels` must be one integer per image, not {labels.dtype} "
+                            f"{list(labels.shape)} for {len(images)} images")  # fmt: skip
+    if labels.min() < 0 or (classes and labels.max() >= len(classes)):
+        raise VivavoceError(f"{path}: `labels` has {labels.min()}..{labels.max()}, which name no class")
+    return _from_arrays(path.name, images, labels.astype(np.int64), classes)
+
+
+def _from_arrays(
+    name: str, images: np.ndarray, labels: np.ndarray, classes: tuple[str, ...] | None = None
+) -> ImageSet:
+    """Make a set of uint8 [N, H, W(, C)] arrays; without names the classes are called 0, 1, ..."""
+
+    def read(index: int, fit: Fit) -> np.ndarray:
+        return fit(Image.fromarray(np.squeeze(images[index])))
+
+    return ImageSet(name, labels, classes or tuple(str(k) for k in range(labels.max() + 1)), read)
+
+
+def _folder(path: Path) -> ImageSet:
+    classes = sorted(child.name for child in path.iterdir() if child.is_dir() and child.name[0] != ".")
+    files, labels = [], []
+    for k, name in enumerate(classes):
+        found = sorted(f for f in (path / name).rglob("*") if f.suffix.lower() in SUFFIXES and f.is_file())
+        files += [f.relative_to(path).as_posix() for f in found]
+        labels += [k] * len(found)
+    if not classes:
+        raise VivavoceError(f"{path}: no classes here; put each class's images in a subfolder named after it")
+    if not files:
+        raise VivavoceError(
+            f"{path}: its {len(classes)} subfolders hold no images ({', '.join(sorted(SUFFIXES))})"
+        )
+
+    def read(index: int, fit: Fit) -> np.ndarray:
+        return read_image(path / files[index], fit)
+
+    return ImageSet(path.resolve().name, np.array(labels, np.int64), tuple(classes), read, tuple(files))

@@ -1,0 +1,1 @@
+"""Answers: an image in, the class spoken out."""

@@ -1,0 +1,1 @@
+"""Training: label representations, encoders, the loop."""

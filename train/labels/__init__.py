@@ -1,0 +1,1 @@
+"""Label representations: one small module each, behind one registry."""
