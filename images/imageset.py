@@ -90,6 +90,8 @@ class ImageSet:
     """Image by index: uint8 [height, width, channels]."""
     files: tuple[str, ...] | None = None
     """Path of each image relative to the data folder, where there is one."""
+    named: bool = True
+    """Whether `classes` are names somebody gave, not just 0, 1, ..."""
 
     def __len__(self) -> int:
         """Count the images."""
@@ -98,21 +100,6 @@ class ImageSet:
     def pixels(self, indices: np.ndarray, fit: Fit) -> np.ndarray:
         """The images at `indices`: uint8 [n, height, width, channels]."""
         return np.stack([self.read(int(i), fit) for i in indices])
-
-    def matched_to(self, classes: tuple[str, ...]) -> ImageSet:
-        """The same images with labels that index `classes`, matched by name (case does not count).
-
-        Raises:
-            VivavoceError: a class of this set is not among `classes`.
-        """
-        place = {name.casefold(): k for k, name in enumerate(classes)}
-        missing = [name for name in self.classes if name.casefold() not in place]
-        if missing:
-            raise VivavoceError(
-                f"{self.name}: the model has no class {_listed(missing)}; its classes are {_listed(classes)}"
-            )
-        to_model = np.array([place[name.casefold()] for name in self.classes], np.int64)
-        return ImageSet(self.name, to_model[self.labels], classes, self.read, self.files)
 
     def sample(self, limit: int, seed: int) -> np.ndarray:
         """Indices of a seeded, stratified sample of at most `limit` images, in order; 0: all.
@@ -130,8 +117,3 @@ class ImageSet:
         chosen = [order[self.labels[order] == k][: seats[k]] for k in range(len(seats))]
         return np.sort(np.concatenate(chosen))
 
-
-def _listed(names: tuple[str, ...] | list[str], most: int = 10) -> str:
-    """Join names for a message, not more than fit a line."""
-    shown = ", ".join(repr(name) for name in names[:most])
-    return shown if len(names) <= most else f"{shown}, … ({len(names)} in all)"

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import VivavoceError
-from ..images import Fit, open_images
-from ..images.sources import enlarge_digits
+from ..images import Fit, match, open_images
+from ..images.sources import DIGITS, enlarge_digits
 
 CIFAR_STATISTICS = ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
 """Mean and standard deviation that Chen et al. 2021 normalise with, for both CIFAR sets."""
@@ -87,7 +87,7 @@ def _digits() -> tuple[tuple[str, ...], Part, Part]:
     images, labels = load_digits(return_X_y=True)
     keep = np.setdiff1d(np.arange(len(labels)), index)
     return (
-        tuple(str(k) for k in range(10)),
+        DIGITS,
         _part(enlarge_digits(images.reshape(-1, 8, 8)[keep]), labels[keep]),
         _part(enlarge_digits(test_images), test_labels),
     )
@@ -101,7 +101,7 @@ def _folder(root: Path) -> tuple[tuple[str, ...], Part, Part]:
             "each with one subfolder per class"
         )
     train = open_images(root / "train")
-    test = open_images(root / "test").matched_to(train.classes)
+    test, _ = match(open_images(root / "test"), train.classes, known=True)
     parts = (_part(s.pixels(np.arange(len(s)), Fit(SIDE, SIDE)), s.labels) for s in (train, test))
     return train.classes, *parts
 
