@@ -1,1 +1,5 @@
-"""Label representations: one small module each, behind one registry."""
+"""Label representations: one small module each, behind one registry. Importing this is cheap."""
+
+from .kinds import KINDS, Kind, build
+
+__all__ = ["KINDS", "Kind", "build"]

@@ -1,0 +1,83 @@
+import time
+import wave
+
+import numpy as np
+import pytest
+from vivavoce.artifacts.manifest import Mel
+from vivavoce.artifacts.mel import filter_bank
+from vivavoce.artifacts.playback import stretch, waveform, write_wav
+from vivavoce.artifacts.resampling import resample
+from vivavoce.errors import VivavoceError
+
+
+def picture(columns=64):
+    """Two ridges that rise and fall, on silence."""
+    band, column = np.mgrid[0:64, 0:columns] / 64
+    return (-80 + 80 * np.exp(-(((band - 0.3 - 0.2 * np.sin(4 * column)) / 0.05) ** 2))).astype(np.float32)
+
+
+def test_length_range_and_repeatability():
+    sound = waveform(picture(), 50, Mel())
+    assert sound.dtype == np.float32
+    assert len(sound) == 50 * 256
+    assert np.abs(sound).max() == pytest.approx(0.9)
+    np.testing.assert_array_equal(sound, waveform(picture(), 50, Mel()))
+    assert len(waveform(picture(), None, Mel())) == 64 * 256
+
+
+def test_the_sound_has_the_picture():
+    from vivavoce.train.labels.spectrogram import log_mel
+
+    again = log_mel(waveform(picture(), None, Mel()), 64, Mel())[:, :64]
+    loud = picture() > -20
+    assert np.abs(again - picture())[loud].mean() < 3
+
+
+def test_silence_and_wild_predictions():
+    assert not waveform(np.full((64, 64), -80, np.float32), 10, Mel()).any()
+    assert np.isfinite(waveform(1000 * picture() + 40_000, 30, Mel())).all()
+
+
+def test_stretch_to_its_own_length_is_the_same():
+    np.testing.assert_array_equal(stretch(picture(), 64), picture())
+    np.testing.assert_allclose(
+        stretch(np.tile(np.arange(8.0), (2, 1)), 16)[0, 1:-1], np.arange(14) / 2 + 0.25
+    )
+
+
+def test_an_utterance_takes_a_twentieth_of_a_second():
+    waveform(picture(), 64, Mel())
+    seconds = []
+    for _ in range(7):
+        start = time.perf_counter()
+        waveform(picture(), 64, Mel())
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) <= 0.05
+
+
+def test_write_wav(tmp_path):
+    write_wav(tmp_path / "a.wav", np.array([0, 1, -1, 2]), 22_050)
+    with wave.open(str(tmp_path / "a.wav")) as file:
+        assert (file.getframerate(), file.getsampwidth(), file.getnchannels()) == (22_050, 2, 1)
+        assert np.frombuffer(file.readframes(9), "<i2").tolist() == [0, 32767, -32767, 32767]
+
+
+def test_filter_bank_against_librosa():
+    librosa = pytest.importorskip("librosa")
+    expected = librosa.filters.mel(sr=22_050, n_fft=2048, n_mels=64, fmax=8000)
+    np.testing.assert_allclose(filter_bank(64, Mel()), expected, atol=1e-8)
+    with pytest.raises(VivavoceError, match="1000 mel bands are too many"):
+        filter_bank(1000, Mel())
+
+
+@pytest.mark.parametrize(
+    ("rate", "target"), [(24_000, 22_050), (22_050, 16_000), (8000, 22_050), (44_100, 22_050)]
+)
+def test_resampled_tones_keep_their_place(rate, target):
+    def tone(at):
+        time = np.arange(at // 2) / at
+        return np.sin(2 * np.pi * 1000 * time) * np.hanning(len(time))
+
+    made = resample(tone(rate), rate, target)
+    assert len(made) == target // 2
+    np.testing.assert_allclose(made, tone(target), atol=1e-3)

@@ -1,0 +1,21 @@
+"""Fixtures that many tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+def shared_folder(*parts: str) -> Path:
+    """A path in the folder of reference data, or skip the test."""
+    home = os.environ.get("VIVAVOCE_SHARED") or Path(__file__).parents[2] / "shared"
+    path = Path(home, *parts)
+    if not path.exists():
+        pytest.skip(f"reference data {'/'.join(parts)} are not on this machine (set VIVAVOCE_SHARED)")
+    return path
+
+
+@pytest.fixture(scope="session")
+def reference_labels() -> Path:
+    """The label arrays and recordings that the authors of Chen et al. 2021 published."""
+    return shared_folder("reference-labels")
