@@ -39,7 +39,8 @@ def _show_version(asked: bool) -> None:
 def _common(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[
-        bool, typer.Option("--version", help="Show the versions and exit.", callback=_show_version, is_eager=True)
+        bool,
+        typer.Option("--version", help="Show the versions and exit.", callback=_show_version, is_eager=True),
     ] = False,
 ) -> None:
     if debug:
@@ -73,7 +74,11 @@ def run(app: typer.Typer) -> None:
         os._exit(0)  # the reader of our output has gone; there is nobody to tell
     except Exception as error:
         detail = f"{type(error).__name__}: {error}".splitlines()[0]
-        _stop(error, f"internal error: {detail} (this is a bug in vivavoce; --debug shows where)", INTERNAL_ERROR)
+        _stop(
+            error,
+            f"internal error: {detail} (this is a bug in vivavoce; --debug shows where)",
+            INTERNAL_ERROR,
+        )
 
 
 def _stop(error: BaseException, message: str, status: int) -> None:

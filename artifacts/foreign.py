@@ -6,7 +6,7 @@ import math
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -14,7 +14,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from ..errors import VivavoceError
-from .manifest import Decoding, Input, Manifest
+from .manifest import Decoding, Input, Interpolation, Manifest
 
 
 class Foreign(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -34,7 +34,7 @@ class Foreign(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Resize the shorter side to this before the crop."""
     crop: int | None = None
     """Height and width of the centre crop: the same as `size` for a square."""
-    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] | None = None
+    interpolation: Interpolation | None = None
     output_name: str | None = None
     classes: str | None = None
     """File with one class name a line, in the order of the scores."""
@@ -77,7 +77,9 @@ def adapt(model: onnx.ModelProto, path: Path, options: Foreign) -> tuple[onnx.Mo
     weights = {t.name for t in graph.initializer}
     inputs = [v for v in graph.input if v.name not in weights]
     if len(inputs) != 1:
-        raise VivavoceError(f"{path}: {len(inputs)} inputs ({_names(inputs)}); a classifier of images takes one")
+        raise VivavoceError(
+            f"{path}: {len(inputs)} inputs ({_names(inputs)}); a classifier of images takes one"
+        )
     entry = _Entry.understand(inputs[0], path, options)
     output = _output(graph, path, options)
     scores, count = _scores(model, output, path)
@@ -87,7 +89,9 @@ def adapt(model: onnx.ModelProto, path: Path, options: Foreign) -> tuple[onnx.Mo
     _prepend(adapted.graph, inputs[0], entry)
     adapted.graph.node.append(helper.make_node("Identity", [scores], ["scores"], name="vivavoce/scores"))
     del adapted.graph.output[:]
-    adapted.graph.output.append(helper.make_tensor_value_info("scores", TensorProto.FLOAT, [entry.batch, count]))
+    adapted.graph.output.append(
+        helper.make_tensor_value_info("scores", TensorProto.FLOAT, [entry.batch, count])
+    )
     manifest = Manifest(
         classes=names,
         decoding=Decoding("argmax"),
@@ -124,7 +128,9 @@ class _Entry(msgspec.Struct, frozen=True):
         dims = [d.dim_value or None for d in value.type.tensor_type.shape.dim]
         if value.type.tensor_type.elem_type != TensorProto.FLOAT:
             kind = TensorProto.DataType.Name(value.type.tensor_type.elem_type).lower()
-            raise VivavoceError(f"{path}: the input {value.name!r} is {kind}; only float32 images can be attacked")
+            raise VivavoceError(
+                f"{path}: the input {value.name!r} is {kind}; only float32 images can be attacked"
+            )
         if len(dims) < 2:
             raise VivavoceError(f"{path}: the input {value.name!r} has shape {dims}, not that of images")
         size = options.size or ((options.crop, options.crop) if options.crop else None)
@@ -132,7 +138,9 @@ class _Entry(msgspec.Struct, frozen=True):
         mean = _per_channel(options.mean or (0.0,), channels, "mean", path)
         std = _per_channel(options.std or (1.0,), channels, "std", path)
         reverse = options.channels == "bgr"
-        return cls(dims[0] or "N", channels, height, width, nhwc, shape, options.scale or 1.0, mean, std, reverse)
+        return cls(
+            dims[0] or "N", channels, height, width, nhwc, shape, options.scale or 1.0, mean, std, reverse
+        )
 
 
 def _image_shape(
@@ -140,14 +148,18 @@ def _image_shape(
 ) -> tuple[int, int, int, bool, tuple[int, ...] | None]:
     """Channels, height, width, whether channels come last, and a shape to reshape to (or None)."""
     if len(dims) == 3:
-        nhwc = options.layout == "nhwc" or (options.layout is None and dims[0] not in (1, 3) and dims[2] in (1, 3))
+        nhwc = options.layout == "nhwc" or (
+            options.layout is None and dims[0] not in (1, 3) and dims[2] in (1, 3)
+        )
         channels, height, width = (dims[2], dims[0], dims[1]) if nhwc else dims
         channels = channels or (1 if options.channels == "grey" else 3)
         if size and height and width and size != (height, width):
             raise VivavoceError(f"{path}: the model takes {height}x{width} images, not {size[0]}x{size[1]}")
         height, width = (height, width) if height and width else size or (None, None)
         if channels not in (1, 3):
-            raise VivavoceError(f"{path}: the input has {channels} channels; images have 1 or 3 (--layout nhwc?)")
+            raise VivavoceError(
+                f"{path}: the input has {channels} channels; images have 1 or 3 (--layout nhwc?)"
+            )
         if height is None or width is None:
             raise VivavoceError(f"{path}: the model takes images of any size; say which with --size 224")
         return channels, height, width, nhwc, None
@@ -157,7 +169,9 @@ def _image_shape(
     side = math.isqrt(total // channels)
     height, width = size or (side, side)
     if len(known) != len(dims) or channels * height * width != total:
-        raise VivavoceError(f"{path}: the input has shape {list(dims)}; say --size and --channels of its images")
+        raise VivavoceError(
+            f"{path}: the input has shape {list(dims)}; say --size and --channels of its images"
+        )
     return channels, height, width, options.layout == "nhwc", tuple(known)
 
 
@@ -173,7 +187,7 @@ def _prepend(graph: onnx.GraphProto, value: onnx.ValueInfoProto, entry: _Entry) 
     """Put `image` and the preprocessing nodes before the model's own input."""
     nodes, current = [], "image"
 
-    def step(operator: str, *constants: np.ndarray, **attributes: object) -> None:
+    def step(operator: str, *constants: np.ndarray, **attributes: Any) -> None:
         nonlocal current
         made = f"vivavoce/{operator.lower()}_{len(nodes)}"
         names = [f"{made}_{k}" for k in range(len(constants))]
@@ -214,7 +228,9 @@ def _output(graph: onnx.GraphProto, path: Path, options: Foreign) -> str:
             raise VivavoceError(f"{path}: no output {options.output_name!r}; there are {', '.join(names)}")
         return options.output_name
     if len(names) != 1:
-        raise VivavoceError(f"{path}: {len(names)} outputs ({', '.join(names)}); choose one with --output-name")
+        raise VivavoceError(
+            f"{path}: {len(names)} outputs ({', '.join(names)}); choose one with --output-name"
+        )
     return names[0]
 
 
@@ -224,9 +240,13 @@ def _scores(model: onnx.ModelProto, output: str, path: Path) -> tuple[str, int]:
     dims = [d.dim_value for d in value.type.tensor_type.shape.dim]
     if len(dims) != 2 or value.type.tensor_type.elem_type != TensorProto.FLOAT:
         kind = TensorProto.DataType.Name(value.type.tensor_type.elem_type).lower()
-        raise VivavoceError(f"{path}: the output {output!r} is {kind} {dims}; a classifier gives float [N, classes]")
+        raise VivavoceError(
+            f"{path}: the output {output!r} is {kind} {dims}; a classifier gives float [N, classes]"
+        )
     if dims[1] < 2:
-        raise VivavoceError(f"{path}: the output {output!r} has shape {dims}; a classifier has at least 2 classes")
+        raise VivavoceError(
+            f"{path}: the output {output!r} has shape {dims}; a classifier has at least 2 classes"
+        )
     last = next((n for n in model.graph.node if output in n.output), None)
     if last is not None and last.op_type in ("Softmax", "LogSoftmax"):
         return last.input[0], dims[1]

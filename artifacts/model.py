@@ -81,6 +81,6 @@ def _refuse_unless_torchscript(path: Path) -> None:
         parts = set()
     if not any(part.startswith("code/") for part in parts) or "constants.pkl" not in parts:
         raise VivavoceError(
-            f"{path}: not a TorchScript file (a pickled model or checkpoint is never loaded, because that runs "
-            "code); export it to .onnx, or save it with torch.jit.trace(…).save(…)"
+            f"{path}: not a TorchScript file (a pickled model or checkpoint is never loaded, because that "
+            "runs code); export it to .onnx, or save it with torch.jit.trace(…).save(…)"
         )

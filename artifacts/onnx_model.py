@@ -29,7 +29,9 @@ class OnnxModel:
             self.graph, self.manifest, self.named = adapt(model, path, self.foreign)
         else:
             if foreign and foreign != Foreign():
-                raise VivavoceError(f"{path}: its manifest already says how to feed it; drop the preprocessing options")
+                raise VivavoceError(
+                    f"{path}: its manifest already says how to feed it; drop the preprocessing options"
+                )
             self.foreign = None
             self.graph, self.manifest, self.named = model, Manifest.from_json(text, str(path)), True
             _check_contract(model, self.manifest, path)
@@ -41,7 +43,7 @@ class OnnxModel:
         self._wanted = [o.name for o in self.graph.graph.output if o.name in ("scores", "label", "loss")]
 
     @cached_property
-    def session(self):  # noqa: ANN201  (onnxruntime is not imported for its type)
+    def session(self):
         """The onnxruntime session of the file."""
         return make_session(self.graph, str(self.path), self.device)
 
@@ -65,7 +67,7 @@ class OnnxModel:
             outputs = self.session.run(self._wanted, {"image": images})
         except Exception as error:  # onnxruntime's exceptions share no base class
             raise VivavoceError(f"{self.path}: onnxruntime failed on a batch: {first_line(error)}") from error
-        return {name: out[:n] for name, out in zip(self._wanted, outputs, strict=True)}
+        return {name: np.asarray(out)[:n] for name, out in zip(self._wanted, outputs, strict=True)}
 
 
 def _load(path: Path) -> onnx.ModelProto:

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     import onnxruntime
 
 
-def make_session(model: onnx.ModelProto, where: str = "model", device: str = "cpu") -> onnxruntime.InferenceSession:
+def make_session(
+    model: onnx.ModelProto, where: str = "model", device: str = "cpu"
+) -> onnxruntime.InferenceSession:
     """Make an onnxruntime session for a model in memory.
 
     Threads do not spin while they wait: an audit holds several sessions at once, and spinning
@@ -35,7 +37,8 @@ def make_session(model: onnx.ModelProto, where: str = "model", device: str = "cp
         ) from None
     if device == "cuda" and "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
         raise VivavoceError(
-            "this onnxruntime has no CUDA provider; install vivavoce[gpu] in place of vivavoce[cpu], or give --device cpu"
+            "this onnxruntime has no CUDA provider; install vivavoce[gpu] in place of vivavoce[cpu], "
+            "or give --device cpu"
         )
     if device not in ("cpu", "cuda"):
         raise VivavoceError(f"no device {device!r}; give cpu or cuda")

@@ -34,11 +34,13 @@ class TorchModel:
         try:
             self.module = torch.jit.load(str(path), map_location=device, _extra_files=extra).eval()
         except RuntimeError as error:
-            raise VivavoceError(f"{path}: torch cannot load this TorchScript file: {first_line(error)}") from error
+            raise VivavoceError(
+                f"{path}: torch cannot load this TorchScript file: {first_line(error)}"
+            ) from error
         if not extra[TORCHSCRIPT_FILE]:
             raise VivavoceError(
-                f"{path}: a TorchScript file without a vivavoce manifest; make it with `vivavoce export`, or export "
-                "the model to .onnx, which opens without one"
+                f"{path}: a TorchScript file without a vivavoce manifest; make it with `vivavoce export`, or "
+                "export the model to .onnx, which opens without one"
             )
         self.path, self.device = path, device
         self.manifest = Manifest.from_json(extra[TORCHSCRIPT_FILE], str(path))

@@ -61,7 +61,7 @@ class Evaluation:
 
     @property
     def right(self) -> np.ndarray:
-        """bool [n]: decided correctly on the clean image."""
+        """Bool [n]: decided correctly on the clean image."""
         return self.decisions == self.labels
 
 
@@ -95,7 +95,7 @@ def evaluate(
     evaluation = Evaluation(indices, images.labels[indices], np.full(n, -1), np.zeros(n, bool))
     evaluation.outcomes = _blank_outcomes(protocol, manifest, n)
     digest = hashlib.sha256()
-    fit = fit_of(manifest)
+    fit = Fit.of(manifest.input)
     for first in range(0, n, batch_size):
         part = np.arange(first, min(first + batch_size, n))
         pixels = images.pixels(indices[part], fit)
@@ -105,24 +105,31 @@ def evaluate(
     return evaluation
 
 
-def fit_of(manifest: Manifest) -> Fit:
-    """How images are brought to the size a model takes."""
-    entry = manifest.input
-    return Fit(entry.height, entry.width, entry.channels, entry.resize, entry.interpolation)
-
-
 def _blank_outcomes(protocol: Protocol, manifest: Manifest, n: int) -> list[Outcome]:
     return [
-        Outcome(attack, targeted, epsilon, protocol.radius(epsilon, manifest.input),
-                *(np.zeros(n, bool) for _ in range(3)), np.zeros(n, np.float32))
+        Outcome(
+            attack,
+            targeted,
+            epsilon,
+            radius=protocol.radius(epsilon, manifest.input),
+            right=np.zeros(n, bool),
+            near=np.zeros(n, bool),
+            reached=np.zeros(n, bool),
+            moved=np.zeros(n, np.float32),
+        )
         for attack in protocol.attacks
         for targeted in protocol.targeted
         for epsilon in protocol.epsilons
-    ]  # fmt: skip
+    ]
 
 
 def _attack_batch(
-    target: Target, evaluation: Evaluation, part: np.ndarray, clean: np.ndarray, goals: np.ndarray, progress: Progress
+    target: Target,
+    evaluation: Evaluation,
+    part: np.ndarray,
+    clean: np.ndarray,
+    goals: np.ndarray,
+    progress: Progress,
 ) -> None:
     """Put one batch through all attacks and enter what happened."""
     labels = evaluation.labels[part]

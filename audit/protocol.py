@@ -40,9 +40,7 @@ class Protocol(msgspec.Struct, frozen=True):
 
 PROTOCOLS = {
     # Chen et al. 2021, section 4.2: epsilon 0 to 0.3 by 0.05 on normalised images, 5 steps.
-    "paper": Protocol(
-        "paper", ("fgsm", "iterative"), (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3), "normalized"
-    ),
+    "paper": Protocol("paper", ("fgsm", "iterative"), (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3), "normalized"),
 }
 
 

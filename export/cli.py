@@ -12,7 +12,9 @@ from ..console import need, terminal
 
 def export(
     run: Annotated[Path, typer.Argument(help="Folder of a finished training run.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="File to write: .onnx, or .pt for TorchScript.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="File to write: .onnx, or .pt for TorchScript.")
+    ],
     dataset: Annotated[
         str | None, typer.Option(help="Where the run's data set lies now, if it has moved.")
     ] = None,

@@ -34,7 +34,9 @@ def compare(model: ExportedModel, contract: Contract, images: np.ndarray, batch:
     Raises:
         VivavoceError: they disagree.
     """
-    theirs = np.concatenate([model.answer(images[i : i + batch]).scores for i in range(0, len(images), batch)])
+    theirs = np.concatenate(
+        [model.answer(images[i : i + batch]).scores for i in range(0, len(images), batch)]
+    )
     with torch.no_grad():
         parts = torch.from_numpy(images).split(batch)
         ours = np.concatenate([contract.eval()(part)[0].numpy() for part in parts])
@@ -42,8 +44,8 @@ def compare(model: ExportedModel, contract: Contract, images: np.ndarray, batch:
     agreement = float((decide(theirs) == decide(ours)).mean())
     if not difference <= TOLERANCE or agreement < 1:
         raise VivavoceError(
-            f"the exported file does not answer as the trained model: scores differ by {difference:.1e} of their range, "
-            f"{agreement:.2%} of decisions agree on {len(images)} images; nothing was written"
+            f"the exported file does not answer as the trained model: scores differ by {difference:.1e} of "
+            f"their range, {agreement:.2%} of decisions agree on {len(images)} images; nothing was written"
         )
     return Parity(len(images), difference, agreement)
 

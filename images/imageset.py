@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..errors import VivavoceError
 
-Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+if TYPE_CHECKING:
+    from ..artifacts.manifest import Input, Interpolation
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,11 @@ class Fit:
     resize: int | None = None
     """Resize the shorter side to this, then crop the centre; None: resize to height x width."""
     interpolation: Interpolation = "bilinear"
+
+    @classmethod
+    def of(cls, entry: Input) -> Fit:
+        """What the input described by a manifest takes."""
+        return cls(entry.height, entry.width, entry.channels, entry.resize, entry.interpolation)
 
     def __call__(self, image: Image.Image) -> np.ndarray:
         """Return the image as uint8 [height, width, channels], upright and in RGB or grey."""
@@ -116,4 +122,3 @@ class ImageSet:
             seats[k] += 1
         chosen = [order[self.labels[order] == k][: seats[k]] for k in range(len(seats))]
         return np.sort(np.concatenate(chosen))
-

@@ -31,7 +31,9 @@ def match(images: ImageSet, classes: tuple[str, ...], known: bool) -> tuple[Imag
     numbers = [int(name) if name.isdecimal() else -1 for name in images.classes]
     if all(0 <= number < k for number in numbers):
         labels = np.array(numbers, np.int64)[images.labels]
-        return replace(images, labels=labels, classes=classes), "folder names taken as the model's class numbers"
+        return replace(
+            images, labels=labels, classes=classes
+        ), "folder names taken as the model's class numbers"
     if len(images.classes) == k:
         return images, "the model does not name its classes: folders taken in sorted order"
     raise VivavoceError(

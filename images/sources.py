@@ -39,7 +39,10 @@ def open_images(source: str | Path) -> ImageSet:
 
 def digits_test() -> ImageSet:
     """The 360 test images of the UCI handwritten digits: the split on which digit models are judged."""
-    with resources.files(__package__).joinpath("digits.npz").open("rb") as file, np.load(file) as archive:
+    with (
+        resources.files("vivavoce.images").joinpath("digits.npz").open("rb") as file,
+        np.load(file) as archive,
+    ):
         labels = archive["labels"].astype(np.int64)
         return _from_arrays("digits", enlarge_digits(archive["images"]), labels, DIGITS)
 

@@ -18,7 +18,9 @@ def augment(images: Tensor, padding: int, flip: bool, generator: torch.Generator
         rows = top + torch.arange(height, device=images.device)[None, :, None]
         columns = left + torch.arange(width, device=images.device)[None, None, :]
         border = F.pad(images, (padding,) * 4).permute(0, 2, 3, 1)
-        images = border[torch.arange(n, device=images.device)[:, None, None], rows, columns].permute(0, 3, 1, 2)
+        images = border[torch.arange(n, device=images.device)[:, None, None], rows, columns].permute(
+            0, 3, 1, 2
+        )
     if flip:
         chosen = torch.rand(n, generator=generator).to(images.device) < 0.5
         images = torch.where(chosen[:, None, None, None], images.flip(3), images)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 def train(
     dataset: Annotated[
-        str, typer.Option(help="`digits`, or a folder with train/ and test/, one subfolder per class in each.")
+        str,
+        typer.Option(help="`digits`, or a folder with train/ and test/, one subfolder per class in each."),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the run: settings, checkpoints, result.")],
     label: Annotated[str, typer.Option(help="Label representation: speech, category, …")] = "speech",
@@ -61,7 +62,9 @@ def train(
     if resume:
         trainer.resume()
     say = terminal()
-    say.print(f"{encoder}, {label} labels, {splits.name}: {splits.described}, recipe {settings.name}, on {where}")
+    say.print(
+        f"{encoder}, {label} labels, {splits.name}: {splits.described}, recipe {settings.name}, on {where}"
+    )
     with progress_bar() as bar:
         task = bar.add_task("training", total=None, note="")
         result = trainer.train(
@@ -93,6 +96,7 @@ def _config(
     make_encoder(encoder)  # an unknown name should not leave a folder behind
     return Config(
         dataset=splits.name,
+        source=splits.source,
         label=label,
         encoder=encoder,
         seed=seed,

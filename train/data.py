@@ -37,6 +37,8 @@ class Splits:
     """A data set ready to train on."""
 
     name: str
+    source: str
+    """What `open_splits` was given: the name, or the folder's path."""
     classes: tuple[str, ...]
     train: Part
     validation: Part
@@ -74,15 +76,19 @@ def open_splits(dataset: str, seed: int) -> Splits:
     held = len(train) // 10
     if not held:
         raise VivavoceError(f"{dataset}: {len(train)} training images are too few; at least 10 are needed")
-    parts = (Part(train.images[i], train.classes[i]) for i in (order[held:], order[:held]))
-    return Splits(Path(dataset).name, classes, *parts, test, *statistics, flip)
+    validation, train = (Part(train.images[i], train.classes[i]) for i in (order[:held], order[held:]))
+    mean, std = statistics
+    return Splits(Path(dataset).name, dataset, classes, train, validation, test, mean, std, flip)
 
 
 def _digits() -> tuple[tuple[str, ...], Part, Part]:
     """Scikit-learn's digits less the test images that ship with the package, and those."""
     from sklearn.datasets import load_digits
 
-    with resources.files("vivavoce.images").joinpath("digits.npz").open("rb") as file, np.load(file) as archive:
+    with (
+        resources.files("vivavoce.images").joinpath("digits.npz").open("rb") as file,
+        np.load(file) as archive,
+    ):
         test_images, test_labels, index = archive["images"], archive["labels"], archive["index"]
     images, labels = load_digits(return_X_y=True)
     keep = np.setdiff1d(np.arange(len(labels)), index)
@@ -102,8 +108,8 @@ def _folder(root: Path) -> tuple[tuple[str, ...], Part, Part]:
         )
     train = open_images(root / "train")
     test, _ = match(open_images(root / "test"), train.classes, known=True)
-    parts = (_part(s.pixels(np.arange(len(s)), Fit(SIDE, SIDE)), s.labels) for s in (train, test))
-    return train.classes, *parts
+    arrays = [_part(s.pixels(np.arange(len(s)), Fit(SIDE, SIDE)), s.labels) for s in (train, test)]
+    return train.classes, arrays[0], arrays[1]
 
 
 def _part(pixels: np.ndarray, classes: np.ndarray) -> Part:
@@ -113,6 +119,5 @@ def _part(pixels: np.ndarray, classes: np.ndarray) -> Part:
 def _statistics(train: Part) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation per channel in 0..1, to four digits."""
     scaled = train.images / 255.0
-    return tuple(
-        tuple(round(float(v), 4) for v in moment) for moment in (scaled.mean((0, 2, 3)), scaled.std((0, 2, 3)))
-    )  # type: ignore[return-value]
+    mean, std = scaled.mean((0, 2, 3)), scaled.std((0, 2, 3))
+    return tuple(round(float(v), 4) for v in mean), tuple(round(float(v), 4) for v in std)

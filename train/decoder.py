@@ -31,7 +31,11 @@ class LabelDecoder(nn.Module):
         width = WIDTH
         for step in range(doublings):
             narrower = 1 if step == doublings - 1 else max(width // 2, 1)
-            layers += [nn.BatchNorm2d(width), nn.LeakyReLU(0.01), nn.ConvTranspose2d(width, narrower, 4, 2, 1)]
+            layers += [
+                nn.BatchNorm2d(width),
+                nn.LeakyReLU(0.01),
+                nn.ConvTranspose2d(width, narrower, 4, 2, 1),
+            ]
             width = narrower
         self.picture = nn.Sequential(*layers)
 

@@ -72,5 +72,7 @@ def make_encoder(name: str) -> ResNet:
     match = re.fullmatch(r"resnet(\d+)", name)
     depth = int(match[1]) if match else 0
     if depth < 8 or (depth - 2) % 6:
-        raise VivavoceError(f"no encoder {name!r}; give resnetD with D = 6n + 2: resnet8, resnet14, resnet32, …")
+        raise VivavoceError(
+            f"no encoder {name!r}; give resnetD with D = 6n + 2: resnet8, resnet14, resnet32, …"
+        )
     return ResNet((depth - 2) // 6)

@@ -115,7 +115,7 @@ class Trainer:
         order = torch.randperm(len(train), generator=generator).numpy()
         steps = math.ceil(len(train) / recipe.batch_size)
         self.model.train()
-        started, total = time.perf_counter(), 0.0
+        started, total, rate = time.perf_counter(), 0.0, 0.0
         for step in range(steps):
             rate = recipe.rate(number * steps + step, steps)
             self.optimizer.param_groups[0]["lr"] = rate
@@ -127,8 +127,8 @@ class Trainer:
             loss = self.objective(self.model(images), torch.from_numpy(train.classes[chosen]).to(self.device))
             if not math.isfinite(loss.item()):
                 raise VivavoceError(
-                    f"the training loss is {loss.item()} at epoch {number + 1}, step {step + 1}; the checkpoint of "
-                    f"epoch {number} is kept in {self.folder}; try a lower --learning-rate"
+                    f"the training loss is {loss.item()} at epoch {number + 1}, step {step + 1}; the "
+                    f"checkpoint of epoch {number} is kept in {self.folder}; try a lower --learning-rate"
                 )
             self.optimizer.zero_grad()
             loss.backward()
@@ -176,7 +176,9 @@ def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def evaluate(contract: Contract, objective: Objective, part: Part, device: torch.device, batch: int = 256) -> Score:
+def evaluate(
+    contract: Contract, objective: Objective, part: Part, device: torch.device, batch: int = 256
+) -> Score:
     """Accuracy, loss and threshold accuracy on one part, in evaluation mode."""
     contract.eval()
     right, near, total = 0, 0, 0.0
@@ -190,5 +192,3 @@ def evaluate(contract: Contract, objective: Objective, part: Part, device: torch
             near += int((outputs[2].gather(1, classes[:, None]) < THRESHOLD).sum())
     threshold = near / len(part) if objective.labels is not None else None
     return Score(right / len(part), total / len(part), threshold)
-
-

@@ -45,7 +45,9 @@ RECIPES = {
     # Chen et al. 2021, section 4: category 200 epochs, high-dimensional labels 600, drops at 50 % and 75 %.
     "paper": Recipe("paper", epochs=600, learning_rate=0.1, schedule="steps"),
     "paper-category": Recipe("paper-category", epochs=200, learning_rate=0.1, schedule="steps"),
-    "fast": Recipe("fast", epochs=30, learning_rate=0.1, schedule="one-cycle", nesterov=True, weight_decay=5e-4),
+    "fast": Recipe(
+        "fast", epochs=30, learning_rate=0.1, schedule="one-cycle", nesterov=True, weight_decay=5e-4
+    ),
 }
 
 

@@ -26,6 +26,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that decides a run's outcome."""
 
     dataset: str
+    source: str
+    """The data set as it was given: its name, or the path of its folder."""
     label: str
     encoder: str
     seed: int
