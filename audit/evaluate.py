@@ -158,8 +158,12 @@ def _sweep(
     """One attack over its epsilons on the images worth attacking; each result is asked of the file anew."""
     attack = ATTACKS[outcomes[0].attack]()
     labels = evaluation.labels[places]
-    results = attack.sweep(target, clean, goal, [o.radius for o in outcomes])
-    for outcome in outcomes:
+    moving = [outcome for outcome in outcomes if outcome.epsilon > 0]
+    for still in (outcome for outcome in outcomes if outcome.epsilon == 0):
+        still.right[places], still.near[places] = evaluation.right[places], evaluation.near[places]
+        still.reached[places] = evaluation.decisions[places] == goals
+    results = attack.sweep(target, clean, goal, [o.radius for o in moving])
+    for outcome in moving:
         started, queries, gradients = time.perf_counter(), target.queries, target.gradients
         adversarial = confine(next(results), clean, outcome.radius)
         decisions, near = _judge(target, adversarial, labels)

@@ -61,7 +61,7 @@ def show(report: Report, console: Console) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("epsilon", justify="right")
     for key in by_attack:
-        table.add_column(title(*key), justify="right")
+        table.add_column(title(*key).replace(", ", "\n"), justify="right")
     for epsilon in report.protocol.epsilons:
         table.add_row(f"{epsilon:g}", *(cell(rows[epsilon]) for rows in by_attack.values()))
     console.print(table)

@@ -31,3 +31,15 @@ def third_party() -> Path:
 def shared() -> Path:
     """The folder of reference data."""
     return shared_folder()
+
+
+@pytest.fixture(scope="session")
+def runs() -> Path:
+    """The finished runs behind the models that ship: settings, bank and weights."""
+    return Path(__file__).parent / "fixtures" / "runs"
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the checkout."""
+    return Path(__file__).parents[1]

@@ -56,7 +56,7 @@ def train(
         batch_size=batch_size,
         flip=None if splits.flip else False,
     )
-    config = _config(label, encoder, seed, settings, splits, bank)
+    config = configure(label, encoder, seed, settings, splits, bank)
     begin(out, config, bank, resume)
     trainer = Trainer(config, bank, splits, out, where)
     if resume:
@@ -85,9 +85,10 @@ def _bank(label: str, splits: Splits, wavs: Path | None) -> LabelBank | None:
     return build(label, splits.classes, wavs=wavs)
 
 
-def _config(
+def configure(
     label: str, encoder: str, seed: int, recipe: Recipe, splits: Splits, bank: LabelBank | None
 ) -> Config:
+    """Gather what decides the run's outcome."""
     from importlib.metadata import version
 
     from .encoders import make_encoder

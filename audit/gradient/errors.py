@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...errors import VivavoceError
 
 
-class MissingRule(Exception):  # noqa: N818
+class MissingRule(Exception):
     """Raised inside a rule that cannot differentiate this node; the message says why."""
 
 

@@ -11,7 +11,9 @@ from vivavoce.errors import VivavoceError
 @pytest.fixture
 def bank() -> LabelBank:
     labels = np.random.default_rng(0).uniform(-80, 0, (3, 8, 8)).astype(np.float32)
-    return LabelBank("speech", labels, ("a", "b", "c"), ("ay", "bee", "see"), (5, 6, 7), Mel(), {"engine": "test"})
+    return LabelBank(
+        "speech", labels, ("a", "b", "c"), ("ay", "bee", "see"), (5, 6, 7), Mel(), {"engine": "test"}
+    )
 
 
 def test_smooth_l1_is_the_frameworks(bank):

@@ -3,6 +3,7 @@ import wave
 
 import numpy as np
 import pytest
+
 from vivavoce.artifacts.manifest import Mel
 from vivavoce.artifacts.mel import filter_bank
 from vivavoce.artifacts.playback import stretch, waveform, write_wav

@@ -50,7 +50,10 @@ def test_an_npz(tmp_path):
         ({"images": np.zeros((2, 4, 4), np.float32), "labels": np.zeros(2, int)}, "uint8"),
         ({"images": np.zeros((2, 4, 4), np.uint8), "labels": np.zeros(3, int)}, "one integer per image"),
         ({"images": np.zeros((2, 4, 4), np.uint8), "labels": np.array([0, -1])}, "name no class"),
-        ({"images": np.zeros((2, 4, 4), np.uint8), "labels": np.array([{}, {}], dtype=object)}, "allow_pickle"),
+        (
+            {"images": np.zeros((2, 4, 4), np.uint8), "labels": np.array([{}, {}], dtype=object)},
+            "allow_pickle",
+        ),
     ],
 )
 def test_an_npz_that_does_not_fit(arrays, message, tmp_path):

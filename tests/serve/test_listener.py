@@ -2,6 +2,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from vivavoce.errors import VivavoceError
 from vivavoce.images.classes import CLASSES, spoken_words
 from vivavoce.serve.listener import Listener

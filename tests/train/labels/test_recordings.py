@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import soundfile
+
 from vivavoce.errors import VivavoceError
 from vivavoce.train.labels import build
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from vivavoce.artifacts.manifest import Mel
 from vivavoce.train.labels.spectrogram import log_mel, resize_time, trim
 

@@ -2,6 +2,7 @@ import shutil
 
 import numpy as np
 import pytest
+
 from vivavoce.artifacts import LabelBank
 from vivavoce.artifacts.playback import waveform
 from vivavoce.errors import VivavoceError

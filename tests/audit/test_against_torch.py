@@ -1,0 +1,151 @@
+"""The audit against independent loops: torch's autograd, and an attack library, on the same weights."""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from vivavoce.artifacts import open_model
+from vivavoce.audit.evaluate import evaluate
+from vivavoce.audit.gradient.session import InputGradient
+from vivavoce.audit.protocol import resolve, target_classes
+from vivavoce.audit.target import Target
+from vivavoce.export.build import export_run
+from vivavoce.images import Fit, open_images
+from vivavoce.images.imageset import to_float
+from vivavoce.train.model import Contract
+from vivavoce.train.run import load_trained
+
+NAMES = ["digits-speech", "digits-category"]
+PAPER = resolve("paper")
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def name(request) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def twin(name, runs) -> Contract:
+    """The torch model behind a shipped file."""
+    _, bank, model, _ = load_trained(runs / name)
+    return Contract(model, bank).eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def evaluation(name):
+    return audited(open_model(name))
+
+
+@pytest.fixture(scope="module")
+def digits():
+    images = open_images("digits")
+    return to_float(images.pixels(np.arange(len(images)), Fit(32, 32))), images.labels
+
+
+def audited(model):
+    images = open_images("digits")
+    return evaluate(Target(model), images, np.arange(len(images)), PAPER, seed=0, batch_size=120)
+
+
+def torch_loss(outputs, classes):
+    """The paper's loss: smooth L1 to the class's label, or cross-entropy; one per image."""
+    if len(outputs) == 3:
+        return outputs[2].gather(1, classes[:, None]).squeeze(1)
+    return F.cross_entropy(outputs[0], classes, reduction="none")
+
+
+def torch_gradient(model, images, classes):
+    image = images.clone().requires_grad_(True)
+    return torch.autograd.grad(torch_loss(model(image), classes).sum(), image)[0]
+
+
+def test_gradient_against_float64(name, twin, digits):
+    images, labels = digits
+    loss = "smooth-l1" if "speech" in name else "cross-entropy"
+    _, ours, _ = InputGradient(open_model(name).graph, loss)(images, labels)
+    torch32 = torch_gradient(twin, torch.from_numpy(images), torch.from_numpy(labels)).numpy()
+    twin.double()
+    exact = torch_gradient(twin, torch.from_numpy(images).double(), torch.from_numpy(labels)).numpy()
+    twin.float()
+    size = np.abs(exact).max((1, 2, 3))
+    ours_off, torch_off = (np.abs(g - exact).max((1, 2, 3)) / size for g in (ours, torch32))
+    assert np.median(ours_off) <= 1e-5
+    assert ours_off.max() <= 2 * torch_off.max()
+
+
+def torch_attack(model, images, goals, sign, steps, radius):
+    """x' = x + sign * step * sign(gradient), in the box and in 0..1; written apart from the package."""
+    current = images.clone()
+    for _ in range(steps):
+        step = sign * radius / steps * torch_gradient(model, current, goals).sign()
+        current = torch.max(torch.min(current + step, images + radius), images - radius).clamp(0, 1)
+    return current
+
+
+def test_accuracies_against_a_torch_loop(name, twin, digits, evaluation):
+    images, labels = (torch.from_numpy(a) for a in digits)
+    goals = torch.from_numpy(target_classes(digits[1], 10, 0))
+    std = torch.tensor(open_model(name).manifest.input.std)[:, None, None]
+    right = twin(images)[0].argmax(1) == labels
+    for outcome in evaluation.outcomes:
+        steps = 1 if outcome.attack == "fgsm" else 5
+        chosen, sign = (goals, -1) if outcome.targeted else (labels, 1)
+        outputs = twin(torch_attack(twin, images, chosen, sign, steps, outcome.epsilon * std))
+        survived = (outputs[0].argmax(1) == labels) & right
+        assert abs(survived.double().mean().item() - outcome.right.mean()) <= 0.005
+        if len(outputs) == 3:
+            near = (outputs[2].gather(1, labels[:, None])[:, 0] < 3.5).numpy() & evaluation.near
+            assert abs(near.mean() - outcome.near.mean()) <= 0.005
+
+
+def test_torchscript_and_onnx_of_one_run_agree(name, evaluation, runs, tmp_path):
+    export_run(runs / name, tmp_path / "twin.pt")
+    other = audited(open_model(tmp_path / "twin.pt"))
+    for ours, theirs in zip(evaluation.outcomes, other.outcomes, strict=True):
+        assert abs(int(ours.right.sum()) - int(theirs.right.sum())) <= 1
+        assert abs(int(ours.near.sum()) - int(theirs.near.sum())) <= 1
+
+
+def foolbox_accuracy(twin, images, labels, radius, steps):
+    import foolbox
+
+    class Scores(torch.nn.Module):
+        def forward(self, x):
+            return twin(x)[0]
+
+    model = foolbox.PyTorchModel(Scores().eval(), bounds=(0, 1), device="cpu")
+    attack = foolbox.attacks.LinfPGD(abs_stepsize=radius / steps, steps=steps, random_start=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        *_, broken = attack(model, torch.from_numpy(images), torch.from_numpy(labels), epsilons=radius)
+    return 1 - broken.double().mean().item()
+
+
+def test_foolbox_gives_the_category_model_the_same_accuracy(runs, digits):
+    _, _, model, _ = load_trained(runs / "digits-category")
+    twin = Contract(model, None).eval().requires_grad_(False)
+    evaluation = audited(open_model("digits-category"))
+    std = open_model("digits-category").manifest.input.std[0]
+    for outcome in evaluation.outcomes:
+        if outcome.attack == "iterative" and not outcome.targeted and outcome.epsilon in (0.1, 0.2, 0.3):
+            theirs = foolbox_accuracy(twin, *digits, outcome.epsilon * std, steps=5)
+            assert abs(theirs - outcome.right.mean()) <= 0.005
+
+
+def test_foolbox_breaks_the_speech_model_through_its_scores(runs, digits):
+    """Cross-entropy on `scores` must not have vanishing gradients, or outsiders would report robustness."""
+    _, bank, model, _ = load_trained(runs / "digits-speech")
+    twin = Contract(model, bank).eval().requires_grad_(False)
+    std = open_model("digits-speech").manifest.input.std[0]
+    ours = next(
+        o for o in audited(open_model("digits-speech")).outcomes
+        if (o.attack, o.targeted, o.epsilon) == ("iterative", False, 0.3)
+    )  # fmt: skip
+    theirs = foolbox_accuracy(twin, *digits, 0.3 * std, steps=20)
+    assert theirs <= ours.right.mean() + 0.005
+    images, labels = (torch.from_numpy(a).requires_grad_(a.dtype == np.float32) for a in digits)
+    (gradient,) = torch.autograd.grad(F.cross_entropy(twin(images)[0], labels, reduction="sum"), images)
+    assert not torch.any(gradient.abs().amax((1, 2, 3)) == 0)

@@ -1,0 +1,69 @@
+import pytest
+import torch
+
+from vivavoce.errors import VivavoceError
+from vivavoce.train.augment import augment
+from vivavoce.train.recipes import RECIPES, resolve
+
+
+def test_the_papers_rate_per_epoch():
+    recipe = resolve("paper", has_bank=True)
+    rates = [recipe.rate(epoch * 10, 10) for epoch in range(recipe.epochs)]
+    assert rates == pytest.approx([0.1] * 300 + [0.01] * 150 + [0.001] * 150)
+
+
+def test_the_papers_category_models_train_a_third_as_long():
+    recipe = resolve("paper", has_bank=False)
+    rates = [recipe.rate(epoch, 1) for epoch in range(recipe.epochs)]
+    assert rates == pytest.approx([0.1] * 100 + [0.01] * 50 + [0.001] * 50)
+
+
+def test_one_cycle_rises_to_the_peak_and_falls_to_zero():
+    recipe = RECIPES["fast"]
+    rates = [recipe.rate(step, 10) for step in range(recipe.epochs * 10)]
+    peak = rates.index(max(rates))
+    assert max(rates) == pytest.approx(recipe.learning_rate, rel=1e-3)
+    assert peak / len(rates) == pytest.approx(recipe.warmup, abs=0.01)
+    assert rates[:peak] == sorted(rates[:peak])
+    assert rates[peak:] == sorted(rates[peak:], reverse=True)
+    assert rates[-1] < 1e-6
+
+
+def test_fields_can_be_changed():
+    recipe = resolve("fast", True, epochs=3, learning_rate=None)
+    assert (recipe.epochs, recipe.learning_rate) == (3, RECIPES["fast"].learning_rate)
+
+
+@pytest.mark.parametrize("changes", [{"epochs": 0}, {"batch_size": -1}, {"learning_rate": 0.0}])
+def test_fields_out_of_range_are_refused(changes):
+    with pytest.raises(VivavoceError, match="must be positive"):
+        resolve("fast", True, **changes)
+
+
+def test_an_unknown_recipe_is_refused():
+    with pytest.raises(VivavoceError, match="fast"):
+        resolve("slow", True)
+
+
+def test_crops_move_the_image_and_pad_with_zeros():
+    images = torch.arange(1, 1 + 6 * 4 * 5, dtype=torch.float32).reshape(6, 1, 4, 5)
+    out = augment(images, 2, False, torch.Generator().manual_seed(0))
+    padded = torch.nn.functional.pad(images, (2, 2, 2, 2))
+    for n in range(6):
+        found = [
+            (top, left)
+            for top in range(5)
+            for left in range(5)
+            if torch.equal(out[n], padded[n, :, top : top + 4, left : left + 5])
+        ]
+        assert found
+    assert not torch.equal(out, images)
+
+
+def test_flips_turn_about_half_of_the_images():
+    images = torch.rand(400, 1, 2, 3)
+    out = augment(images, 0, True, torch.Generator().manual_seed(0))
+    flipped = torch.tensor([torch.equal(a, b.flip(2)) for a, b in zip(out, images, strict=True)])
+    same = torch.tensor([torch.equal(a, b) for a, b in zip(out, images, strict=True)])
+    assert torch.all(flipped ^ same)
+    assert 150 < flipped.sum() < 250

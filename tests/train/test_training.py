@@ -1,0 +1,119 @@
+"""Short runs on the digits: split, resume, refusal."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from vivavoce.artifacts import LabelBank
+from vivavoce.errors import VivavoceError
+from vivavoce.train import cli, run
+from vivavoce.train.data import Part, Splits, open_splits
+from vivavoce.train.loop import Trainer
+from vivavoce.train.recipes import resolve
+
+CPU = torch.device("cpu")
+
+
+def few_digits() -> Splits:
+    whole = open_splits("digits", 0)
+    parts = [
+        Part(p.images[:n], p.classes[:n])
+        for p, n in ((whole.train, 96), (whole.validation, 32), (whole.test, 32))
+    ]
+    return Splits("digits", "digits", whole.classes, *parts, whole.mean, whole.std, False)
+
+
+def bank_of(splits: Splits) -> LabelBank:
+    labels = np.random.default_rng(0).uniform(-80, 0, (10, 16, 16)).astype(np.float32)
+    return LabelBank("speech", labels, splits.classes)
+
+
+def start(folder, splits, bank, epochs=3, resume=False, **changes) -> Trainer:
+    recipe = resolve("fast", bank is not None, epochs=epochs, batch_size=32, flip=False, **changes)
+    config = cli.configure("speech" if bank else "category", "resnet8", 0, recipe, splits, bank)
+    run.begin(folder, config, bank, resume)
+    return Trainer(config, bank, splits, folder, CPU)
+
+
+def silent(*_):
+    pass
+
+
+def test_the_split_is_disjoint_and_depends_on_the_seed():
+    splits = open_splits("digits", 0)
+    assert (len(splits.train), len(splits.validation), len(splits.test)) == (1294, 143, 360)
+    other = open_splits("digits", 1)
+    assert not np.array_equal(splits.validation.images, other.validation.images)
+    assert np.array_equal(splits.test.images, other.test.images)
+    both = np.concatenate([splits.train.images, splits.validation.images])
+    again = np.concatenate([other.train.images, other.validation.images])
+    assert sorted(i.tobytes() for i in both) == sorted(i.tobytes() for i in again)
+
+
+@pytest.mark.parametrize("kind", ["speech", "category"])
+def test_a_stopped_run_resumes_to_the_same_weights(kind, tmp_path):
+    splits = few_digits()
+    bank = bank_of(splits) if kind == "speech" else None
+    through = start(tmp_path / "a", splits, bank)
+    through.train(silent, silent)
+
+    class Stopped(Exception):
+        pass
+
+    def stop_in_the_third_epoch(step, steps, loss):
+        if step == 2 * steps // 3 + 1:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        start(tmp_path / "b", splits, bank).train(stop_in_the_third_epoch, silent)
+    again = start(tmp_path / "b", splits, bank, resume=True)
+    again.resume()
+    assert len(again.history) == 2
+    again.train(silent, silent)
+    a, b = (load_file(tmp_path / name / run.RESULT) for name in "ab")
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_the_best_epoch_is_kept_and_judged_on_the_test_part(tmp_path):
+    splits = few_digits()
+    trainer = start(tmp_path / "a", splits, None, epochs=4)
+    result = trainer.train(silent, silent)
+    ranks = [(e.validation_accuracy, -e.validation_loss) for e in trainer.history]
+    assert result["best_epoch"] == ranks.index(max(ranks)) + 1
+    _, _, model, stored = run.load_trained(tmp_path / "a")
+    with torch.no_grad():
+        decided = model(torch.from_numpy(splits.test.images).float() / 255).argmax(1).numpy()
+    assert stored["accuracy"]["test"] == pytest.approx((decided == splits.test.classes).mean())
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tmp_path):
+    splits = few_digits()
+    trainer = start(tmp_path / "a", splits, bank_of(splits), epochs=5, learning_rate=1e12)
+    with pytest.raises(VivavoceError, match="--learning-rate"):
+        trainer.train(silent, silent)
+
+
+def test_folders_that_do_not_fit_are_refused(tmp_path):
+    splits = few_digits()
+    with pytest.raises(VivavoceError, match="no run to resume"):
+        start(tmp_path / "a", splits, None, resume=True)
+    start(tmp_path / "a", splits, None)
+    with pytest.raises(VivavoceError, match="--resume"):
+        start(tmp_path / "a", splits, None)
+    with pytest.raises(VivavoceError, match="another recipe"):
+        start(tmp_path / "a", splits, None, epochs=9, resume=True)
+    with pytest.raises(VivavoceError, match="not finished"):
+        run.load_trained(tmp_path / "a")
+    with pytest.raises(VivavoceError, match="no training run"):
+        run.load_trained(tmp_path / "nowhere")
+
+
+def test_the_configuration_is_readable_json(tmp_path):
+    start(tmp_path / "a", few_digits(), None)
+    config = json.loads((tmp_path / "a" / run.CONFIG).read_text())
+    assert config["recipe"]["name"] == "fast"
+    assert config["encoder"] == "resnet8"
