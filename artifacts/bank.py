@@ -118,7 +118,7 @@ class LabelBank:
                 labels = archive["labels"]
         except FileNotFoundError:
             raise VivavoceError(f"{path}: no such label bank") from None
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile, msgspec.DecodeError) as error:
+        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, msgspec.DecodeError) as error:
             raise VivavoceError(f"{path}: not a label bank ({error})") from error
         if about.schema > SCHEMA:
             raise VivavoceError(f"{path}: made by a newer vivavoce (schema {about.schema}); upgrade vivavoce")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...errors import VivavoceError
 
 
-class MissingRule(Exception):
+class MissingRule(Exception):  # noqa: N818
     """Raised inside a rule that cannot differentiate this node; the message says why."""
 
 

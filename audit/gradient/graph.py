@@ -27,9 +27,7 @@ class Graph:
         straight_through: treat hard activations as the identity instead of refusing them.
     """
 
-    def __init__(
-        self, model: onnx.ModelProto, *, blocked: bool = True, straight_through: bool = False
-    ) -> None:
+    def __init__(self, model: onnx.ModelProto, *, blocked: bool = True, straight_through: bool = False) -> None:
         self.base = model
         self.blocked = blocked
         self.straight_through = straight_through
@@ -184,11 +182,7 @@ class Graph:
         infos = [_information(name, value) for name, value in outputs.items()]
         added = [numpy_helper.from_array(array, name) for name, array in self._added.items()]
         graph = helper.make_graph(
-            [*self.nodes, *names],
-            "input-gradient",
-            self.inputs,
-            infos,
-            [*self.base.graph.initializer, *added],
+            [*self.nodes, *names], "input-gradient", self.inputs, infos, [*self.base.graph.initializer, *added]
         )
         opsets = list(self.base.opset_import)
         return prune(helper.make_model(graph, opset_imports=opsets, ir_version=max(8, self.base.ir_version)))

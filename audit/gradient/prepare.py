@@ -115,9 +115,7 @@ def _simplify(model: onnx.ModelProto) -> onnx.ModelProto:
         path = Path(folder) / "model.onnx"
         options.optimized_model_filepath = str(path)
         try:
-            onnxruntime.InferenceSession(
-                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-            )
+            onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions have no common public base
             raise VivavoceError(f"onnxruntime cannot load the model: {str(error).splitlines()[0]}") from error
         return onnx.load(path)
@@ -139,9 +137,7 @@ def _fold_batch_normalization(model: onnx.ModelProto) -> None:
         before = makers.get(norm.input[0])
         if before is None or before.op_type != "ConvTranspose" or readers[norm.input[0]] != 1:
             continue
-        if norm.input[0] in finished or not all(
-            name in arrays for name in [*before.input[1:], *norm.input[1:]]
-        ):
+        if norm.input[0] in finished or not all(name in arrays for name in [*before.input[1:], *norm.input[1:]]):
             continue
         _merge(model.graph, before, norm, arrays)
 
@@ -151,9 +147,7 @@ def _merge(
 ) -> None:
     """Write the folded weight and bias, and let the convolution make the normalisation's output."""
     weight, *bias = (numpy_helper.to_array(arrays[name]).astype(np.float64) for name in conv.input[1:])
-    scale, shift, mean, variance = (
-        numpy_helper.to_array(arrays[n]).astype(np.float64) for n in norm.input[1:]
-    )
+    scale, shift, mean, variance = (numpy_helper.to_array(arrays[n]).astype(np.float64) for n in norm.input[1:])
     epsilon = next((a.f for a in norm.attribute if a.name == "epsilon"), 1e-5)
     slope = scale / np.sqrt(variance + epsilon)
     group = next((a.i for a in conv.attribute if a.name == "group"), 1)

@@ -123,7 +123,5 @@ def _stand_ins(graph: Graph, proto: onnx.NodeProto) -> list[Value | None]:
 def _cut(nodes: list[onnx.NodeProto], image: str) -> tuple[str, str]:
     """The first node that stops the image's influence; the last node if none does."""
     depends = dependent(nodes, image)
-    stops = (
-        n for n in nodes if n.op_type in DISCRETE and depends.intersection(n.input) and n.op_type != "Shape"
-    )
+    stops = (n for n in nodes if n.op_type in DISCRETE and depends.intersection(n.input) and n.op_type != "Shape")
     return title(next(stops, nodes[-1]))

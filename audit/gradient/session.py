@@ -35,13 +35,7 @@ class InputGradient:
     """
 
     def __init__(
-        self,
-        model: onnx.ModelProto,
-        loss: str,
-        *,
-        image: str = "image",
-        device: str = "cpu",
-        threads: int | None = None,
+        self, model: onnx.ModelProto, loss: str, *, image: str = "image", device: str = "cpu", threads: int | None = None
     ) -> None:
         self.loss = losses.find(loss)
         self.image = image
@@ -74,9 +68,7 @@ class InputGradient:
         """
         count = len(images)
         size = self._size(count, images.shape[1:])
-        if (
-            size > count
-        ):  # copies, and not zeros: a dynamically quantised model looks at the whole batch's range
+        if size > count:  # copies, and not zeros: a dynamically quantised model looks at the whole batch's range
             fill = np.arange(size) % count
             images, goals = images[fill], goals[fill]
         feeds = {self.image: np.ascontiguousarray(images, np.float32), GOALS: np.asarray(goals, np.int64)}
@@ -95,9 +87,7 @@ class InputGradient:
             options.log_severity_level = 3
             options.intra_op_num_threads = self.threads or 0
             model = self.graph(shape).SerializeToString()
-            self._sessions[shape] = onnxruntime.InferenceSession(
-                model, options, providers=["CPUExecutionProvider"]
-            )
+            self._sessions[shape] = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         return self._sessions[shape]
 
 

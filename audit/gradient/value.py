@@ -64,9 +64,7 @@ class Value:
         if left.array is not None and right.array is not None:
             folded = _NUMPY[operator](left.array, right.array)
             return self.graph.constant(folded.astype(self.dtype))
-        return self.graph.emit(
-            operator, [left, right], np.broadcast_shapes(left.shape, right.shape), self.dtype
-        )
+        return self.graph.emit(operator, [left, right], np.broadcast_shapes(left.shape, right.shape), self.dtype)
 
     def __add__(self, other: Operand) -> Value:
         return self._binary("Add", other)
@@ -147,9 +145,7 @@ class Value:
             return self
         if self.array is not None:
             return self.graph.constant(self.array.transpose(perm))
-        return self.graph.emit(
-            "Transpose", [self], [self.shape[k] for k in perm], self.dtype, perm=list(perm)
-        )
+        return self.graph.emit("Transpose", [self], [self.shape[k] for k in perm], self.dtype, perm=list(perm))
 
     @property
     def mT(self) -> Value:  # noqa: N802

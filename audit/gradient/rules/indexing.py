@@ -46,11 +46,7 @@ def gather_elements(node: Node, dy: Value) -> Gradients:
     """y[i, j] = x[index[i, j], j] (axis 0); dx[index[i, j], j] = sum of dy[i, j]."""
     zeros = node.graph.zeros(*node.x.shape)
     axis = node.integer("axis")
-    return [
-        node.graph.emit(
-            "ScatterElements", [zeros, node.input(1), dy], zeros.shape, axis=axis, reduction="add"
-        )
-    ]
+    return [node.graph.emit("ScatterElements", [zeros, node.input(1), dy], zeros.shape, axis=axis, reduction="add")]
 
 
 @rule("GatherND")

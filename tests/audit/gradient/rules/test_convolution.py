@@ -76,9 +76,7 @@ def test_conv_transpose(check_rule, dims, i, o, kernel, strides, before, after, 
         return vjp(function, feeds)
 
     inputs = {"x": x, "w": w}
-    check_rule(
-        "ConvTranspose", inputs, attributes(kernel, strides, before, after, dilations, group), reference
-    )
+    check_rule("ConvTranspose", inputs, attributes(kernel, strides, before, after, dilations, group), reference)
 
 
 def test_conv_transpose_with_output_padding(check_rule):

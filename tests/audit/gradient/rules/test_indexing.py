@@ -28,9 +28,7 @@ CASES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("operator", "inputs", "attributes"), CASES, ids=[f"{k}-{row[0]}" for k, row in enumerate(CASES)]
-)
+@pytest.mark.parametrize(("operator", "inputs", "attributes"), CASES, ids=[f"{k}-{row[0]}" for k, row in enumerate(CASES)])
 def test_rule(check_rule, operator, inputs, attributes):
     check_rule(operator, inputs, attributes)
 

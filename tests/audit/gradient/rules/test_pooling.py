@@ -74,9 +74,7 @@ def test_global_lp_pool(check_rule, p):
     check_rule("GlobalLpPool", {"x": plain}, {"p": p}, reference)
 
 
-@pytest.mark.parametrize(
-    "attributes", [pool((2, 2), (2, 2)), pool((3, 3), (2, 2), (1, 1, 1, 1))], ids=["tiles", "overlap"]
-)
+@pytest.mark.parametrize("attributes", [pool((2, 2), (2, 2)), pool((3, 3), (2, 2), (1, 1, 1, 1))], ids=["tiles", "overlap"])
 @pytest.mark.parametrize("channels", [2, 16])
 def test_ties_are_not_counted_twice(gradients_of, attributes, channels):
     """A flat image: what leaves each window is what came in, however the window divides it."""
