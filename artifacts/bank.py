@@ -113,7 +113,7 @@ class LabelBank:
         """
         path = Path(path)
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 about = msgspec.json.decode(str(archive["about"]), type=_About)
                 labels = archive["labels"]
         except FileNotFoundError:

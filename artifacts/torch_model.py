@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,9 @@ class TorchModel:
             raise VivavoceError("no CUDA device that torch can use is here; give --device cpu")
         extra = {TORCHSCRIPT_FILE: ""}
         try:
-            self.module = torch.jit.load(str(path), map_location=device, _extra_files=extra).eval()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # the format stays: users have such files
+                self.module = torch.jit.load(str(path), map_location=device, _extra_files=extra).eval()
         except RuntimeError as error:
             raise VivavoceError(
                 f"{path}: torch cannot load this TorchScript file: {first_line(error)}"

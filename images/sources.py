@@ -55,7 +55,7 @@ def enlarge_digits(images: np.ndarray) -> np.ndarray:
 
 def _npz(path: Path) -> ImageSet:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             images, labels = archive["images"], archive["labels"]
             classes = tuple(map(str, archive["classes"])) if "classes" in archive else None
     except (OSError, KeyError, ValueError, zipfile.BadZipFile, EOFError) as error:
