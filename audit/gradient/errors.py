@@ -9,7 +9,7 @@ class MissingRule(Exception):  # noqa: N818
     """Raised inside a rule that cannot differentiate this node; the message says why."""
 
 
-class UnsupportedOperator(VivavoceError):
+class UnsupportedOperator(VivavoceError):  # noqa: N818
     """The model has an operator through which no gradient is available.
 
     Attributes:

@@ -28,7 +28,8 @@ def evaluate(
     )  # fmt: skip
     try:
         alone = helper.make_model(graph, opset_imports=list(model.opset_import), ir_version=model.ir_version)
-        found = dict(zip(names, ReferenceEvaluator(alone).run(None, dict(inputs)), strict=True))
+        results = [np.asarray(r) for r in ReferenceEvaluator(alone).run(None, dict(inputs))]
     except Exception:  # the evaluator raises whatever its operators do; an unknown value is no failure
         return [None] * len(node.output)
+    found = dict(zip(names, results, strict=True))
     return [found.get(name) for name in node.output]

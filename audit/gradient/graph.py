@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -27,7 +28,9 @@ class Graph:
         straight_through: treat hard activations as the identity instead of refusing them.
     """
 
-    def __init__(self, model: onnx.ModelProto, *, blocked: bool = True, straight_through: bool = False) -> None:
+    def __init__(
+        self, model: onnx.ModelProto, *, blocked: bool = True, straight_through: bool = False
+    ) -> None:
         self.base = model
         self.blocked = blocked
         self.straight_through = straight_through
@@ -101,7 +104,7 @@ class Graph:
         dtype: np.dtype = FLOAT,
         *,
         domain: str = "",
-        **attributes: object,
+        **attributes: Any,
     ) -> Value:
         """Append a node with one output of the given shape and return that output."""
         return self.emit_many(operator, inputs, [(shape, dtype)], domain=domain, **attributes)[0]
@@ -113,7 +116,7 @@ class Graph:
         outputs: Sequence[tuple[Sequence[int], np.dtype]],
         *,
         domain: str = "",
-        **attributes: object,
+        **attributes: Any,
     ) -> list[Value]:
         """Append a node with several outputs, each of a given (shape, type)."""
         names = [self.fresh(operator.lower()) for _ in outputs]
@@ -182,7 +185,11 @@ class Graph:
         infos = [_information(name, value) for name, value in outputs.items()]
         added = [numpy_helper.from_array(array, name) for name, array in self._added.items()]
         graph = helper.make_graph(
-            [*self.nodes, *names], "input-gradient", self.inputs, infos, [*self.base.graph.initializer, *added]
+            [*self.nodes, *names],
+            "input-gradient",
+            self.inputs,
+            infos,
+            [*self.base.graph.initializer, *added],
         )
         opsets = list(self.base.opset_import)
         return prune(helper.make_model(graph, opset_imports=opsets, ir_version=max(8, self.base.ir_version)))

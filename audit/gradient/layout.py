@@ -23,7 +23,7 @@ def blockable(value: Value) -> bool:
 
 
 def scale(value: Value, factor: float | np.ndarray, offset: float | None = None) -> Value:
-    """factor * value + offset as a depthwise 1x1 convolution; factor: one number or one per channel."""
+    """Give factor * value + offset as a depthwise 1x1 convolution; factor: one number or one per channel."""
     channels = value.shape[1]
     weight = np.broadcast_to(np.asarray(factor, np.float32), (channels,)).reshape(channels, 1, 1, 1)
     inputs = [value, value.graph.constant(weight)]
@@ -33,7 +33,7 @@ def scale(value: Value, factor: float | np.ndarray, offset: float | None = None)
 
 
 def anchor(value: Value, factor: float = 1.0) -> Value:
-    """factor * value, put (back) into the blocked layout."""
+    """Give factor * value, put (back) into the blocked layout."""
     return scale(value, factor) if blockable(value) else value * factor
 
 

@@ -8,6 +8,7 @@ once on the rows of an identity matrix.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -41,12 +42,12 @@ def selection(indices: np.ndarray, size: int) -> np.ndarray:
 
 
 def response(
-    operator: str, size: int, inputs: Sequence[np.ndarray | None], opset: int, **attributes: object
+    operator: str, size: int, inputs: Sequence[np.ndarray | None], opset: int, **attributes: Any
 ) -> np.ndarray:
-    """M^T [n, m]: what an operator makes of the n rows of an identity matrix, each as an image [1, 1, n].
+    """M [m, n]: what an operator makes of the n columns of an identity matrix, each as an image [1, n, 1].
 
     Args:
-        operator: a standard operator that treats its first input's rows alike.
+        operator: a standard operator on images [N, C, H, W]; it is looked at along H.
         size: n.
         inputs: its further inputs; None where omitted.
         opset: version of the standard operators.
@@ -57,11 +58,11 @@ def response(
     graph = helper.make_graph(
         [helper.make_node(operator, ["x", *names], ["y"], **attributes)],
         "response",
-        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [size, 1, size])],
+        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [size, 1, size, 1])],
         [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None)],
         given,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    identity = np.eye(size, dtype=np.float32).reshape(size, 1, size)
-    return np.asarray(session.run(None, {"x": identity})[0]).reshape(size, -1)
+    identity = np.eye(size, dtype=np.float32).reshape(size, 1, size, 1)
+    return np.asarray(session.run(None, {"x": identity})[0]).reshape(size, -1).T

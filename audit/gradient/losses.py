@@ -70,13 +70,15 @@ def difference_of_logits_ratio(graph: Graph, scores: Value, goals: Value) -> Val
         raise VivavoceError("the loss `dlr` needs at least 3 classes")
     own, rest = _goal_and_rest(graph, scores, goals)
     shape = (scores.shape[0], 3)
-    top, _ = graph.emit_many("TopK", [scores, graph.integers([3])], [(shape, scores.dtype), (shape, np.dtype(np.int64))])
+    top, _ = graph.emit_many(
+        "TopK", [scores, graph.integers([3])], [(shape, scores.dtype), (shape, np.dtype(np.int64))]
+    )
     spread = top.slice(1, 0, 1) - top.slice(1, 2, 3) + 1e-12
     return ((rest - own) / spread).reshape(scores.shape[0])
 
 
 def smooth_l1(graph: Graph, label: Value, goals: Value) -> Value:
-    """Mean over the label's entries d of d^2/2 where |d| < 1, else |d| - 1/2 (Chen et al. 2021, released code).
+    """Mean over the label's entries d of d^2/2 where |d| < 1, else |d| - 1/2 (Chen et al. 2021).
 
     With c = min(max(d, -1), 1) both cases are c (d - c/2), whose derivative is c.
     """

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
-from onnx import helper, numpy_helper, shape_inference, version_converter
+from onnx import helper, inliner, numpy_helper, shape_inference, version_converter
 
 from ...errors import VivavoceError
 from .graph import STANDARD, consumed, prune
@@ -30,7 +30,7 @@ def normalise(model: onnx.ModelProto, outputs: Sequence[str]) -> onnx.ModelProto
     Raises:
         VivavoceError: an output is not there, or the opset cannot be converted.
     """
-    model = onnx.inliner.inline_local_functions(model) if model.functions else _copy(model)
+    model = inliner.inline_local_functions(model) if model.functions else _copy(model)
     _keep_outputs(model, outputs)
     _sort(model.graph)
     constants = {t.name for t in model.graph.initializer}
@@ -107,7 +107,7 @@ def specialise(model: onnx.ModelProto, image: str, shape: Sequence[int]) -> onnx
 
 
 def _simplify(model: onnx.ModelProto) -> onnx.ModelProto:
-    """onnxruntime's own basic optimisations; they leave a standard graph."""
+    """Apply the basic optimisations of onnxruntime; they leave a standard graph."""
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.log_severity_level = 4
@@ -115,7 +115,9 @@ def _simplify(model: onnx.ModelProto) -> onnx.ModelProto:
         path = Path(folder) / "model.onnx"
         options.optimized_model_filepath = str(path)
         try:
-            onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+            onnxruntime.InferenceSession(
+                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            )
         except Exception as error:  # onnxruntime's exceptions have no common public base
             raise VivavoceError(f"onnxruntime cannot load the model: {str(error).splitlines()[0]}") from error
         return onnx.load(path)
@@ -137,7 +139,9 @@ def _fold_batch_normalization(model: onnx.ModelProto) -> None:
         before = makers.get(norm.input[0])
         if before is None or before.op_type != "ConvTranspose" or readers[norm.input[0]] != 1:
             continue
-        if norm.input[0] in finished or not all(name in arrays for name in [*before.input[1:], *norm.input[1:]]):
+        if norm.input[0] in finished or not all(
+            name in arrays for name in [*before.input[1:], *norm.input[1:]]
+        ):
             continue
         _merge(model.graph, before, norm, arrays)
 
@@ -147,7 +151,9 @@ def _merge(
 ) -> None:
     """Write the folded weight and bias, and let the convolution make the normalisation's output."""
     weight, *bias = (numpy_helper.to_array(arrays[name]).astype(np.float64) for name in conv.input[1:])
-    scale, shift, mean, variance = (numpy_helper.to_array(arrays[n]).astype(np.float64) for n in norm.input[1:])
+    scale, shift, mean, variance = (
+        numpy_helper.to_array(arrays[n]).astype(np.float64) for n in norm.input[1:]
+    )
     epsilon = next((a.f for a in norm.attribute if a.name == "epsilon"), 1e-5)
     slope = scale / np.sqrt(variance + epsilon)
     group = next((a.i for a in conv.attribute if a.name == "group"), 1)

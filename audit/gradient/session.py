@@ -35,7 +35,13 @@ class InputGradient:
     """
 
     def __init__(
-        self, model: onnx.ModelProto, loss: str, *, image: str = "image", device: str = "cpu", threads: int | None = None
+        self,
+        model: onnx.ModelProto,
+        loss: str,
+        *,
+        image: str = "image",
+        device: str = "cpu",
+        threads: int | None = None,
     ) -> None:
         self.loss = losses.find(loss)
         self.image = image
@@ -64,11 +70,13 @@ class InputGradient:
             goals: int64 [N], the class that each image's loss is about.
 
         Returns:
-            loss float32 [N], the gradient of each image's own loss float32 [N, C, H, W], scores float32 [N, K].
+            loss float32 [N], gradient of each image's own loss float32 [N, C, H, W], scores float32 [N, K].
         """
         count = len(images)
         size = self._size(count, images.shape[1:])
-        if size > count:  # copies, and not zeros: a dynamically quantised model looks at the whole batch's range
+        if (
+            size > count
+        ):  # copies, and not zeros: a dynamically quantised model looks at the whole batch's range
             fill = np.arange(size) % count
             images, goals = images[fill], goals[fill]
         feeds = {self.image: np.ascontiguousarray(images, np.float32), GOALS: np.asarray(goals, np.int64)}
@@ -87,7 +95,9 @@ class InputGradient:
             options.log_severity_level = 3
             options.intra_op_num_threads = self.threads or 0
             model = self.graph(shape).SerializeToString()
-            self._sessions[shape] = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            self._sessions[shape] = onnxruntime.InferenceSession(
+                model, options, providers=["CPUExecutionProvider"]
+            )
         return self._sessions[shape]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -64,7 +64,9 @@ class Value:
         if left.array is not None and right.array is not None:
             folded = _NUMPY[operator](left.array, right.array)
             return self.graph.constant(folded.astype(self.dtype))
-        return self.graph.emit(operator, [left, right], np.broadcast_shapes(left.shape, right.shape), self.dtype)
+        return self.graph.emit(
+            operator, [left, right], np.broadcast_shapes(left.shape, right.shape), self.dtype
+        )
 
     def __add__(self, other: Operand) -> Value:
         return self._binary("Add", other)
@@ -109,7 +111,7 @@ class Value:
         batch = np.broadcast_shapes(self.shape[:-2], other.shape[:-2])
         return self.graph.emit("MatMul", [self, other], (*batch, self.shape[-2], other.shape[-1]))
 
-    def map(self, operator: str, *more: Operand, **attributes: object) -> Value:
+    def map(self, operator: str, *more: Operand, **attributes: Any) -> Value:
         """Apply a standard operator entry by entry: `x.map("Exp")`; the result has this value's shape."""
         inputs = [self, *(self.graph.lift(v, self.dtype) for v in more)]
         return self.graph.emit(operator, inputs, self.shape, self.dtype, **attributes)
@@ -145,7 +147,9 @@ class Value:
             return self
         if self.array is not None:
             return self.graph.constant(self.array.transpose(perm))
-        return self.graph.emit("Transpose", [self], [self.shape[k] for k in perm], self.dtype, perm=list(perm))
+        return self.graph.emit(
+            "Transpose", [self], [self.shape[k] for k in perm], self.dtype, perm=list(perm)
+        )
 
     @property
     def mT(self) -> Value:  # noqa: N802

@@ -62,9 +62,9 @@ def _transposed(node: Node, dy: Value, window: Window) -> Value:
         window.strides, dy.shape[2:], window.reach, window.before, window.after, strict=True)]  # fmt: skip
     missed = [size - c for size, c in zip(node.x.shape[2:], covered, strict=True)]
     return node.graph.emit(
-        "ConvTranspose", [dy, node.input(1)], node.x.shape, kernel_shape=window.kernel, strides=window.strides,
-        pads=window.before + window.after, dilations=window.dilations, output_padding=missed,
-        group=node.integer("group", 1),
+        "ConvTranspose", [dy, node.input(1)], node.x.shape, kernel_shape=window.kernel,
+        strides=window.strides, pads=window.before + window.after, dilations=window.dilations,
+        output_padding=missed, group=node.integer("group", 1),
     )  # fmt: skip
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from ..errors import MissingRule
@@ -46,7 +44,11 @@ def gather_elements(node: Node, dy: Value) -> Gradients:
     """y[i, j] = x[index[i, j], j] (axis 0); dx[index[i, j], j] = sum of dy[i, j]."""
     zeros = node.graph.zeros(*node.x.shape)
     axis = node.integer("axis")
-    return [node.graph.emit("ScatterElements", [zeros, node.input(1), dy], zeros.shape, axis=axis, reduction="add")]
+    return [
+        node.graph.emit(
+            "ScatterElements", [zeros, node.input(1), dy], zeros.shape, axis=axis, reduction="add"
+        )
+    ]
 
 
 @rule("GatherND")
@@ -61,7 +63,7 @@ def _with_batch(indices: Value, dims: int) -> Value:
     if not dims:
         return indices
     shape = indices.shape[:-1]
-    grid = np.stack(np.indices(shape)[:dims], axis=-1).astype(np.int64)
+    grid = np.stack(list(np.indices(shape)[:dims]), axis=-1).astype(np.int64)
     return indices.graph.concat([indices.graph.constant(grid), indices], len(shape))
 
 
@@ -75,7 +77,7 @@ def scatter_nd(node: Node, dy: Value) -> Gradients:
 
 @rule("ScatterElements", "Scatter")
 def scatter_elements(node: Node, dy: Value) -> Gradients:
-    """Y = x with y[index[i, j], j] = u[i, j] (or +=); dx = dy, 0 where replaced; du[i, j] = dy[index[i, j], j]."""
+    """Y = x with y[index[i, j], j] = u[i, j] (or +=); dx = dy, 0 where replaced; du = dy at the indices."""
     graph, axis, indices = node.graph, node.integer("axis"), node.input(1)
     dx = dy
     if _reduction(node) == "none":
@@ -99,15 +101,3 @@ def top_k(node: Node, dy: Value) -> Gradients:
     zeros = node.graph.zeros(*node.x.shape)
     inputs = [zeros, node.output(1), dy]
     return [node.graph.emit("ScatterElements", inputs, zeros.shape, axis=axis, reduction="add"), None]
-
-
-@rule("Compress")
-def compress(node: Node, dy: Value) -> Gradients:
-    """Y = the entries of x that a constant condition selects; the others get 0."""
-    places = np.flatnonzero(node.array(1, "condition"))
-    x = node.x
-    if "axis" not in node.attributes():
-        size = math.prod(x.shape)
-        return [contract(dy.reshape(1, dy.size), 1, selection(places, size)).reshape(*x.shape)]
-    axis = node.integer("axis") % x.rank
-    return [contract(dy, axis, selection(places, x.shape[axis]))]

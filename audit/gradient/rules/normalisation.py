@@ -12,7 +12,7 @@ from .registry import Gradients, Node, rule
 
 @rule("BatchNormalization")
 def batch_normalization(node: Node, dy: Value) -> Gradients:
-    """y = s (x - m) / (v + e)^(1/2) + b with stored statistics m, v per channel; dx = dy s / (v + e)^(1/2)."""
+    """y = s (x - m) / (v + e)^(1/2) + b, m and v stored per channel; dx = dy s / (v + e)^(1/2)."""
     if node.integer("training_mode"):
         raise MissingRule("it is in training mode, where one image's scores depend on the others")
     scale, variance = node.array(1, "scale"), node.array(4, "variance")

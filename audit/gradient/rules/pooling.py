@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -50,7 +51,7 @@ def average_pool(node: Node, dy: Value) -> Gradients:
     if kernel:
         return layout.anchor(_enlarge(dy, kernel), 1 / math.prod(kernel))
     for k in range(len(node.integers("kernel_shape"))):
-        dy = contract(dy, k + 2, _window_matrix(node, "AveragePool", k).T)
+        dy = contract(dy, k + 2, _window_matrix(node, "AveragePool", k))
     return dy
 
 
@@ -60,10 +61,10 @@ def _window_matrix(node: Node, operator: str, k: int) -> np.ndarray:
     attributes = node.attributes()
     for name in ("kernel_shape", "strides", "dilations"):
         if name in attributes:
-            attributes[name] = [node.integers(name)[k]]
+            attributes[name] = [node.integers(name)[k], 1]
     if "pads" in attributes:
-        attributes["pads"] = [node.integers("pads")[k], node.integers("pads")[k + dims]]
-    return response(operator, node.x.shape[k + 2], [], node.graph.opset, **attributes).T
+        attributes["pads"] = [node.integers("pads")[k], 0, node.integers("pads")[k + dims], 0]
+    return response(operator, node.x.shape[k + 2], [], node.graph.opset, **attributes)
 
 
 @rule("MaxPool")
@@ -76,7 +77,7 @@ def max_pool(node: Node, dy: Value) -> Gradients:
     kernel = _tiles(node)
     if kernel and node.x.rank == 4:
         return _tiled_max(node, dy, kernel)
-    attributes = node.attributes() | {"storage_order": 0}
+    attributes: dict[str, Any] = node.attributes() | {"storage_order": 0}
     outputs = [(node.y.shape, node.y.dtype), (node.y.shape, INT)]
     places = node.graph.emit_many("MaxPool", [node.x], outputs, **attributes)[1]
     zeros = (node.x - node.x).reshape(node.x.size)
@@ -108,7 +109,7 @@ def lp_pool(node: Node, dy: Value) -> Gradients:
     dy = y.compare("Equal", 0.0).where(0.0, dy * y.map("Pow", 1.0 - p))
     for k in range(len(node.integers("kernel_shape"))):
         ones = _window_matrix(node, "LpPool", k) != 0
-        dy = contract(dy, k + 2, ones.T.astype(np.float32))
+        dy = contract(dy, k + 2, ones.astype(np.float32))
     return dy * x.map("Sign") * (x.map("Abs").map("Pow", p - 1.0) if p != 1 else 1.0)
 
 

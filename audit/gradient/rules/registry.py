@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import onnx
@@ -88,7 +88,7 @@ class Node:
         """A string attribute."""
         return self._attributes[name].s.decode() if name in self._attributes else default
 
-    def attributes(self) -> dict[str, object]:
+    def attributes(self) -> dict[str, Any]:
         """All attributes as Python objects, to repeat the node with."""
         return {name: helper.get_attribute_value(a) for name, a in self._attributes.items()}
 

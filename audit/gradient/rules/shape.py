@@ -135,24 +135,27 @@ def depth_space(node: Node, dy: Value) -> Gradients:
     return blocks.reshape(*node.x.shape)
 
 
-@rule("Resize", "Upsample")
+@rule("Resize")
 def resize(node: Node, dy: Value) -> Gradients:
     """Interpolation, in any mode: along each axis y = M x, so dx = M^T dy (see `linear`)."""
     axes = node.integers("axes") or range(node.x.rank)
-    attributes = node.attributes() | {"extrapolation_value": 0.0, "axes": [2]}
-    attributes.pop("keep_aspect_ratio_policy", None)
-    scales, sizes, region = (node.optional(k, name) for k, name in ((2, "scales"), (3, "sizes"), (1, "roi")))
+    attributes = node.attributes() | {"extrapolation_value": 0.0}
+    for name in ("axes", "keep_aspect_ratio_policy"):
+        attributes.pop(name, None)
+    scales, region = node.optional(2, "scales"), node.optional(1, "roi")
     for k, axis in enumerate(axes):
         axis, whole = int(axis) % node.x.rank, len(list(axes))
         n, m = node.x.shape[axis], dy.shape[axis]
         if n == m and attributes.get("coordinate_transformation_mode") != b"tf_crop_and_resize":
             continue
-        roi = None if region is None or not region.size else region[[k, k + whole]].astype(np.float32)
-        by_scale = scales is not None and scales.size
-        scale = scales[[k]].astype(np.float32) if by_scale and scales is not None else None
-        size = None if by_scale or sizes is None else np.array([m], np.int64)
-        matrix = response("Resize", n, [roi, scale, size], max(node.graph.opset, 18), **attributes)
-        dy = contract(dy, axis, matrix.T)
+        box = None
+        if region is not None and region.size:
+            box = np.array([0, 0, region[k], 0, 1, 1, region[k + whole], 1], np.float32)
+        if scales is not None and scales.size:
+            inputs = [box, np.array([1, 1, scales[k], 1], np.float32)]
+        else:
+            inputs = [box, None, np.array([n, 1, m, 1], np.int64)]
+        dy = contract(dy, axis, response("Resize", n, inputs, node.graph.opset, **attributes))
     return [dy]
 
 
@@ -166,5 +169,6 @@ def trilu(node: Node, dy: Value) -> Gradients:
 @rule("CumSum")
 def cumsum(node: Node, dy: Value) -> Gradients:
     """y_i = sum of x_j over j <= i; dx_j = sum of dy_i over i >= j: the same from the other end."""
-    attributes = {"exclusive": node.integer("exclusive"), "reverse": 1 - node.integer("reverse")}
-    return [node.graph.emit("CumSum", [dy, node.input(1)], dy.shape, **attributes)]
+    inputs = [dy, node.input(1)]
+    exclusive, reverse = node.integer("exclusive"), 1 - node.integer("reverse")
+    return [node.graph.emit("CumSum", inputs, dy.shape, exclusive=exclusive, reverse=reverse)]

@@ -1,158 +1,313 @@
-"""What the tests of this room share: one-node models, and two independent ways to their gradients."""
+"""What the tests of this room share: small networks, their export, and torch's own gradient."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import itertools
+import tempfile
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
-from onnx import helper, numpy_helper, shape_inference
-from onnx.reference import ReferenceEvaluator
+import torch
+from onnx import helper, numpy_helper
+from torch import nn
+from torch.nn import functional as F
 
-from vivavoce.audit.gradient.graph import Graph
-from vivavoce.audit.gradient.reverse import differentiate
+K = 10
+
+
+class Block(nn.Module):
+    """Basic residual block."""
+
+    def __init__(self, i: int, o: int, stride: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(i, o, 3, stride, 1, bias=False), nn.BatchNorm2d(o), nn.ReLU(),
+            nn.Conv2d(o, o, 3, 1, 1, bias=False), nn.BatchNorm2d(o),
+        )  # fmt: skip
+        short = nn.Sequential(nn.Conv2d(i, o, 1, stride, bias=False), nn.BatchNorm2d(o))
+        self.short = nn.Identity() if stride == 1 and i == o else short
+
+    def forward(self, x):
+        return torch.relu(self.body(x) + self.short(x))
+
+
+def resnet(n: int) -> nn.Sequential:
+    """ResNet-(6n+2) up to its 64 features."""
+    widths = [(16, 16, 1), (16, 32, 2), (32, 64, 2)]
+    blocks = [
+        Block(i if k == 0 else o, o, stride if k == 0 else 1) for i, o, stride in widths for k in range(n)
+    ]
+    stem = [nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU()]
+    return nn.Sequential(*stem, *blocks, nn.AvgPool2d(8), nn.Flatten())
+
+
+class LabelModel(nn.Module):
+    """Encoder, label decoder and a head that scores by the distance to each label of a bank."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.encoder = resnet(n)
+        self.dense = nn.Sequential(nn.BatchNorm1d(64), nn.LeakyReLU(), nn.Linear(64, 64))
+        layers, widths = [], [64, 64, 32, 16, 8, 1]
+        for k, (i, o) in enumerate(itertools.pairwise(widths)):
+            layers += [nn.ConvTranspose2d(i, o, 4, 1 if k == 0 else 2, 0 if k == 0 else 1)]
+            layers += [nn.BatchNorm2d(o), nn.LeakyReLU()] if o > 1 else []
+        self.decoder = nn.Sequential(*layers)
+        self.register_buffer("label_bank", torch.randn(K, 64, 64))
+
+    def label(self, x):
+        return self.decoder(self.dense(self.encoder(x))[:, :, None, None]).reshape(-1, 64, 64)
+
+    def forward(self, x):
+        label, bank = self.label(x).flatten(1), self.get_buffer("label_bank").flatten(1)
+        centre = bank.mean(0)
+        label, bank = label - centre, bank - centre
+        scores = (2 * label @ bank.T - (bank * bank).sum(1)) / bank.shape[1] * 8
+        return scores, self.label(x) if not torch.onnx.is_in_onnx_export() else (label + centre).reshape(
+            -1, 64, 64
+        )
+
+
+class VGG(nn.Sequential):
+    """Convolutions, pooling that tiles, and a dropout that does nothing."""
+
+    def __init__(self, *widths: int) -> None:
+        layers, i = [], 3
+        for o in widths:
+            pool = [nn.MaxPool2d(2)]
+            layers += [nn.Conv2d(i, o, 3, 1, 1), nn.BatchNorm2d(o), nn.ReLU(), *pool]
+            i = o
+        super().__init__(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(), nn.Linear(i, K))
+
+
+class Attention(nn.Module):
+    """Self-attention written out."""
+
+    def __init__(self, d: int, heads: int) -> None:
+        super().__init__()
+        self.heads, self.qkv, self.out = heads, nn.Linear(d, 3 * d), nn.Linear(d, d)
+
+    def forward(self, x):
+        b, n, d = x.shape
+        q, k, v = self.qkv(x).reshape(b, n, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
+        weights = (q @ k.transpose(-1, -2) * (d // self.heads) ** -0.5).softmax(-1)
+        return self.out((weights @ v).transpose(1, 2).reshape(b, n, d))
+
+
+class ViT(nn.Module):
+    """Small vision transformer with a class token."""
+
+    def __init__(self, d: int = 32, depth: int = 2, heads: int = 2, patch: int = 8) -> None:
+        super().__init__()
+        self.patch = nn.Conv2d(3, d, patch, patch)
+        self.token = nn.Parameter(torch.randn(1, 1, d) * 0.02)
+        self.position = nn.Parameter(torch.randn(1, (32 // patch) ** 2 + 1, d) * 0.02)
+        self.layers = nn.ModuleList(
+            nn.ModuleList([nn.LayerNorm(d), Attention(d, heads), nn.LayerNorm(d),
+                           nn.Sequential(nn.Linear(d, 4 * d), nn.GELU(), nn.Linear(4 * d, d))])
+            for _ in range(depth)
+        )  # fmt: skip
+        self.norm, self.head = nn.LayerNorm(d), nn.Linear(d, K)
+
+    def forward(self, x):
+        x = self.patch(x).flatten(2).transpose(1, 2)
+        x = torch.cat([self.token.expand(x.shape[0], -1, -1), x], 1) + self.position
+        for layer in self.layers:
+            norm1, attention, norm2, mlp = layer.children()
+            x = x + attention(norm1(x))
+            x = x + mlp(norm2(x))
+        return self.head(self.norm(x)[:, 0])
+
+
+class MobileBlock(nn.Module):
+    """Depthwise convolution with squeeze and excitation, hard activations."""
+
+    def __init__(self, c: int) -> None:
+        super().__init__()
+        self.depthwise = nn.Sequential(nn.Conv2d(c, c, 5, 2, 2, groups=c), nn.BatchNorm2d(c), nn.Hardswish())
+        self.squeeze = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1), nn.Conv2d(c, 8, 1), nn.ReLU6(), nn.Conv2d(8, c, 1), nn.Hardsigmoid()
+        )
+
+    def forward(self, x):
+        x = self.depthwise(x)
+        return x * self.squeeze(x)
+
+
+NETWORKS = {
+    "resnet": lambda: nn.Sequential(resnet(1), nn.Linear(64, K)),
+    "resnet32": lambda: nn.Sequential(resnet(5), nn.Linear(64, K)),
+    "label": lambda: LabelModel(1),
+    "label32": lambda: LabelModel(5),
+    "vgg": lambda: VGG(16, 32, 32),
+    "vit": ViT,
+    "mobile": lambda: nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1), nn.SiLU(), MobileBlock(16), MobileBlock(16),
+                                    nn.Flatten(), nn.Linear(16 * 16, K), nn.LogSoftmax(1)),
+    "dense": lambda: nn.Sequential(nn.Conv2d(3, 16, 7, 2, 3), nn.ELU(), nn.MaxPool2d(3, 2, 1),
+                                   nn.GroupNorm(4, 16), nn.PReLU(), nn.AvgPool2d(3, 2, 1),
+                                   nn.InstanceNorm2d(16, affine=True),
+                                   nn.Upsample(scale_factor=2, mode="bilinear"), nn.ReflectionPad2d(1),
+                                   nn.Flatten(), nn.Linear(16 * 100, K)),
+}  # fmt: skip
+
+
+def network(name: str) -> nn.Module:
+    """A network in evaluation mode with batch statistics that were really gathered."""
+    torch.manual_seed(0)
+    module = NETWORKS[name]().train()
+    for part in module.modules():
+        if isinstance(part, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            nn.init.uniform_(part.weight, 0.5, 1.5)
+            nn.init.normal_(part.bias, std=0.2)
+    with torch.no_grad():
+        for _ in range(3):
+            module(torch.rand(32, 3, 32, 32))
+    return module.eval().requires_grad_(False)
+
+
+def to_onnx(
+    module: nn.Module, *, dynamo: bool = False, dynamic: bool = True, opset: int = 18, size: int = 32
+) -> onnx.ModelProto:
+    """Export with input `image`, outputs `scores` and, for label models, `label`."""
+    example = torch.rand(2, 3, size, size)
+    outputs = ["scores", "label"] if isinstance(module, LabelModel) else ["scores"]
+    named = {"input_names": ["image"], "output_names": outputs, "opset_version": opset}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # both exporters warn about themselves
+        if dynamo:
+            shapes = ({0: torch.export.Dim("batch")},) if dynamic else None
+            program = torch.onnx.export(
+                module, (example,), dynamo=True, verbose=False, dynamic_shapes=shapes, **named
+            )
+            assert program is not None
+            model = program.model_proto
+        else:
+            axes = {name: {0: "batch"} for name in ["image", *outputs]} if dynamic else None
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "model.onnx"
+                torch.onnx.export(module, (example,), path, dynamo=False, dynamic_axes=axes, **named)
+                model = onnx.load(path)
+    if isinstance(module, LabelModel) and all(t.name != "label_bank" for t in model.graph.initializer):
+        model.graph.initializer.append(
+            numpy_helper.from_array(module.get_buffer("label_bank").numpy(), "label_bank")
+        )
+    return model
+
+
+def smooth_l1(module: nn.Module, outputs, goals):
+    bank = module.get_buffer("label_bank").to(outputs[1].dtype)
+    return F.smooth_l1_loss(outputs[1], bank[goals], reduction="none").mean((1, 2))
+
+
+def scores_of(outputs):
+    return outputs[0] if isinstance(outputs, tuple) else outputs
+
+
+def margin(module: nn.Module, outputs, goals):
+    scores = scores_of(outputs)
+    own = scores.gather(1, goals[:, None])
+    return (scores.scatter(1, goals[:, None], -torch.inf).amax(1, keepdim=True) - own)[:, 0]
+
+
+def dlr(module: nn.Module, outputs, goals):
+    top = scores_of(outputs).topk(3).values
+    return margin(module, outputs, goals) / (top[:, 0] - top[:, 2])
+
+
+TORCH_LOSSES: dict[str, Callable] = {
+    "cross-entropy": lambda m, outputs, goals: F.cross_entropy(scores_of(outputs), goals, reduction="none"),
+    "smooth-l1": smooth_l1,
+    "margin": margin,
+    "dlr": dlr,
+}
 
 
 @dataclass
-class OneNode:
-    """A model of one node, y = f(inputs), and the loss sum(weight * y) over its first output."""
+class Truth:
+    """What torch finds, in float64, and how far its own float32 is from that."""
 
-    operator: str
-    inputs: Mapping[str, np.ndarray | None]
-    """By name, in order; None where omitted. Names that start with `x` are differentiated, the others constant."""
-    attributes: dict = field(default_factory=dict)
-    opset: int = 18
-    outputs: int = 1
-    domain: str = ""
+    loss: np.ndarray
+    gradient: np.ndarray
+    scores: np.ndarray
+    error: np.ndarray
 
-    @property
-    def free(self) -> dict[str, np.ndarray]:
-        return {k: v for k, v in self.inputs.items() if k.startswith("x") and v is not None}
+    def error_of(self, gradient: np.ndarray) -> np.ndarray:
+        """Relative error of each image's gradient, [N]."""
+        exact = self.gradient.reshape(len(self.gradient), -1)
+        return np.linalg.norm(gradient.reshape(exact.shape) - exact, axis=1) / np.linalg.norm(exact, axis=1)
 
-    def model(self, dtype: type = np.float32) -> onnx.ModelProto:
-        constants = {k: v for k, v in self.inputs.items() if v is not None and k not in self.free}
-        kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
-        names = [k if v is not None else "" for k, v in self.inputs.items()]
-        outputs = ["y", *(f"y{k}" for k in range(1, self.outputs))]
+    def check(self, gradient: np.ndarray) -> None:
+        """Median at most 1e-5 and, like the largest, at most twice torch float32's own."""
+        ours = self.error_of(gradient)
+        assert np.median(ours) <= max(1e-5, 2 * np.median(self.error)), (
+            np.median(ours),
+            np.median(self.error),
+        )
+        assert ours.max() <= max(1e-5, 2 * self.error.max()), (ours.max(), self.error.max())
+
+
+def torch_gradient(module: nn.Module, loss: str, images: np.ndarray, goals: np.ndarray) -> Truth:
+    """Loss, gradient and scores by autograd."""
+    found = {}
+    for dtype in (torch.float32, torch.float64):
+        module.to(dtype)
+        x = torch.from_numpy(images).to(dtype).requires_grad_(True)
+        outputs = module(x)
+        losses = TORCH_LOSSES[loss](module, outputs, torch.from_numpy(goals))
+        losses.sum().backward()
+        assert x.grad is not None
+        found[dtype] = Truth(
+            losses.detach().numpy(), x.grad.numpy(), scores_of(outputs).detach().numpy(), np.zeros(0)
+        )
+    module.float()
+    truth = found[torch.float64]
+    truth.error = truth.error_of(found[torch.float32].gradient)
+    return truth
+
+
+@pytest.fixture(autouse=True)
+def two_threads():
+    torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session")
+def batch() -> tuple[np.ndarray, np.ndarray]:
+    """Sixteen images and the class each loss is about."""
+    rng = np.random.default_rng(0)
+    return rng.random((16, 3, 32, 32), dtype=np.float32), rng.integers(0, K, 16)
+
+
+@pytest.fixture(scope="session")
+def build() -> Callable[[str], nn.Module]:
+    return network
+
+
+@pytest.fixture(scope="session")
+def export() -> Callable[..., onnx.ModelProto]:
+    return to_onnx
+
+
+@pytest.fixture(scope="session")
+def truth() -> Callable[..., Truth]:
+    return torch_gradient
+
+
+@pytest.fixture
+def graph_of() -> Callable[..., onnx.ModelProto]:
+    """A model from nodes and constants: input `image`, output `scores`."""
+
+    def build(nodes: list[onnx.NodeProto], constants: dict[str, np.ndarray], shape: list,
+              classes: int = K, opset: int = 18, domain: str = "") -> onnx.ModelProto:  # fmt: skip
         graph = helper.make_graph(
-            [helper.make_node(self.operator, names, outputs, "node", domain=self.domain, **self.attributes)],
-            "one",
-            [helper.make_tensor_value_info(k, kind, v.shape) for k, v in self.free.items()],
-            [helper.make_tensor_value_info("y", kind, None)],
-            [numpy_helper.from_array(_typed(v, dtype), k) for k, v in constants.items()],
-        )
-        opsets = [helper.make_opsetid("", self.opset)]
-        if self.domain:
-            opsets.append(helper.make_opsetid(self.domain, 1))
-        return shape_inference.infer_shapes(
-            helper.make_model(graph, opset_imports=opsets, ir_version=8), data_prop=True
-        )
+            nodes, "classifier",
+            [helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, shape)],
+            [helper.make_tensor_value_info("scores", onnx.TensorProto.FLOAT, [shape[0], classes])],
+            [numpy_helper.from_array(a, k) for k, a in constants.items()],
+        )  # fmt: skip
+        opsets = [helper.make_opsetid("", opset), *([helper.make_opsetid(domain, 1)] if domain else [])]
+        return helper.make_model(graph, opset_imports=opsets, ir_version=8)
 
-    def feeds(self, dtype: type = np.float32) -> dict[str, np.ndarray]:
-        return {k: v.astype(dtype) for k, v in self.free.items()}
-
-
-def _typed(array: np.ndarray, dtype: type) -> np.ndarray:
-    return array.astype(dtype) if array.dtype.kind == "f" else array
-
-
-def run(model: onnx.ModelProto, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-    """Run a model on onnxruntime as it is."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = 1, 3
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return [np.asarray(array) for array in session.run(None, dict(feeds))]
-
-
-def weights_for(shape: tuple[int, ...]) -> np.ndarray:
-    """Weights of the outputs in the loss."""
-    return np.random.default_rng(7).standard_normal(shape).astype(np.float32)
-
-
-def by_rules(case: OneNode, **options: bool) -> dict[str, np.ndarray]:
-    """Gradient of sum(weight * y) by the rules, by input name."""
-    found = {}
-    for name in case.free:
-        graph = Graph(case.model(), **options)
-        y = graph.value("y")
-        loss = (y * graph.constant(weights_for(y.shape))).sum(range(y.rank), keepdims=False).reshape(1)
-        gradient = differentiate(graph, loss, name)
-        assert gradient.shape == case.free[name].shape
-        found[name] = run(graph.model({"gradient": gradient}), case.feeds())[0]
-    return found
-
-
-def by_differences(case: OneNode, h: float = 1e-5) -> dict[str, np.ndarray]:
-    """The same by central differences in float64, through onnx's reference implementation."""
-    evaluator = ReferenceEvaluator(case.model(np.float64))
-    feeds = case.feeds(np.float64)
-
-    def loss() -> float:
-        y = np.asarray(evaluator.run(None, feeds)[0], np.float64)
-        return float((y * weights_for(y.shape)).sum())
-
-    found = {}
-    for name, array in feeds.items():
-        gradient = np.zeros(array.shape)
-        for index in np.ndindex(*array.shape):
-            kept = array[index]
-            array[index] = kept + h
-            above = loss()
-            array[index] = kept - h
-            gradient[index] = (above - loss()) / (2 * h)
-            array[index] = kept
-        found[name] = gradient
-    return found
-
-
-def by_onnx_ad(case: OneNode) -> dict[str, np.ndarray]:
-    """The same by onnx-ad; empty where it has no rule."""
-    import onnx_ad
-
-    try:
-        model = onnx_ad.reverse(case.model(), inputs=list(case.free), outputs=["y"], layout="onnx")
-        names = [output.name for output in model.graph.output]
-        shape = run(case.model(), case.feeds())[0].shape
-        results = run(model, case.feeds() | {"adj_y": weights_for(shape)[..., None]})
-        return {k: dict(zip(names, results, strict=True))[f"adj_{k}"][..., 0] for k in case.free}
-    except Exception:  # whatever it cannot do, it is only a second opinion
-        return {}
-
-
-@pytest.fixture
-def check_rule() -> Callable[..., None]:
-    """Compare a rule's gradient with central differences (or a given float64 reference) and with onnx-ad."""
-
-    def check(
-        operator: str,
-        inputs: Mapping[str, np.ndarray | None],
-        attributes: dict | None = None,
-        reference: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]] | None = None,
-        tolerance: float = 2e-5,
-        second_opinion: bool = True,
-        **options: int,
-    ) -> None:
-        case = OneNode(operator, inputs, attributes or {}, **options)
-        found = by_rules(case)
-        expected = reference(case.feeds(np.float64)) if reference else by_differences(case)
-        opinion = by_onnx_ad(case) if second_opinion else {}
-        for name, gradient in found.items():
-            size = np.abs(expected[name]).max() + 1e-12
-            assert np.abs(gradient - expected[name]).max() <= tolerance * size, f"{operator}: d{name}"
-            if name in opinion:
-                assert np.abs(gradient - opinion[name]).max() <= 1e-4 * size, f"{operator}: d{name}, onnx-ad"
-
-    return check
-
-
-@pytest.fixture
-def gradients_of() -> Callable[..., dict[str, np.ndarray]]:
-    """Gradients by the rules alone: `gradients_of(operator, inputs, attributes, straight_through=True)`."""
-
-    def gradients(operator: str, inputs: Mapping[str, np.ndarray | None], attributes: dict | None = None,
-                  straight_through: bool = False, **options: int) -> dict[str, np.ndarray]:  # fmt: skip
-        case = OneNode(operator, inputs, attributes or {}, **options)
-        return by_rules(case, straight_through=straight_through)
-
-    return gradients
+    return build

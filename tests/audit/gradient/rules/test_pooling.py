@@ -4,7 +4,7 @@ import pytest
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
 rng = np.random.default_rng(8)
-blocked = rng.standard_normal((2, 16, 6, 6)).astype(np.float32)
+blocked = rng.standard_normal((1, 16, 4, 6)).astype(np.float32)
 plain = rng.standard_normal((1, 2, 7, 6)).astype(np.float32)
 
 
@@ -35,13 +35,19 @@ def test_max_pool(check_rule, x, attributes):
     check_rule("MaxPool", {"x": x}, attributes)
 
 
-@pytest.mark.parametrize("x", [blocked[:, :, 0], blocked.reshape(2, 4, 4, 6, 6)], ids=["1d", "3d"])
+@pytest.mark.parametrize("x", [blocked[:, :, 0], blocked.reshape(1, 4, 4, 4, 6)], ids=["1d", "3d"])
 def test_other_dimensions(check_rule, x):
     n = x.ndim - 2
     for operator in ("MaxPool", "AveragePool"):
         check_rule(operator, {"x": x}, {"kernel_shape": [3] * n, "strides": [2] * n}, second_opinion=False)
     check_rule("GlobalAveragePool", {"x": x})
-    check_rule("GlobalMaxPool", {"x": x})
+
+
+def test_global_max_pool_of_one_dimension(gradients_of):
+    x = blocked[:, :, 0]
+    weights = np.random.default_rng(7).standard_normal((1, 16, 1)).astype(np.float32)
+    found = gradients_of("GlobalMaxPool", {"x": x})["x"]
+    np.testing.assert_array_equal(found, np.where(x == x.max(2, keepdims=True), weights, 0))
 
 
 @pytest.mark.parametrize("x", [blocked, plain], ids=["blocked", "plain"])
@@ -74,7 +80,9 @@ def test_global_lp_pool(check_rule, p):
     check_rule("GlobalLpPool", {"x": plain}, {"p": p}, reference)
 
 
-@pytest.mark.parametrize("attributes", [pool((2, 2), (2, 2)), pool((3, 3), (2, 2), (1, 1, 1, 1))], ids=["tiles", "overlap"])
+@pytest.mark.parametrize(
+    "attributes", [pool((2, 2), (2, 2)), pool((3, 3), (2, 2), (1, 1, 1, 1))], ids=["tiles", "overlap"]
+)
 @pytest.mark.parametrize("channels", [2, 16])
 def test_ties_are_not_counted_twice(gradients_of, attributes, channels):
     """A flat image: what leaves each window is what came in, however the window divides it."""

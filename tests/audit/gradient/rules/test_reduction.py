@@ -3,7 +3,7 @@ import pytest
 
 rng = np.random.default_rng(4)
 x = rng.standard_normal((2, 3, 4)).astype(np.float32)
-OPERATORS = "Sum Mean Max Min Prod L1 L2 SumSquare LogSum LogSumExp".split()
+OPERATORS = ["Sum", "Mean", "Max", "Min", "Prod", "L1", "L2", "SumSquare", "LogSum", "LogSumExp"]
 
 
 @pytest.mark.parametrize("axes", [None, [1], [-1, 0], [0, 1, 2]], ids=str)

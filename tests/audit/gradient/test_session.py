@@ -1,0 +1,90 @@
+"""The whole room on small networks of each family, against torch in float64."""
+
+import numpy as np
+import pytest
+from onnx.helper import make_node as node
+from vivavoce.audit.gradient import InputGradient, UnsupportedOperator
+from vivavoce.errors import VivavoceError
+
+FAMILIES = ["resnet", "vgg", "mobile"]
+
+
+@pytest.mark.parametrize("dynamo", [False, True], ids=["torchscript", "dynamo"])
+@pytest.mark.parametrize("dynamic", [True], ids=["dynamic"])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_cross_entropy(build, export, truth, batch, name, dynamo, dynamic):
+    module = build(name)
+    gradient = InputGradient(export(module, dynamo=dynamo, dynamic=dynamic), "cross-entropy")
+    expected = truth(module, "cross-entropy", *batch)
+    loss, found, scores = gradient(*batch)
+    expected.check(found)
+    np.testing.assert_allclose(loss, expected.loss, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(scores, expected.scores, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("dynamo", [False, True], ids=["torchscript", "dynamo"])
+@pytest.mark.parametrize("loss", ["smooth-l1", "cross-entropy", "margin", "dlr"])
+def test_label_model(build, export, truth, batch, loss, dynamo):
+    module = build("label")
+    expected = truth(module, loss, *batch)
+    value, found, scores = InputGradient(export(module, dynamo=dynamo), loss)(*batch)
+    expected.check(found)
+    np.testing.assert_allclose(value, expected.loss, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(scores, expected.scores, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("count", [1, 5, 9])
+def test_batches_of_any_size_agree(build, export, batch, count):
+    images, goals = batch
+    gradient = InputGradient(export(build("resnet")), "cross-entropy")
+    whole = gradient(images, goals)
+    part = gradient(images[:count], goals[:count])
+    for a, b in zip(whole, part, strict=True):
+        assert len(b) == count
+        np.testing.assert_allclose(a[:count], b, rtol=1e-3, atol=1e-5 * np.abs(a).max())
+
+
+def test_a_sure_model_still_has_a_gradient(graph_of):
+    """Cross-entropy with a gap of 60 between the scores: 1 - softmax is zero in float32."""
+    weight = np.zeros((3, 2), np.float32)
+    weight[:, 1] = 20
+    nodes = [node("Flatten", ["image"], ["f"]), node("MatMul", ["f", "w"], ["scores"])]
+    gradient = InputGradient(graph_of(nodes, {"w": weight}, ["N", 3, 1, 1], 2), "cross-entropy")
+    _, found, scores = gradient(np.ones((1, 3, 1, 1), np.float32), np.array([1]))
+    assert scores[0, 1] - scores[0, 0] == 60
+    np.testing.assert_allclose(found.ravel(), -20 * np.exp(-60.0), rtol=1e-5)
+
+
+def test_an_operator_without_a_rule_is_named(graph_of):
+    nodes = [
+        node("Flatten", ["image"], ["f"]),
+        node("Det", ["image"], ["e"], name="the_determinant"),
+        node("Unsqueeze", ["e", "one"], ["d"]),
+        node("Mul", ["f", "d"], ["scores"]),
+    ]
+    model = graph_of(nodes, {"one": np.array([1])}, ["N", 3, 3], 9)
+    with pytest.raises(UnsupportedOperator, match=r"Det \(node `the_determinant`\).*gradient-free") as caught:
+        InputGradient(model, "cross-entropy")
+    assert (caught.value.operator, caught.value.node) == ("Det", "the_determinant")
+
+
+def test_a_gradient_cut_off_by_choices_is_no_silent_zero(graph_of):
+    nodes = [
+        node("Flatten", ["image"], ["f"]),
+        node("ArgMax", ["f"], ["a"], axis=1, keepdims=1, name="choice"),
+        node("Cast", ["a"], ["c"], to=1),
+        node("Mul", ["c", "w"], ["scores"]),
+    ]
+    model = graph_of(nodes, {"w": np.ones((1, 10), np.float32)}, ["N", 3, 2, 2])
+    with pytest.raises(UnsupportedOperator, match=r"ArgMax \(node `choice`\)"):
+        InputGradient(model, "cross-entropy")
+
+
+def test_wrong_names_are_told(build, export):
+    model = export(build("resnet"))
+    with pytest.raises(VivavoceError, match=r"no loss is called 'mse'.*cross-entropy"):
+        InputGradient(model, "mse")
+    with pytest.raises(VivavoceError, match=r"no input `x`.*image"):
+        InputGradient(model, "cross-entropy", image="x")
+    with pytest.raises(VivavoceError, match=r"no output `label`.*scores"):
+        InputGradient(model, "smooth-l1")
