@@ -15,6 +15,8 @@ SCHEMA = 1
 METADATA_KEY = "vivavoce"
 TORCHSCRIPT_FILE = "vivavoce.json"
 
+Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+
 
 class Mel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Settings of a log-mel spectrogram (Chen et al. 2021, section 3 and released code)."""
@@ -73,7 +75,7 @@ class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Normalisation per channel, in units of 0..1. It happens inside the file; epsilon needs it."""
     resize: int | None = None
     """Resize the shorter side to this before the centre crop to height x width; None: resize to fit."""
-    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bilinear"
+    interpolation: Interpolation = "bilinear"
 
 
 class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -145,8 +147,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             version = msgspec.json.decode(text, type=_Version).schema
             if version > SCHEMA:
                 raise VivavoceError(
-                    f"{where}: made by a newer vivavoce (manifest schema {version}, this one reads {SCHEMA}); "
-                    "upgrade vivavoce"
+                    f"{where}: made by a newer vivavoce (manifest schema {version}, this one reads "
+                    f"{SCHEMA}); upgrade vivavoce"
                 )
             return msgspec.json.decode(text, type=cls)
         except msgspec.DecodeError as error:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..errors import VivavoceError
 
-Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+if TYPE_CHECKING:
+    from ..artifacts.manifest import Input, Interpolation
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,11 @@ class Fit:
     resize: int | None = None
     """Resize the shorter side to this, then crop the centre; None: resize to height x width."""
     interpolation: Interpolation = "bilinear"
+
+    @classmethod
+    def of(cls, entry: Input) -> Fit:
+        """What the input described by a manifest takes."""
+        return cls(entry.height, entry.width, entry.channels, entry.resize, entry.interpolation)
 
     def __call__(self, image: Image.Image) -> np.ndarray:
         """Return the image as uint8 [height, width, channels], upright and in RGB or grey."""
@@ -90,6 +96,8 @@ class ImageSet:
     """Image by index: uint8 [height, width, channels]."""
     files: tuple[str, ...] | None = None
     """Path of each image relative to the data folder, where there is one."""
+    named: bool = True
+    """Whether `classes` are names somebody gave, not just 0, 1, ..."""
 
     def __len__(self) -> int:
         """Count the images."""
@@ -98,21 +106,6 @@ class ImageSet:
     def pixels(self, indices: np.ndarray, fit: Fit) -> np.ndarray:
         """The images at `indices`: uint8 [n, height, width, channels]."""
         return np.stack([self.read(int(i), fit) for i in indices])
-
-    def matched_to(self, classes: tuple[str, ...]) -> ImageSet:
-        """The same images with labels that index `classes`, matched by name (case does not count).
-
-        Raises:
-            VivavoceError: a class of this set is not among `classes`.
-        """
-        place = {name.casefold(): k for k, name in enumerate(classes)}
-        missing = [name for name in self.classes if name.casefold() not in place]
-        if missing:
-            raise VivavoceError(
-                f"{self.name}: the model has no class {_listed(missing)}; its classes are {_listed(classes)}"
-            )
-        to_model = np.array([place[name.casefold()] for name in self.classes], np.int64)
-        return ImageSet(self.name, to_model[self.labels], classes, self.read, self.files)
 
     def sample(self, limit: int, seed: int) -> np.ndarray:
         """Indices of a seeded, stratified sample of at most `limit` images, in order; 0: all.
@@ -129,9 +122,3 @@ class ImageSet:
             seats[k] += 1
         chosen = [order[self.labels[order] == k][: seats[k]] for k in range(len(seats))]
         return np.sort(np.concatenate(chosen))
-
-
-def _listed(names: tuple[str, ...] | list[str], most: int = 10) -> str:
-    """Join names for a message, not more than fit a line."""
-    shown = ", ".join(repr(name) for name in names[:most])
-    return shown if len(names) <= most else f"{shown}, … ({len(names)} in all)"

@@ -12,6 +12,7 @@ from PIL import Image
 from ..errors import VivavoceError
 from .imageset import Fit, ImageSet, read_image
 
+DIGITS = tuple("0123456789")
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 
 
@@ -38,8 +39,12 @@ def open_images(source: str | Path) -> ImageSet:
 
 def digits_test() -> ImageSet:
     """The 360 test images of the UCI handwritten digits: the split on which digit models are judged."""
-    with resources.files(__package__).joinpath("digits.npz").open("rb") as file, np.load(file) as archive:
-        return _from_arrays("digits", enlarge_digits(archive["images"]), archive["labels"].astype(np.int64))
+    with (
+        resources.files("vivavoce.images").joinpath("digits.npz").open("rb") as file,
+        np.load(file) as archive,
+    ):
+        labels = archive["labels"].astype(np.int64)
+        return _from_arrays("digits", enlarge_digits(archive["images"]), labels, DIGITS)
 
 
 def enlarge_digits(images: np.ndarray) -> np.ndarray:
@@ -76,7 +81,8 @@ def _from_arrays(
     def read(index: int, fit: Fit) -> np.ndarray:
         return fit(Image.fromarray(np.squeeze(images[index])))
 
-    return ImageSet(name, labels, classes or tuple(str(k) for k in range(labels.max() + 1)), read)
+    numbered = tuple(str(k) for k in range(labels.max() + 1))
+    return ImageSet(name, labels, classes or numbered, read, named=classes is not None)
 
 
 def _folder(path: Path) -> ImageSet:

@@ -19,3 +19,15 @@ def shared_folder(*parts: str) -> Path:
 def reference_labels() -> Path:
     """The label arrays and recordings that the authors of Chen et al. 2021 published."""
     return shared_folder("reference-labels")
+
+
+@pytest.fixture(scope="session")
+def third_party() -> Path:
+    """Exported models by other hands."""
+    return shared_folder("third-party", "onnx")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of reference data."""
+    return shared_folder()

@@ -1,0 +1,43 @@
+# Every target makes what it needs, from a bare Python 3.11 or newer.
+PYTHON ?= python3
+export UV_PYTHON_DOWNLOADS = never
+SPEC := pyproject.toml constraints.txt
+
+# make_env NAME, EXTRAS, GROUPS: an environment under .venv with this package in it, editable.
+define make_env
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "vivavoce needs Python 3.11 or newer; give one with: make PYTHON=python3.12")'
+	test -x .venv/$(1)/bin/uv || { rm -rf .venv/$(1); $(PYTHON) -m venv .venv/$(1); }
+	test -x .venv/$(1)/bin/uv || .venv/$(1)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
+	.venv/$(1)/bin/uv pip install --quiet --python .venv/$(1)/bin/python -c constraints.txt -e ".[$(2)]" $(3)
+	touch $@
+endef
+
+.PHONY: audit test test-full bench lint clean
+
+audit: .venv/audit/ready  ## audit the shipped model on the digits that ship with it
+	.venv/audit/bin/audit robustness digits-speech
+
+test: .venv/test/ready lint  ## the quick suite
+	.venv/test/bin/pytest -m "not full"
+
+test-full: .venv/test/ready lint  ## everything: minutes to hours, more data
+	.venv/test/bin/pytest
+
+bench: .venv/test/ready  ## timings, as ratios
+	.venv/test/bin/pytest tests/benchmarks --benchmark-only -m ""
+
+lint: .venv/test/ready
+	.venv/test/bin/ruff check .
+	.venv/test/bin/ruff format --check .
+	.venv/test/bin/pyright --pythonpath .venv/test/bin/python
+
+.venv/audit/ready: $(SPEC)
+	$(call make_env,audit,cpu)
+
+.venv/test/ready: $(SPEC)
+	$(call make_env,test,cpu$(comma)train$(comma)plot$(comma)listen,--group test)
+
+comma := ,
+
+clean:
+	rm -rf .venv build dist *.egg-info

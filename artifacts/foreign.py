@@ -1,0 +1,270 @@
+"""A file that nobody here wrote: what is known of it, and the graph that makes it speak our contract."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from ..errors import VivavoceError
+from .manifest import Decoding, Input, Interpolation, Manifest
+
+
+class Foreign(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How to feed and read a model without a manifest; None means: infer it.
+
+    The model gets `(x * scale - mean) / std` for x in 0..1.
+    """
+
+    scale: float | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    layout: Literal["nchw", "nhwc"] | None = None
+    channels: Literal["rgb", "bgr", "grey"] | None = None
+    size: tuple[int, int] | None = None
+    """Height and width, for a model whose input leaves them open or is flat."""
+    resize: int | None = None
+    """Resize the shorter side to this before the crop."""
+    crop: int | None = None
+    """Height and width of the centre crop: the same as `size` for a square."""
+    interpolation: Interpolation | None = None
+    output_name: str | None = None
+    classes: str | None = None
+    """File with one class name a line, in the order of the scores."""
+
+
+def with_settings_beside(path: Path, options: Foreign | None) -> Foreign:
+    """Fill what `options` leave open from `<model>.toml` beside the file, if there is one.
+
+    Raises:
+        VivavoceError: the file has an unknown name or a value of the wrong type.
+    """
+    options = options or Foreign()
+    beside = path.with_suffix(".toml")
+    if not beside.exists():
+        return options
+    try:
+        settings = msgspec.convert(tomllib.loads(beside.read_text()), Foreign)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        raise VivavoceError(f"{beside}: {error}") from error
+    given = {k: v for k, v in msgspec.structs.asdict(options).items() if v is not None}
+    if settings.classes and "classes" not in given:
+        given["classes"] = str(beside.parent / settings.classes)
+    return msgspec.structs.replace(settings, **given)
+
+
+def adapt(model: onnx.ModelProto, path: Path, options: Foreign) -> tuple[onnx.ModelProto, Manifest, bool]:
+    """Give a foreign model the contract's input `image` and output `scores`.
+
+    Preprocessing becomes nodes in front of the graph, so that everything downstream, gradients
+    included, sees images [N, C, H, W] in 0..1. A Softmax or LogSoftmax at the end is bypassed: same
+    decisions, but scores on the scale of logits, whose gradient does not vanish with confidence.
+
+    Returns:
+        The adapted graph, its manifest, and whether the class names are known.
+
+    Raises:
+        VivavoceError: the file does not look like a classifier of one image, or needs an option.
+    """
+    graph = model.graph
+    weights = {t.name for t in graph.initializer}
+    inputs = [v for v in graph.input if v.name not in weights]
+    if len(inputs) != 1:
+        raise VivavoceError(
+            f"{path}: {len(inputs)} inputs ({_names(inputs)}); a classifier of images takes one"
+        )
+    entry = _Entry.understand(inputs[0], path, options)
+    output = _output(graph, path, options)
+    scores, count = _scores(model, output, path)
+    names, named = _classes(options, count, path)
+    adapted = onnx.ModelProto()
+    adapted.CopyFrom(model)
+    _prepend(adapted.graph, inputs[0], entry)
+    adapted.graph.node.append(helper.make_node("Identity", [scores], ["scores"], name="vivavoce/scores"))
+    del adapted.graph.output[:]
+    adapted.graph.output.append(
+        helper.make_tensor_value_info("scores", TensorProto.FLOAT, [entry.batch, count])
+    )
+    manifest = Manifest(
+        classes=names,
+        decoding=Decoding("argmax"),
+        input=Input(
+            height=entry.height,
+            width=entry.width,
+            channels=entry.channels,
+            mean=tuple(m / entry.scale for m in entry.mean),
+            std=tuple(s / entry.scale for s in entry.std),
+            resize=options.resize,
+            interpolation=options.interpolation or "bilinear",
+        ),
+    )
+    return adapted, manifest, named
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    """A foreign input as understood."""
+
+    batch: int | str
+    channels: int
+    height: int
+    width: int
+    nhwc: bool
+    shape: tuple[int, ...] | None
+    """Shape to reshape to (without the batch) when the model's input is not 4-D."""
+    scale: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    reverse: bool
+
+    @classmethod
+    def understand(cls, value: onnx.ValueInfoProto, path: Path, options: Foreign) -> _Entry:
+        dims = [d.dim_value or None for d in value.type.tensor_type.shape.dim]
+        if value.type.tensor_type.elem_type != TensorProto.FLOAT:
+            kind = TensorProto.DataType.Name(value.type.tensor_type.elem_type).lower()
+            raise VivavoceError(
+                f"{path}: the input {value.name!r} is {kind}; only float32 images can be attacked"
+            )
+        if len(dims) < 2:
+            raise VivavoceError(f"{path}: the input {value.name!r} has shape {dims}, not that of images")
+        size = options.size or ((options.crop, options.crop) if options.crop else None)
+        channels, height, width, nhwc, shape = _image_shape(dims[1:], size, path, options)
+        mean = _per_channel(options.mean or (0.0,), channels, "mean", path)
+        std = _per_channel(options.std or (1.0,), channels, "std", path)
+        reverse = options.channels == "bgr"
+        return cls(
+            dims[0] or "N", channels, height, width, nhwc, shape, options.scale or 1.0, mean, std, reverse
+        )
+
+
+def _image_shape(
+    dims: Sequence[int | None], size: tuple[int, int] | None, path: Path, options: Foreign
+) -> tuple[int, int, int, bool, tuple[int, ...] | None]:
+    """Channels, height, width, whether channels come last, and a shape to reshape to (or None)."""
+    if len(dims) == 3:
+        nhwc = options.layout == "nhwc" or (
+            options.layout is None and dims[0] not in (1, 3) and dims[2] in (1, 3)
+        )
+        channels, height, width = (dims[2], dims[0], dims[1]) if nhwc else dims
+        channels = channels or (1 if options.channels == "grey" else 3)
+        if size and height and width and size != (height, width):
+            raise VivavoceError(f"{path}: the model takes {height}x{width} images, not {size[0]}x{size[1]}")
+        height, width = (height, width) if height and width else size or (None, None)
+        if channels not in (1, 3):
+            raise VivavoceError(
+                f"{path}: the input has {channels} channels; images have 1 or 3 (--layout nhwc?)"
+            )
+        if height is None or width is None:
+            raise VivavoceError(f"{path}: the model takes images of any size; say which with --size 224")
+        return channels, height, width, nhwc, None
+    known = [d for d in dims if d is not None]
+    total = math.prod(known)
+    channels = 1 if options.channels == "grey" or (options.channels is None and total % 3) else 3
+    side = math.isqrt(total // channels)
+    height, width = size or (side, side)
+    if len(known) != len(dims) or channels * height * width != total:
+        raise VivavoceError(
+            f"{path}: the input has shape {list(dims)}; say --size and --channels of its images"
+        )
+    return channels, height, width, options.layout == "nhwc", tuple(known)
+
+
+def _per_channel(values: tuple[float, ...], channels: int, field: str, path: Path) -> tuple[float, ...]:
+    if len(values) not in (1, channels):
+        raise VivavoceError(f"{path}: {len(values)} values of {field} for {channels} channels")
+    if field == "std" and min(values) <= 0:
+        raise VivavoceError(f"{path}: std must be positive")
+    return values * channels if len(values) == 1 else values
+
+
+def _prepend(graph: onnx.GraphProto, value: onnx.ValueInfoProto, entry: _Entry) -> None:
+    """Put `image` and the preprocessing nodes before the model's own input."""
+    nodes, current = [], "image"
+
+    def step(operator: str, *constants: np.ndarray, **attributes: Any) -> None:
+        nonlocal current
+        made = f"vivavoce/{operator.lower()}_{len(nodes)}"
+        names = [f"{made}_{k}" for k in range(len(constants))]
+        graph.initializer.extend(numpy_helper.from_array(a, n) for a, n in zip(constants, names, strict=True))
+        nodes.append(helper.make_node(operator, [current, *names], [made], name=made, **attributes))
+        current = made
+
+    def column(values: Sequence[float]) -> np.ndarray:
+        return np.array(values, np.float32).reshape(1, -1, 1, 1)
+
+    if entry.scale != 1:
+        step("Mul", np.array(entry.scale, np.float32))
+    if any(entry.mean):
+        step("Sub", column(entry.mean))
+    if any(s != 1 for s in entry.std):
+        step("Div", column(entry.std))
+    if entry.reverse:
+        step("Gather", np.arange(entry.channels)[::-1].astype(np.int64), axis=1)
+    if entry.nhwc:
+        step("Transpose", perm=[0, 2, 3, 1])
+    if entry.shape is not None:
+        batch = entry.batch if isinstance(entry.batch, int) else -1
+        step("Reshape", np.array([batch, *entry.shape], np.int64))
+    nodes.append(helper.make_node("Identity", [current], [value.name], name="vivavoce/input"))
+    own = [onnx.NodeProto.FromString(n.SerializeToString()) for n in graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes + own)
+    kept = [v for v in graph.input if v.name != value.name]
+    del graph.input[:]
+    shape = [entry.batch, entry.channels, entry.height, entry.width]
+    graph.input.extend([helper.make_tensor_value_info("image", TensorProto.FLOAT, shape), *kept])
+
+
+def _output(graph: onnx.GraphProto, path: Path, options: Foreign) -> str:
+    names = [o.name for o in graph.output]
+    if options.output_name:
+        if options.output_name not in names:
+            raise VivavoceError(f"{path}: no output {options.output_name!r}; there are {', '.join(names)}")
+        return options.output_name
+    if len(names) != 1:
+        raise VivavoceError(
+            f"{path}: {len(names)} outputs ({', '.join(names)}); choose one with --output-name"
+        )
+    return names[0]
+
+
+def _scores(model: onnx.ModelProto, output: str, path: Path) -> tuple[str, int]:
+    """The value to take as scores, and the number of classes."""
+    value = next(o for o in model.graph.output if o.name == output)
+    dims = [d.dim_value for d in value.type.tensor_type.shape.dim]
+    if len(dims) != 2 or value.type.tensor_type.elem_type != TensorProto.FLOAT:
+        kind = TensorProto.DataType.Name(value.type.tensor_type.elem_type).lower()
+        raise VivavoceError(
+            f"{path}: the output {output!r} is {kind} {dims}; a classifier gives float [N, classes]"
+        )
+    if dims[1] < 2:
+        raise VivavoceError(
+            f"{path}: the output {output!r} has shape {dims}; a classifier has at least 2 classes"
+        )
+    last = next((n for n in model.graph.node if output in n.output), None)
+    if last is not None and last.op_type in ("Softmax", "LogSoftmax"):
+        return last.input[0], dims[1]
+    return output, dims[1]
+
+
+def _classes(options: Foreign, count: int, path: Path) -> tuple[tuple[str, ...], bool]:
+    if options.classes is None:
+        return tuple(str(k) for k in range(count)), False
+    try:
+        lines = Path(options.classes).read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise VivavoceError(f"{options.classes}: the class names cannot be read ({error})") from error
+    names = tuple(line.strip() for line in lines if line.strip())
+    if len(names) != count:
+        raise VivavoceError(f"{options.classes}: {len(names)} names, but {path.name} has {count} classes")
+    return names, True
+
+
+def _names(values: Sequence[onnx.ValueInfoProto]) -> str:
+    return ", ".join(v.name for v in values)

@@ -1,0 +1,86 @@
+"""One way to open any exported model: `open_model`."""
+
+from __future__ import annotations
+
+import zipfile
+from importlib import resources
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from ..errors import VivavoceError
+from .decoding import Outputs
+from .foreign import Foreign
+from .manifest import Manifest
+
+
+class ExportedModel(Protocol):
+    """An exported classifier, whatever its format.
+
+    Images are float32 [N, C, H, W] in 0..1 of the size in `manifest.input`; any N.
+    """
+
+    path: Path
+    manifest: Manifest
+    bank: np.ndarray | None
+    """Label bank inside the file, float32 [K, *label shape]; None for a model on logits."""
+    named: bool
+    """Whether the file tells the names of its classes; otherwise they are called 0, 1, ..."""
+
+    def answer(self, images: np.ndarray) -> Outputs:
+        """Run the file itself on a batch of images."""
+        ...
+
+
+def shipped_models() -> list[str]:
+    """Names of the models that ship with the package."""
+    files = resources.files(f"{__package__}.models").iterdir()
+    return sorted(f.name.removesuffix(".onnx") for f in files if f.name.endswith(".onnx"))
+
+
+def open_model(model: str | Path, foreign: Foreign | None = None, device: str = "cpu") -> ExportedModel:
+    """Open an `.onnx` file, a TorchScript `.pt` file, or a model that ships with the package by name.
+
+    Args:
+        model: path or name.
+        foreign: how to understand an `.onnx` file without a vivavoce manifest; what it leaves open
+            is looked up in `<model>.toml` beside the file, then inferred.
+        device: `cpu` or `cuda`.
+
+    Raises:
+        VivavoceError: no such model, or the file is not one.
+    """
+    path = Path(model)
+    if not path.exists() and str(model) in shipped_models():
+        path = Path(str(resources.files(f"{__package__}.models").joinpath(f"{model}.onnx")))
+    if not path.exists():
+        raise VivavoceError(f"{model}: no such model; give a file, or one of {', '.join(shipped_models())}")
+    if path.is_dir():
+        raise VivavoceError(f"{path}: a folder, not a model; to audit a training run, export it first")
+    if path.stat().st_size == 0:
+        raise VivavoceError(f"{path}: the file is empty")
+    if path.suffix == ".onnx":
+        from .onnx_model import OnnxModel
+
+        return OnnxModel(path, foreign, device)
+    if path.suffix in (".pt", ".pth", ".ts"):
+        _refuse_unless_torchscript(path)
+        from .torch_model import TorchModel
+
+        return TorchModel(path, device)
+    raise VivavoceError(f"{path}: not a kind of model that opens here; give .onnx or TorchScript .pt")
+
+
+def _refuse_unless_torchscript(path: Path) -> None:
+    """Look into the archive without torch, so that nothing of an unknown file is ever unpickled."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            parts = {name.split("/", 1)[-1] for name in archive.namelist()}
+    except (zipfile.BadZipFile, OSError):
+        parts = set()
+    if not any(part.startswith("code/") for part in parts) or "constants.pkl" not in parts:
+        raise VivavoceError(
+            f"{path}: not a TorchScript file (a pickled model or checkpoint is never loaded, because that "
+            "runs code); export it to .onnx, or save it with torch.jit.trace(…).save(…)"
+        )

@@ -1,0 +1,96 @@
+"""Opening an `.onnx` file."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import numpy_helper
+
+from ..errors import VivavoceError
+from .decoding import Outputs
+from .foreign import Foreign, adapt, with_settings_beside
+from .manifest import METADATA_KEY, Manifest
+from .runtime import first_line, make_session
+
+
+class OnnxModel:
+    """An ONNX classifier under the contract; see `ExportedModel`."""
+
+    def __init__(self, path: Path, foreign: Foreign | None = None, device: str = "cpu") -> None:
+        self.path, self.device = path, device
+        model = _load(path)
+        text = next((p.value for p in model.metadata_props if p.key == METADATA_KEY), None)
+        if text is None:
+            self.foreign: Foreign | None = with_settings_beside(path, foreign)
+            self.graph, self.manifest, self.named = adapt(model, path, self.foreign)
+        else:
+            if foreign and foreign != Foreign():
+                raise VivavoceError(
+                    f"{path}: its manifest already says how to feed it; drop the preprocessing options"
+                )
+            self.foreign = None
+            self.graph, self.manifest, self.named = model, Manifest.from_json(text, str(path)), True
+            _check_contract(model, self.manifest, path)
+        banks = (t for t in self.graph.graph.initializer if t.name == "label_bank")
+        self.bank = next((numpy_helper.to_array(t) for t in banks), None)
+        image = next(v for v in self.graph.graph.input if v.name == "image")
+        self.pinned = image.type.tensor_type.shape.dim[0].dim_value or None
+        """Batch size that the file insists on; None: any."""
+        self._wanted = [o.name for o in self.graph.graph.output if o.name in ("scores", "label", "loss")]
+
+    @cached_property
+    def session(self):
+        """The onnxruntime session of the file."""
+        return make_session(self.graph, str(self.path), self.device)
+
+    def answer(self, images: np.ndarray) -> Outputs:
+        """Run the file on images [N, C, H, W] in 0..1.
+
+        Raises:
+            VivavoceError: onnxruntime fails on them.
+        """
+        size = self.pinned or len(images)
+        parts = [self._run(images[i : i + size], size) for i in range(0, len(images), size)]
+        whole = {name: np.concatenate([p[name] for p in parts]) for name in self._wanted}
+        return Outputs(whole["scores"], whole.get("label"), whole.get("loss"))
+
+    def _run(self, images: np.ndarray, size: int) -> dict[str, np.ndarray]:
+        """One run, filled up with the last image where the file's batch size is fixed."""
+        n = len(images)
+        if n < size:
+            images = np.concatenate([images, np.repeat(images[-1:], size - n, axis=0)])
+        try:
+            outputs = self.session.run(self._wanted, {"image": images})
+        except Exception as error:  # onnxruntime's exceptions share no base class
+            raise VivavoceError(f"{self.path}: onnxruntime failed on a batch: {first_line(error)}") from error
+        return {name: np.asarray(out)[:n] for name, out in zip(self._wanted, outputs, strict=True)}
+
+
+def _load(path: Path) -> onnx.ModelProto:
+    try:
+        model = onnx.load(path)
+        if not model.graph.node or not model.graph.output:
+            raise VivavoceError(f"{path}: not an ONNX model (it holds no graph)")
+        onnx.checker.check_model(model)
+    except (DecodeError, UnicodeDecodeError):
+        raise VivavoceError(f"{path}: not an ONNX model, or not all of it (it cannot be decoded)") from None
+    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+        raise VivavoceError(f"{path}: not a valid ONNX model: {first_line(error)}") from error
+    return model
+
+
+def _check_contract(model: onnx.ModelProto, manifest: Manifest, path: Path) -> None:
+    """Refuse a file whose graph is not what its manifest says."""
+    inputs = {v.name: v for v in model.graph.input}
+    outputs = {o.name: [d.dim_value for d in o.type.tensor_type.shape.dim] for o in model.graph.output}
+    wanted = ["scores", "label", "loss"] if manifest.label else ["scores"]
+    missing = [n for n in wanted if n not in outputs] + ["image"] * ("image" not in inputs)
+    if missing:
+        raise VivavoceError(f"{path}: its manifest promises {missing[0]!r}, which its graph does not have")
+    k = outputs["scores"][-1]
+    if k not in (0, len(manifest.classes)):
+        raise VivavoceError(f"{path}: {k} scores for the {len(manifest.classes)} classes of its manifest")

@@ -1,0 +1,58 @@
+"""Opening a TorchScript `.pt` file; torch is imported here and nowhere else on the ground floor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import VivavoceError
+from .decoding import Outputs
+from .manifest import TORCHSCRIPT_FILE, Manifest
+from .runtime import first_line
+
+
+class TorchModel:
+    """A TorchScript classifier under the contract; see `ExportedModel`.
+
+    The caller has made sure that the file is TorchScript: its code runs, a pickle's does not.
+    """
+
+    named = True
+
+    def __init__(self, path: Path, device: str = "cpu") -> None:
+        try:
+            import torch
+        except ImportError:
+            raise VivavoceError(
+                f'{path}: a TorchScript file needs torch; install it with: pip install "vivavoce[train]", '
+                "or export the model to .onnx"
+            ) from None
+        if device == "cuda" and not torch.cuda.is_available():
+            raise VivavoceError("no CUDA device that torch can use is here; give --device cpu")
+        extra = {TORCHSCRIPT_FILE: ""}
+        try:
+            self.module = torch.jit.load(str(path), map_location=device, _extra_files=extra).eval()
+        except RuntimeError as error:
+            raise VivavoceError(
+                f"{path}: torch cannot load this TorchScript file: {first_line(error)}"
+            ) from error
+        if not extra[TORCHSCRIPT_FILE]:
+            raise VivavoceError(
+                f"{path}: a TorchScript file without a vivavoce manifest; make it with `vivavoce export`, or "
+                "export the model to .onnx, which opens without one"
+            )
+        self.path, self.device = path, device
+        self.manifest = Manifest.from_json(extra[TORCHSCRIPT_FILE], str(path))
+        for parameter in self.module.parameters():
+            parameter.requires_grad_(False)
+        buffers = {name.rsplit(".", 1)[-1]: b for name, b in self.module.named_buffers()}
+        self.bank = buffers["label_bank"].cpu().numpy() if "label_bank" in buffers else None
+
+    def answer(self, images: np.ndarray) -> Outputs:
+        """Run the file on images [N, C, H, W] in 0..1."""
+        import torch
+
+        with torch.no_grad():
+            outputs = self.module(torch.from_numpy(images).to(self.device))
+        return Outputs(*(o.cpu().numpy() for o in outputs))

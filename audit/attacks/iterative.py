@@ -1,0 +1,35 @@
+"""The basic iterative method (Kurakin, Goodfellow and Bengio 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from ..target import Target
+from .base import Goal, confine
+
+
+class Iterative:
+    """Steps of epsilon / steps along the sign of the current gradient, kept in the box and in 0..1.
+
+    Chen et al. 2021, section 4.2, with 5 steps. The gradient is that of the current image alone; the
+    released code adds up the gradients of all steps so far.
+    """
+
+    name = "iterative"
+
+    def __init__(self, steps: int = 5) -> None:
+        self.steps = steps
+
+    def sweep(
+        self, target: Target, images: np.ndarray, goal: Goal, radii: Sequence[np.ndarray]
+    ) -> Iterator[np.ndarray]:
+        """See `Attack.sweep`."""
+        for radius in radii:
+            step = goal.direction * radius / np.float32(self.steps)
+            current = images
+            for _ in range(self.steps):
+                way = np.sign(target.gradient(current, goal.classes))
+                current = confine(current + step * way, images, radius)
+            yield current

@@ -1,0 +1,229 @@
+"""An ONNX graph under construction: the model's nodes, and the nodes that rules add."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from .errors import MissingRule
+from .value import Operand, Value
+
+FLOAT = np.dtype(np.float32)
+INT = np.dtype(np.int64)
+STANDARD = ("", "ai.onnx")
+BLOCK = 16
+"""Channels in onnxruntime's blocked layout are a multiple of this."""
+
+
+class Graph:
+    """A model with static shapes, and everything emitted on top of it.
+
+    Args:
+        model: prepared (see `prepare`): every shape known, nodes in topological order, opset >= 18.
+        blocked: shape new nodes for onnxruntime's blocked CPU convolutions (see `layout`).
+        straight_through: treat hard activations as the identity instead of refusing them.
+    """
+
+    def __init__(self, model: onnx.ModelProto, *, blocked: bool = True, straight_through: bool = False) -> None:
+        self.base = model
+        self.blocked = blocked
+        self.straight_through = straight_through
+        self.nodes = list(model.graph.node)
+        self.opset = next(o.version for o in model.opset_import if o.domain in STANDARD)
+        self.producer = {name: node for node in self.nodes for name in node.output if name}
+        self.inputs = list(model.graph.input)
+        self.memo: dict[tuple, Value] = {}
+        self._initializers = {t.name: t for t in model.graph.initializer}
+        self._types = _value_types(model)
+        self._arrays: dict[str, np.ndarray | None] = {v.name: None for v in model.graph.input}
+        self._values: dict[str, Value] = {}
+        self._added: dict[str, np.ndarray] = {}
+        self._constants: dict[tuple, Value] = {}
+        self._counter = 0
+
+    # ------------------------------------------------------------------ reading
+    def value(self, name: str) -> Value:
+        """Look up a value of the model.
+
+        Raises:
+            MissingRule: its shape or type is not known.
+        """
+        if name not in self._values:
+            if name in self._initializers:
+                proto = self._initializers[name]
+                shape, dtype = tuple(proto.dims), helper.tensor_dtype_to_np_dtype(proto.data_type)
+            else:
+                shape, dtype = self._types.get(name, (None, None))
+            if shape is None or dtype is None:
+                array = self.array(name)
+                if array is None:
+                    raise MissingRule(f"the shape of `{name}` is not known before the model runs")
+                shape, dtype = array.shape, array.dtype
+            self._values[name] = Value(self, name, shape, np.dtype(dtype))
+        return self._values[name]
+
+    def array(self, name: str) -> np.ndarray | None:
+        """What a value holds if no input of the graph changes it, else None."""
+        if name not in self._arrays:
+            self._arrays[name] = self._fold(name)
+        return self._arrays[name]
+
+    def _fold(self, name: str) -> np.ndarray | None:
+        """Compute a constant: an initializer, or a node all of whose inputs are constant."""
+        if name in self._initializers:
+            return numpy_helper.to_array(self._initializers[name])
+        node = self.producer.get(name)
+        if node is None or node.op_type.startswith("Random"):
+            return None
+        inputs = {i: self.array(i) for i in node.input if i}
+        if any(array is None for array in inputs.values()):
+            return None
+        from .folding import evaluate
+
+        return evaluate(node, inputs, self.base)[list(node.output).index(name)]
+
+    # ------------------------------------------------------------------ writing
+    def input(self, name: str, shape: Sequence[int], dtype: np.dtype) -> Value:
+        """Declare another input of the finished model."""
+        self.inputs.append(helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(dtype), shape))
+        self._arrays[name] = None
+        self._values[name] = Value(self, name, shape, dtype)
+        return self._values[name]
+
+    def emit(
+        self,
+        operator: str,
+        inputs: Sequence[Value | None],
+        shape: Sequence[int],
+        dtype: np.dtype = FLOAT,
+        *,
+        domain: str = "",
+        **attributes: object,
+    ) -> Value:
+        """Append a node with one output of the given shape and return that output."""
+        return self.emit_many(operator, inputs, [(shape, dtype)], domain=domain, **attributes)[0]
+
+    def emit_many(
+        self,
+        operator: str,
+        inputs: Sequence[Value | None],
+        outputs: Sequence[tuple[Sequence[int], np.dtype]],
+        *,
+        domain: str = "",
+        **attributes: object,
+    ) -> list[Value]:
+        """Append a node with several outputs, each of a given (shape, type)."""
+        names = [self.fresh(operator.lower()) for _ in outputs]
+        arguments = [v.name if v is not None else "" for v in inputs]
+        node = helper.make_node(operator, arguments, names, names[0], domain=domain, **attributes)
+        self.nodes.append(node)
+        for name, (shape, dtype) in zip(names, outputs, strict=True):
+            self.producer[name] = node
+            self._arrays[name] = None
+            self._values[name] = Value(self, name, shape, np.dtype(dtype))
+        return [self._values[name] for name in names]
+
+    def constant(self, array: np.ndarray) -> Value:
+        """Add a constant; equal ones are stored once."""
+        array = np.asarray(array, order="C")
+        key = (array.dtype.str, array.shape, array.tobytes())
+        if key not in self._constants:
+            name = self.fresh("constant")
+            self._added[name] = self._arrays[name] = array
+            self._constants[key] = self._values[name] = Value(self, name, array.shape, array.dtype)
+        return self._constants[key]
+
+    def remember(self, value: Value, array: np.ndarray) -> None:
+        """Note that an emitted value is constant, so that arithmetic with it can be simplified."""
+        self._arrays[value.name] = array
+
+    def integers(self, numbers: Iterable[int]) -> Value:
+        """A constant int64 vector: shapes, axes, bounds."""
+        return self.constant(np.array(list(numbers), np.int64))
+
+    def zeros(self, *shape: int) -> Value:
+        """A constant of zeros."""
+        return self.constant(np.zeros((), np.float32)).expand(*shape)
+
+    def lift(self, operand: Operand, dtype: np.dtype = FLOAT) -> Value:
+        """A number becomes a constant; a value stays."""
+        return operand if isinstance(operand, Value) else self.constant(np.array(operand, dtype))
+
+    def cast(self, value: Value, dtype: np.dtype) -> Value:
+        """Convert a value's type."""
+        if value.dtype == dtype:
+            return value
+        return self.emit("Cast", [value], value.shape, dtype, to=helper.np_dtype_to_tensor_dtype(dtype))
+
+    def concat(self, parts: Sequence[Value], axis: int) -> Value:
+        """Join values along an axis."""
+        if len(parts) == 1:
+            return parts[0]
+        shape = list(parts[0].shape)
+        shape[axis] = sum(part.shape[axis] for part in parts)
+        return self.emit("Concat", list(parts), shape, parts[0].dtype, axis=axis)
+
+    def fresh(self, stem: str) -> str:
+        """A name that nothing in the graph has yet."""
+        while True:
+            self._counter += 1
+            name = f"{stem}__{self._counter}"
+            if name not in self.producer and name not in self._initializers and name not in self._types:
+                return name
+
+    def model(self, outputs: dict[str, Value]) -> onnx.ModelProto:
+        """The finished model: only the nodes that the outputs need, the outputs under the given names."""
+        names = [
+            helper.make_node("Identity", [v.name], [name]) for name, v in outputs.items() if v.name != name
+        ]
+        infos = [_information(name, value) for name, value in outputs.items()]
+        added = [numpy_helper.from_array(array, name) for name, array in self._added.items()]
+        graph = helper.make_graph(
+            [*self.nodes, *names], "input-gradient", self.inputs, infos, [*self.base.graph.initializer, *added]
+        )
+        opsets = list(self.base.opset_import)
+        return prune(helper.make_model(graph, opset_imports=opsets, ir_version=max(8, self.base.ir_version)))
+
+
+def _information(name: str, value: Value) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape)
+
+
+def _value_types(model: onnx.ModelProto) -> dict[str, tuple[tuple[int, ...] | None, np.dtype | None]]:
+    """Shape and type of every value that declares them; a shape with an unknown size counts as unknown."""
+    types = {}
+    for info in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+        tensor = info.type.tensor_type
+        dtype = helper.tensor_dtype_to_np_dtype(tensor.elem_type) if tensor.elem_type else None
+        known = tensor.HasField("shape") and all(d.HasField("dim_value") for d in tensor.shape.dim)
+        types[info.name] = (tuple(d.dim_value for d in tensor.shape.dim) if known else None, dtype)
+    return types
+
+
+def prune(model: onnx.ModelProto, keep: Iterable[str] = ()) -> onnx.ModelProto:
+    """Drop, in place, the nodes and initializers that neither outputs nor `keep` need; return the model."""
+    needed = {output.name for output in model.graph.output}.union(keep)
+    kept = []
+    for node in reversed(model.graph.node):
+        if needed.intersection(node.output):
+            kept.append(node)
+            needed |= consumed(node)
+    initializers = [t for t in model.graph.initializer if t.name in needed]
+    del model.graph.node[:], model.graph.initializer[:]
+    model.graph.node.extend(reversed(kept))
+    model.graph.initializer.extend(initializers)
+    return model
+
+
+def consumed(node: onnx.NodeProto) -> set[str]:
+    """Names a node reads, those that its subgraphs take from outside included."""
+    names = {name for name in node.input if name}
+    for attribute in node.attribute:
+        for graph in (attribute.g, *attribute.graphs):
+            for inner in graph.node:
+                names |= consumed(inner)
+            names |= {output.name for output in graph.output}
+    return names

@@ -1,0 +1,67 @@
+"""What keeps gradients in onnxruntime's blocked layout.
+
+Its CPU kernels run convolutions fastest on values whose channels are grouped in blocks (NCHWc). Only
+convolutions pull a value into that layout; additions, products and clipping then follow, everything
+else falls out of it, at the price of two reorderings. So masks and scalings are written as depthwise
+1x1 convolutions where the channels allow it. On other providers (`graph.blocked` false) these
+functions emit the plain operators.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .graph import BLOCK
+from .value import Value
+
+_HUGE = 1e30
+
+
+def blockable(value: Value) -> bool:
+    """Whether a value can be held in the blocked layout."""
+    return value.graph.blocked and value.rank == 4 and value.shape[1] % BLOCK == 0
+
+
+def scale(value: Value, factor: float | np.ndarray, offset: float | None = None) -> Value:
+    """factor * value + offset as a depthwise 1x1 convolution; factor: one number or one per channel."""
+    channels = value.shape[1]
+    weight = np.broadcast_to(np.asarray(factor, np.float32), (channels,)).reshape(channels, 1, 1, 1)
+    inputs = [value, value.graph.constant(weight)]
+    if offset is not None:
+        inputs.append(value.graph.constant(np.full(channels, offset, np.float32)))
+    return value.graph.emit("Conv", inputs, value.shape, group=channels, kernel_shape=[1, 1])
+
+
+def anchor(value: Value, factor: float = 1.0) -> Value:
+    """factor * value, put (back) into the blocked layout."""
+    return scale(value, factor) if blockable(value) else value * factor
+
+
+def step(value: Value, low: float = 0.0) -> Value:
+    """1 where value > 0, else `low` (0 <= low < 1): the derivative of Relu and LeakyRelu.
+
+    Written as clip(1e30 value, low, 1): exact but for |value| < 1e-30. One mask per value.
+    """
+    graph = value.graph
+    key = ("step", value.name, low)
+    if key not in graph.memo:
+        if blockable(value):
+            graph.memo[key] = scale(value, _HUGE).map("Clip", low, 1.0)
+        else:
+            mask = value.map("HardSigmoid", alpha=_HUGE, beta=0.0)
+            graph.memo[key] = mask.map("Max", low) if low else mask
+    return graph.memo[key]
+
+
+def inside(value: Value, low: float, high: float) -> Value:
+    """Whether low < value < high, bool."""
+    above, below = value.compare("Greater", low), value.compare("Less", high)
+    return value.graph.emit("And", [above, below], value.shape, np.dtype(bool))
+
+
+def equal(value: Value, other: Value) -> Value:
+    """1 where value = other, else 0, for other >= value: max(1 + 1e30 (value - other), 0)."""
+    if not blockable(value):
+        return value.compare("Equal", other).cast()
+    difference = value + scale(other, -1.0)
+    return scale(difference, _HUGE, 1.0).map("Relu")

@@ -1,0 +1,107 @@
+"""Losses as graphs. Each grows when the model does worse on `goals`, one number per image.
+
+A loss is written forwards only; the rules differentiate it like any other part of the graph. To add
+one, write the function and put it in `LOSSES` with the output of the model that it needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...errors import VivavoceError
+from .graph import Graph
+from .value import Value
+
+LABEL_BANK = "label_bank"
+"""Initializer [K, *label shape] of a label model."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss and the output of the model it is computed from."""
+
+    function: Callable[[Graph, Value, Value], Value]
+    """(graph, output, goals int64 [N]) -> float32 [N]."""
+    output: str
+    """`scores` or `label`."""
+
+
+def _one_hot(graph: Graph, scores: Value, goals: Value) -> Value:
+    """Whether an entry of `scores` [N, K] is its image's goal, bool [N, K]."""
+    classes = graph.integers(range(scores.shape[1])).reshape(1, scores.shape[1])
+    return goals.reshape(*goals.shape, 1).compare("Equal", classes)
+
+
+def _goal_and_rest(graph: Graph, scores: Value, goals: Value) -> tuple[Value, Value]:
+    """The goal's score [N, 1] and the largest of the others [N, 1]."""
+    goal = _one_hot(graph, scores, goals)
+    own = goal.where(scores, 0.0).sum([1])
+    return own, goal.where(float(np.finfo(np.float32).min), scores).reduce("ReduceMax", [1])
+
+
+def cross_entropy(graph: Graph, scores: Value, goals: Value) -> Value:
+    """-ln softmax(scores)[goal] = ln sum_j e^(scores_j - scores_goal).
+
+    In this form the goal's own term is a constant, so its gradient, minus the sum of the others'
+    probabilities, is a sum and not 1 minus something near 1: it stays exact where the model is sure.
+    """
+    goal = _one_hot(graph, scores, goals)
+    own = goal.where(scores, 0.0).sum([1])
+    gaps = goal.where(0.0, scores - own)
+    return gaps.reduce("ReduceLogSumExp", [1], keepdims=False)
+
+
+def margin(graph: Graph, scores: Value, goals: Value) -> Value:
+    """Largest score of another class minus the goal's: positive when the goal is not the decision."""
+    own, rest = _goal_and_rest(graph, scores, goals)
+    return (rest - own).reshape(scores.shape[0])
+
+
+def difference_of_logits_ratio(graph: Graph, scores: Value, goals: Value) -> Value:
+    """-(z_goal - max of the others) / (z_1st - z_3rd), the scores sorted (Croce & Hein 2020, equation 6).
+
+    Raises:
+        VivavoceError: fewer than three classes.
+    """
+    if scores.shape[1] < 3:
+        raise VivavoceError("the loss `dlr` needs at least 3 classes")
+    own, rest = _goal_and_rest(graph, scores, goals)
+    shape = (scores.shape[0], 3)
+    top, _ = graph.emit_many("TopK", [scores, graph.integers([3])], [(shape, scores.dtype), (shape, np.dtype(np.int64))])
+    spread = top.slice(1, 0, 1) - top.slice(1, 2, 3) + 1e-12
+    return ((rest - own) / spread).reshape(scores.shape[0])
+
+
+def smooth_l1(graph: Graph, label: Value, goals: Value) -> Value:
+    """Mean over the label's entries d of d^2/2 where |d| < 1, else |d| - 1/2 (Chen et al. 2021, released code).
+
+    With c = min(max(d, -1), 1) both cases are c (d - c/2), whose derivative is c.
+    """
+    bank = graph.value(LABEL_BANK)
+    goal = graph.emit("Gather", [bank, goals], label.shape, axis=0)
+    difference = label - goal
+    clipped = difference.map("Clip", -1.0, 1.0)
+    entries = clipped * (difference - clipped * 0.5)
+    return entries.reduce("ReduceMean", range(1, label.rank), keepdims=False)
+
+
+LOSSES = {
+    "cross-entropy": Loss(cross_entropy, "scores"),
+    "margin": Loss(margin, "scores"),
+    "dlr": Loss(difference_of_logits_ratio, "scores"),
+    "smooth-l1": Loss(smooth_l1, "label"),
+}
+
+
+def find(name: str) -> Loss:
+    """Look a loss up by name.
+
+    Raises:
+        VivavoceError: there is none of this name.
+    """
+    if name not in LOSSES:
+        raise VivavoceError(f"no loss is called {name!r}; there are: {', '.join(LOSSES)}")
+    return LOSSES[name]

@@ -1,0 +1,127 @@
+"""Reverse mode: from the gradient of the loss backwards through the nodes to the image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+import onnx
+
+from .errors import MissingRule, UnsupportedOperator
+from .graph import STANDARD, Graph
+from .rules import RULES, Node, Rule
+from .value import Value
+
+DISCRETE = frozenset(
+    "ArgMax ArgMin Equal Greater GreaterOrEqual Less LessOrEqual And Or Not Xor IsNaN IsInf Shape Size "
+    "NonZero OneHot ConstantOfShape EyeLike RandomUniformLike RandomNormalLike Bernoulli".split()
+)
+"""Operators that choose or measure: their outputs are constant almost everywhere and carry no gradient."""
+
+Observer: TypeAlias = Callable[[onnx.NodeProto, str], None]
+
+
+def key(node: onnx.NodeProto) -> tuple[str, str]:
+    """Domain and operator, the standard domain written empty."""
+    return ("" if node.domain in STANDARD else node.domain, node.op_type)
+
+
+def title(node: onnx.NodeProto) -> tuple[str, str]:
+    """The operator and the node's name, as people are told them."""
+    domain, operator = key(node)
+    return (f"{domain}.{operator}" if domain else operator), node.name or next(o for o in node.output if o)
+
+
+def dependent(nodes: list[onnx.NodeProto], image: str) -> set[str]:
+    """Values through which the image can move the loss."""
+    names = {image}
+    for node in nodes:
+        if node.op_type not in DISCRETE and names.intersection(node.input):
+            names.update(output for output in node.output if output)
+    return names
+
+
+def differentiate(graph: Graph, loss: Value, image: str, missing: Observer | None = None) -> Value:
+    """Emit the gradient of sum(loss) with respect to the image.
+
+    Args:
+        graph: holds the nodes from the image to the loss; gradient nodes are appended to it.
+        loss: one number per image, so that each image's gradient is that of its own loss.
+        image: name of the input.
+        missing: told of each node without a gradient and why; the walk then goes on with a stand-in.
+            By default the first such node raises.
+
+    Raises:
+        UnsupportedOperator: a node on the way has no rule, its rule refuses it, or nothing
+            differentiable connects the image with the loss.
+    """
+    nodes = list(graph.nodes)
+    depends = dependent(nodes, image)
+    pending = {loss.name: graph.constant(loss_seed(loss)).expand(*loss.shape)}
+    for proto in reversed(nodes):
+        if not depends.intersection(proto.input) or not any(name in pending for name in proto.output):
+            continue
+        dys = [pending.pop(name, None) for name in proto.output]
+        if proto.op_type in DISCRETE:
+            continue
+        try:
+            gradients = node_gradients(graph, proto, dys)
+        except MissingRule as refusal:
+            if missing is None:
+                raise UnsupportedOperator(*title(proto), str(refusal)) from refusal
+            missing(proto, str(refusal))
+            gradients = _stand_ins(graph, proto)
+        for name, gradient in zip(proto.input, gradients, strict=False):
+            if gradient is not None and name in depends:
+                pending[name] = pending[name] + gradient if name in pending else gradient
+    if image not in pending:
+        raise UnsupportedOperator(*_cut(nodes, image), "the image reaches the loss only through choices")
+    return pending[image]
+
+
+def loss_seed(loss: Value) -> np.ndarray:
+    """Gradient of sum(loss) with respect to each loss: one."""
+    return np.ones((), loss.dtype)
+
+
+def node_gradients(graph: Graph, proto: onnx.NodeProto, dys: list[Value | None]) -> list[Value | None]:
+    """Apply a node's rule: the gradient of each input, None where there is none.
+
+    Raises:
+        MissingRule: there is no rule, or it refuses this node.
+    """
+    rule = RULES.get(key(proto))
+    if rule is None:
+        raise MissingRule("there is no rule for it")
+    return _applied(rule, Node(graph, proto), dys)
+
+
+def _applied(rule: Rule, node: Node, dys: list[Value | None]) -> list[Value | None]:
+    if rule.every_output:
+        found = rule.function(node, dys)
+    elif any(dy is not None for dy in dys[1:]):
+        raise MissingRule("its further outputs are used, and only the first one has a rule")
+    elif dys[0] is None:
+        return []
+    else:
+        found = rule.function(node, dys[0])
+    return [found] if isinstance(found, Value) else list(found)
+
+
+def _stand_ins(graph: Graph, proto: onnx.NodeProto) -> list[Value | None]:
+    """Something of the right shape for each input, so that the nodes before can still be looked at."""
+    stand_ins: list[Value | None] = []
+    for name in proto.input:
+        try:
+            stand_ins.append(graph.value(name).cast() if name else None)
+        except MissingRule:
+            stand_ins.append(None)
+    return stand_ins
+
+
+def _cut(nodes: list[onnx.NodeProto], image: str) -> tuple[str, str]:
+    """The first node that stops the image's influence; the last node if none does."""
+    depends = dependent(nodes, image)
+    stops = (n for n in nodes if n.op_type in DISCRETE and depends.intersection(n.input) and n.op_type != "Shape")
+    return title(next(stops, nodes[-1]))

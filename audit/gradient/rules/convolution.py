@@ -1,0 +1,79 @@
+"""Convolutions of 1 to 3 spatial dimensions, with groups, strides and dilations.
+
+A convolution is linear in its input, so its gradient is the transposed linear map, whatever the input.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import layout
+from ..value import Value
+from .registry import Gradients, Node, rule
+
+
+class Window:
+    """Strides, dilations, pads and kernel of a convolution, one entry per spatial dimension."""
+
+    def __init__(self, node: Node, kernel: tuple[int, ...]) -> None:
+        n = len(kernel)
+        pads = node.integers("pads", [0] * 2 * n)
+        self.kernel = list(kernel)
+        self.strides = node.integers("strides", [1] * n)
+        self.dilations = node.integers("dilations", [1] * n)
+        self.before, self.after = pads[:n], pads[n:]
+        self.reach = [d * (k - 1) for d, k in zip(self.dilations, kernel, strict=True)]
+        """Distance from a window's first entry to its last."""
+
+
+@rule("Conv")
+def conv(node: Node, dy: Value) -> Gradients:
+    """y[o] = sum_ik w[o,i,k] x[i, s t + d k - p]; dx is the transposed convolution of dy with w.
+
+    With stride 1 that is again a convolution, of dy padded by d (K - 1) - p, with the weight's two
+    channel axes exchanged and its kernel reversed; onnxruntime runs it in the blocked layout.
+    """
+    x, weight = node.x, node.array(1, "weight")
+    window = Window(node, weight.shape[2:])
+    if all(stride == 1 for stride in window.strides):
+        before = [r - p for r, p in zip(window.reach, window.before, strict=True)]
+        after = [r - p for r, p in zip(window.reach, window.after, strict=True)]
+        if min(before + after) >= 0:
+            group = node.integer("group", 1)
+            inputs = [dy, node.graph.constant(_reversed(weight, group))]
+            return node.graph.emit(
+                "Conv", inputs, x.shape, kernel_shape=window.kernel, pads=before + after,
+                dilations=window.dilations, group=group,
+            )  # fmt: skip
+    return layout.anchor(_transposed(node, dy, window))
+
+
+def _reversed(weight: np.ndarray, group: int) -> np.ndarray:
+    """[O, I/g, *K] -> [I, O/g, *K], every kernel reversed."""
+    out, per_group, *kernel = weight.shape
+    grouped = weight.reshape(group, out // group, per_group, *kernel).swapaxes(1, 2)
+    grouped = np.flip(grouped, axis=tuple(range(3, grouped.ndim)))
+    return grouped.reshape(group * per_group, out // group, *kernel)
+
+
+def _transposed(node: Node, dy: Value, window: Window) -> Value:
+    """The transposed convolution, enlarged by the rows at the end that no window reached."""
+    covered = [s * (size - 1) + r + 1 - b - a for s, size, r, b, a in zip(
+        window.strides, dy.shape[2:], window.reach, window.before, window.after, strict=True)]  # fmt: skip
+    missed = [size - c for size, c in zip(node.x.shape[2:], covered, strict=True)]
+    return node.graph.emit(
+        "ConvTranspose", [dy, node.input(1)], node.x.shape, kernel_shape=window.kernel, strides=window.strides,
+        pads=window.before + window.after, dilations=window.dilations, output_padding=missed,
+        group=node.integer("group", 1),
+    )  # fmt: skip
+
+
+@rule("ConvTranspose")
+def conv_transpose(node: Node, dy: Value) -> Gradients:
+    """The transposed map of a transposed convolution is the convolution with the same weight."""
+    weight = node.array(1, "weight")
+    window = Window(node, weight.shape[2:])
+    return node.graph.emit(
+        "Conv", [dy, node.input(1)], node.x.shape, kernel_shape=window.kernel, strides=window.strides,
+        pads=window.before + window.after, dilations=window.dilations, group=node.integer("group", 1),
+    )  # fmt: skip

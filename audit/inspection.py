@@ -1,0 +1,104 @@
+"""`audit inspect`: what a file is and how it is understood."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from rich.console import Console
+
+from ..artifacts import ExportedModel, Manifest
+from ..artifacts.onnx_model import OnnxModel
+
+
+def show_model(model: ExportedModel, console: Console) -> None:
+    """Print a readable page about a model."""
+    for heading, lines in _sections(model):
+        console.print(f"[bold]{heading}[/]")
+        for line in lines:
+            console.print(f"  {line}")
+
+
+def _sections(model: ExportedModel) -> Iterator[tuple[str, list[str]]]:
+    manifest = model.manifest
+    yield model.path.name, _file_lines(model)
+    yield "input", _input_lines(manifest)
+    yield "answers", _answer_lines(manifest, model.named)
+    if manifest.training:
+        t = manifest.training
+        figures = ", ".join(f"{name.replace('_', ' ')} {value:.2%}" for name, value in t.accuracy.items())
+        yield (
+            "training",
+            [
+                f"{t.encoder} on {t.dataset}: {t.split}",
+                f"recipe {t.recipe}, {t.epochs} epochs, seed {t.seed}",
+                figures,
+                "made with " + ", ".join(f"{name} {v}" for name, v in t.versions.items()),
+            ],
+        )
+    yield "gradient", _gradient_lines(model)
+
+
+def _file_lines(model: ExportedModel) -> list[str]:
+    size = f"{model.path.stat().st_size / 1e6:.2f} MB"
+    if not isinstance(model, OnnxModel):
+        return [f"TorchScript, {size}"]
+    opsets = ", ".join(f"{o.domain or 'ai.onnx'} {o.version}" for o in model.graph.opset_import)
+    maker = " ".join(filter(None, (model.graph.producer_name, model.graph.producer_version))) or "unknown"
+    return [f"ONNX, opset {opsets}, made by {maker}, {size}"]
+
+
+def _input_lines(manifest: Manifest) -> list[str]:
+    entry = manifest.input
+    resized = f"shorter side to {entry.resize}, centre crop" if entry.resize else "resized to fit"
+    plain = set(entry.mean) == {0.0} and set(entry.std) == {1.0}
+    numbers = "none" if plain else f"mean {_numbers(entry.mean)}, std {_numbers(entry.std)}, inside the graph"
+    return [
+        f"images {entry.channels} x {entry.height} x {entry.width}, {resized} ({entry.interpolation})",
+        f"normalisation of 0..1: {numbers}",
+    ]
+
+
+def _answer_lines(manifest: Manifest, named: bool) -> list[str]:
+    names = ", ".join(manifest.classes[:12]) + (", …" if len(manifest.classes) > 12 else "")
+    lines = [
+        f"{len(manifest.classes)} classes: {names}" + ("" if named else " (the file does not name them)")
+    ]
+    if manifest.spoken:
+        lines.append(
+            "spoken: " + ", ".join(manifest.spoken[:12]) + (", …" if len(manifest.spoken) > 12 else "")
+        )
+    if manifest.label:
+        shape = " x ".join(map(str, manifest.label.shape))
+        low, high = manifest.label.minimum, manifest.label.maximum
+        lines.append(f"labels: {manifest.label.kind}, {shape}, from {low:g} to {high:.3g}")
+        lines.append(
+            f"decoding: nearest neighbour; threshold: mean smooth L1 under {manifest.decoding.threshold:g}"
+        )
+    else:
+        lines.append("decoding: arg-max of the scores")
+    return lines
+
+
+def _gradient_lines(model: ExportedModel) -> list[str]:
+    if not isinstance(model, OnnxModel):
+        return ["available (torch)"]
+    from .gradient.support import support
+
+    found = support(model.graph)
+    kinds: dict[str, Counter[str]] = {}
+    for operator, _, state, _ in found:
+        kinds.setdefault(state, Counter())[operator] += 1
+    lines = [
+        f"{state}: " + ", ".join(f"{o} ({n})" for o, n in counts.items()) for state, counts in kinds.items()
+    ]
+    missing = [
+        f"{operator} at node {node!r}: {reason}"
+        for operator, node, state, reason in found
+        if state == "missing"
+    ]
+    return [("not available" if missing else "available") + " from the file itself", *lines, *missing]
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return " ".join(f"{v:.4g}" for v in values)

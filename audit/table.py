@@ -1,0 +1,104 @@
+"""A report for reading: on the terminal, as Markdown, as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from .report import Report, Row
+
+
+def columns(report: Report) -> dict[tuple[str, bool], dict[float, Row]]:
+    """Rows by attack and whether it was targeted, then by epsilon."""
+    table: dict[tuple[str, bool], dict[float, Row]] = {}
+    for row in report.rows:
+        table.setdefault((row.attack, row.targeted), {})[row.epsilon] = row
+    return table
+
+
+def title(attack: str, targeted: bool) -> str:
+    """Name a column."""
+    return f"{attack.upper() if attack == 'fgsm' else attack}, {'targeted' if targeted else 'untargeted'}"
+
+
+def cell(row: Row) -> str:
+    """Accuracy in percent, and after a bar the threshold's where there is one."""
+    text = f"{row.accuracy:.1%}"
+    return text if row.threshold_accuracy is None else f"{text} | {row.threshold_accuracy:.1%}"
+
+
+def heading(report: Report) -> list[str]:
+    """Lines that say what was audited on what."""
+    manifest, clean = report.model.manifest, report.clean
+    kind = f"{manifest.label.kind} labels" if manifest.label else "logits"
+    lines = [
+        f"{report.model.file}: {len(manifest.classes)} classes, {kind}",
+        f"{report.data.name}: {report.data.n} images ({report.data.sample}); {report.data.matching}",
+    ]
+    rule = "nearest-neighbour" if clean.nearest is not None else "arg-max"
+    low, high = clean.interval
+    accuracy = f"clean accuracy {clean.accuracy:.1%} ({rule}, 95 % interval {low:.1%} to {high:.1%})"
+    if clean.threshold is not None:
+        accuracy += f", within the threshold {clean.threshold:.1%}"
+    return [*lines, accuracy]
+
+
+def legend(report: Report) -> str:
+    """What the cells hold."""
+    parts = "nearest-neighbour | threshold accuracy" if report.clean.threshold is not None else "accuracy"
+    return f"cells: {parts} on all images; epsilon in {report.protocol.epsilon_space} units"
+
+
+def show(report: Report, console: Console) -> None:
+    """Print the report."""
+    for line in heading(report):
+        console.print(line)
+    by_attack = columns(report)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("epsilon", justify="right")
+    for key in by_attack:
+        table.add_column(title(*key), justify="right")
+    for epsilon in report.protocol.epsilons:
+        table.add_row(f"{epsilon:g}", *(cell(rows[epsilon]) for rows in by_attack.values()))
+    console.print(table)
+    console.print(legend(report), style="dim")
+    for check in report.diagnosis:
+        mark = "[yellow]warning[/]" if check.alarm else "[green]fine[/]"
+        console.print(f"{mark} {check.name}: {check.meaning}")
+    console.print(f"[bold]{report.verdict}[/]")
+
+
+def markdown(report: Report) -> str:
+    """The report as a Markdown section."""
+    by_attack = columns(report)
+    lines = [
+        f"## {report.model.file}",
+        "",
+        *(f"- {line}" for line in heading(report)[1:]),
+        f"- {report.verdict}",
+        "",
+    ]
+    cells = ["epsilon", *(title(*key) for key in by_attack)]
+    lines += ["| " + " | ".join(cells) + " |", "|" + "---:|" * len(cells)]
+    for epsilon in report.protocol.epsilons:
+        row = [f"{epsilon:g}", *(cell(rows[epsilon]).replace(" | ", " / ") for rows in by_attack.values())]
+        lines.append("| " + " | ".join(row) + " |")
+    return "\n".join([*lines, "", legend(report).replace(" | ", " / ")]) + "\n"
+
+
+def comma_separated(report: Report) -> str:
+    """One line per attack and epsilon, with every figure of its row."""
+    left_out = {"survivors", "survivors_threshold"}
+    fields = [f for f in Row.__struct_fields__ if f not in left_out]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fields, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for row in report.rows:
+        flat = {k: " ".join(f"{x:g}" for x in v) if isinstance(v, tuple) else v
+                for k, v in msgspec.structs.asdict(row).items()}  # fmt: skip
+        writer.writerow(flat)
+    return text.getvalue()

@@ -1,0 +1,18 @@
+"""`vivavoce`: the umbrella command."""
+
+from .audit.cli import app as audit_app
+from .console import make_app, run
+from .export.cli import export
+from .serve.cli import classify
+from .train.cli import train
+
+app = make_app("Train, export, audit and serve image classifiers that answer aloud.")
+app.command()(train)
+app.command()(export)
+app.command()(classify)
+app.add_typer(audit_app, name="audit", help="Audit the robustness of an exported classifier.")
+
+
+def main() -> None:
+    """Entry point of `vivavoce`."""
+    run(app)

@@ -1,0 +1,88 @@
+"""From a finished run to a file under the contract, checked before it is kept."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..artifacts import LabelBank, Manifest, open_model
+from ..artifacts.decoding import THRESHOLD
+from ..artifacts.manifest import Decoding, Input, Training
+from ..errors import VivavoceError
+from ..train.data import open_splits
+from ..train.model import Contract
+from ..train.run import Config, load_trained
+from .parity import Parity, compare, parity_images
+
+FORMATS = (".onnx", ".pt")
+
+
+def export_run(run: Path, output: Path, dataset: str | None = None) -> tuple[Manifest, Parity]:
+    """Write the trained model of `run` to `output`, after comparing the file with the model.
+
+    Args:
+        run: folder of a finished run.
+        output: `.onnx` or `.pt`.
+        dataset: where the data set lies now, for the comparison; None: where the run found it.
+
+    Returns:
+        The manifest in the file, and the parity it stores.
+
+    Raises:
+        VivavoceError: the run is not finished, the suffix is unknown, or file and model disagree.
+    """
+    if output.suffix not in FORMATS:
+        raise VivavoceError(f"{output}: exports are {' or '.join(FORMATS)}")
+    if not output.absolute().parent.is_dir():
+        raise VivavoceError(f"{output.absolute().parent}: no such folder to write to")
+    config, bank, model, result = load_trained(run)
+    contract = Contract(model, bank).eval()
+    images = parity_images(open_splits(dataset or config.source, config.seed).test.images, config.seed)
+    manifest = describe(config, bank, result)
+    with tempfile.TemporaryDirectory(dir=output.absolute().parent) as scratch:
+        trial = Path(scratch) / output.name
+        _write(contract, manifest, trial)
+        parity = compare(open_model(trial), contract, images)
+        assert manifest.training is not None
+        training = msgspec.structs.replace(manifest.training, parity=asdict(parity))
+        manifest = msgspec.structs.replace(manifest, training=training)
+        _write(contract, manifest, trial)
+        trial.replace(output)
+    return manifest, parity
+
+
+def _write(contract: Contract, manifest: Manifest, path: Path) -> None:
+    if path.suffix == ".onnx":
+        from .to_onnx import write_onnx
+
+        write_onnx(contract, manifest, path)
+    else:
+        from .to_torchscript import write_torchscript
+
+        write_torchscript(contract, manifest, path)
+
+
+def describe(config: Config, bank: LabelBank | None, result: dict[str, Any]) -> Manifest:
+    """The manifest of a finished run."""
+    return Manifest(
+        classes=config.classes,
+        spoken=config.spoken,
+        label=bank.describe() if bank else None,
+        decoding=Decoding("nearest", THRESHOLD) if bank else Decoding("argmax"),
+        input=Input(*config.size, mean=config.mean, std=config.std),
+        training=Training(
+            dataset=config.dataset,
+            split=config.split,
+            encoder=config.encoder,
+            recipe=config.recipe.name,
+            epochs=result["epochs"],
+            seed=config.seed,
+            accuracy=result["accuracy"],
+            versions=config.versions | {name: version(name) for name in ("onnx", "onnxscript")},
+        ),
+    )

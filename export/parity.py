@@ -1,0 +1,62 @@
+"""Does the exported file answer as the trained model does?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..artifacts import ExportedModel, decide
+from ..errors import VivavoceError
+from ..train.model import Contract
+
+IMAGES = 256
+"""Compare on at least this many images."""
+TOLERANCE = 1e-4
+"""Largest difference of scores allowed, as a share of their range."""
+
+
+@dataclass(frozen=True)
+class Parity:
+    """Agreement of a file with the model it was exported from."""
+
+    images: int
+    difference: float
+    """Largest difference of scores over their range."""
+    decisions: float
+    """Share of images with the same decision."""
+
+
+def compare(model: ExportedModel, contract: Contract, images: np.ndarray, batch: int = 64) -> Parity:
+    """Compare a file with the trained model on images float32 [N, C, H, W] in 0..1.
+
+    Raises:
+        VivavoceError: they disagree.
+    """
+    theirs = np.concatenate(
+        [model.answer(images[i : i + batch]).scores for i in range(0, len(images), batch)]
+    )
+    with torch.no_grad():
+        parts = torch.from_numpy(images).split(batch)
+        ours = np.concatenate([contract.eval()(part)[0].numpy() for part in parts])
+    difference = float(np.abs(theirs - ours).max() / np.ptp(ours))
+    agreement = float((decide(theirs) == decide(ours)).mean())
+    if not difference <= TOLERANCE or agreement < 1:
+        raise VivavoceError(
+            f"the exported file does not answer as the trained model: scores differ by {difference:.1e} of "
+            f"their range, {agreement:.2%} of decisions agree on {len(images)} images; nothing was written"
+        )
+    return Parity(len(images), difference, agreement)
+
+
+def parity_images(test: np.ndarray, seed: int) -> np.ndarray:
+    """Test images uint8 [N, C, H, W] as float32 in 0..1, filled up with noisy copies to at least `IMAGES`."""
+    images = test[: max(IMAGES, min(len(test), 512))].astype(np.float32) / 255
+    short = IMAGES - len(images)
+    if short > 0:
+        generator = np.random.default_rng(seed)
+        copies = images[generator.integers(0, len(images), short)]
+        noise = generator.normal(0, 0.1, copies.shape).astype(np.float32)
+        images = np.concatenate([images, np.clip(copies + noise, 0, 1)])
+    return images

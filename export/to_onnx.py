@@ -1,0 +1,64 @@
+"""A contract as one ONNX file."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+
+import onnx
+import torch
+
+from ..artifacts.manifest import METADATA_KEY, Manifest
+from ..train.model import Contract
+
+OPSET = 18
+OUTPUTS = ("scores", "label", "loss")
+
+
+def write_onnx(contract: Contract, manifest: Manifest, path: Path) -> None:
+    """Write an ONNX file with dynamic batch, the label bank as initializer `label_bank`, and the manifest."""
+    size = (2, manifest.input.channels, manifest.input.height, manifest.input.width)
+    logging.getLogger("onnxscript").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter warns about its own internals
+        program = torch.onnx.export(
+            contract,
+            (torch.rand(*size),),
+            dynamo=True,
+            input_names=["image"],
+            output_names=list(OUTPUTS if contract.answers else OUTPUTS[:1]),
+            dynamic_shapes=({0: torch.export.Dim("N")},),
+            opset_version=OPSET,
+            verbose=False,
+        )
+    assert program is not None
+    onnx.save(_tidy(program.model_proto, manifest), path)
+
+
+def _tidy(model: onnx.ModelProto, manifest: Manifest) -> onnx.ModelProto:
+    """Name the bank, leave the exporter's notes out (they hold paths of this machine), add the manifest."""
+    for part in (*model.graph.node, *model.graph.input, *model.graph.output, *model.graph.value_info,
+                 *model.graph.initializer, model.graph):  # fmt: skip
+        del part.metadata_props[:]
+        part.doc_string = ""
+    del model.graph.value_info[:]
+    _rename(model.graph, "answers.label_bank", "label_bank")
+    model.producer_name, model.producer_version = "vivavoce", manifest.training.versions["vivavoce"] if (
+        manifest.training
+    ) else ""  # fmt: skip
+    model.graph.name = "vivavoce"
+    del model.metadata_props[:]
+    entry = model.metadata_props.add()
+    entry.key, entry.value = METADATA_KEY, manifest.to_json()
+    return model
+
+
+def _rename(graph: onnx.GraphProto, before: str, after: str) -> None:
+    for tensor in graph.initializer:
+        if tensor.name == before:
+            tensor.name = after
+    for node in graph.node:
+        for k, name in enumerate(node.input):
+            if name == before:
+                node.input[k] = after

@@ -1,0 +1,59 @@
+"""Which of a model's classes is which of a data set's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ..errors import VivavoceError
+from .imageset import ImageSet
+
+
+def match(images: ImageSet, classes: tuple[str, ...], known: bool) -> tuple[ImageSet, str]:
+    """The images with labels that index a model's classes, and in words how they were matched.
+
+    Args:
+        images: the data set.
+        classes: the model's classes.
+        known: whether the model tells their names; otherwise they are just 0..K-1.
+
+    Raises:
+        VivavoceError: the classes do not fit.
+    """
+    if images.named and known:
+        return _by_name(images, classes), "classes matched by name"
+    k = len(classes)
+    if not images.named:
+        if images.labels.max() >= k:
+            raise VivavoceError(f"{images.name}: label {images.labels.max()}, but the model has {k} classes")
+        return replace(images, classes=classes), "labels taken as the model's class numbers"
+    numbers = [int(name) if name.isdecimal() else -1 for name in images.classes]
+    if all(0 <= number < k for number in numbers):
+        labels = np.array(numbers, np.int64)[images.labels]
+        return replace(
+            images, labels=labels, classes=classes
+        ), "folder names taken as the model's class numbers"
+    if len(images.classes) == k:
+        return images, "the model does not name its classes: folders taken in sorted order"
+    raise VivavoceError(
+        f"{images.name}: {len(images.classes)} classes, but the model has {k} without names; "
+        "name them with --classes FILE (one name a line, in the order of the scores)"
+    )
+
+
+def _by_name(images: ImageSet, classes: tuple[str, ...]) -> ImageSet:
+    place = {name.casefold(): k for k, name in enumerate(classes)}
+    missing = [name for name in images.classes if name.casefold() not in place]
+    if missing:
+        raise VivavoceError(
+            f"{images.name}: the model has no class {listed(missing)}; its classes are {listed(classes)}"
+        )
+    to_model = np.array([place[name.casefold()] for name in images.classes], np.int64)
+    return replace(images, labels=to_model[images.labels], classes=classes)
+
+
+def listed(names: tuple[str, ...] | list[str], most: int = 10) -> str:
+    """Join names for a message, not more than fit a line."""
+    shown = ", ".join(repr(name) for name in names[:most])
+    return shown if len(names) <= most else f"{shown}, … ({len(names)} in all)"

@@ -1,0 +1,112 @@
+"""`vivavoce train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..console import need, progress_bar, terminal
+
+if TYPE_CHECKING:
+    from ..artifacts import LabelBank
+    from .data import Splits
+    from .recipes import Recipe
+    from .run import Config
+
+
+def train(
+    dataset: Annotated[
+        str,
+        typer.Option(help="`digits`, or a folder with train/ and test/, one subfolder per class in each."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the run: settings, checkpoints, result.")],
+    label: Annotated[str, typer.Option(help="Label representation: speech, category, …")] = "speech",
+    encoder: Annotated[str, typer.Option(help="Image encoder: resnet8, resnet14, … resnet110.")] = "resnet8",
+    recipe: Annotated[str, typer.Option(help="`fast` (one cycle) or `paper`.")] = "fast",
+    epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Instead of the recipe's.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
+    wavs: Annotated[
+        Path | None, typer.Option(help="Speech from a folder of recordings: <class>.wav or <index>.wav.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of split, initial weights, order and augmentation.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last whole epoch.")] = False,
+) -> None:
+    """Train a classifier whose labels are pictures of speech, or another label representation.
+
+    Example: vivavoce train --dataset digits --label speech --encoder resnet8 --out runs/speech
+    """
+    need("torch", "train", "training")
+    from .data import open_splits
+    from .loop import Trainer
+    from .recipes import resolve
+    from .run import begin, pick_device
+
+    where = pick_device(device)
+    splits = open_splits(dataset, seed)
+    bank = _bank(label, splits, wavs)
+    settings = resolve(
+        recipe,
+        bank is not None,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+        flip=None if splits.flip else False,
+    )
+    config = _config(label, encoder, seed, settings, splits, bank)
+    begin(out, config, bank, resume)
+    trainer = Trainer(config, bank, splits, out, where)
+    if resume:
+        trainer.resume()
+    say = terminal()
+    say.print(
+        f"{encoder}, {label} labels, {splits.name}: {splits.described}, recipe {settings.name}, on {where}"
+    )
+    with progress_bar() as bar:
+        task = bar.add_task("training", total=None, note="")
+        result = trainer.train(
+            lambda step, steps, loss: bar.update(task, completed=step, total=steps, note=f"loss {loss:.3f}"),
+            lambda e: bar.console.print(
+                f"epoch {e.epoch}/{settings.epochs}: loss {e.train_loss:.3f}, validation accuracy "
+                f"{e.validation_accuracy:.2%}, {e.seconds:.1f} s"
+            ),
+        )
+    say.print(f"best epoch {result['best_epoch']}; " + ", ".join(
+        f"{name.replace('_', ' ')} {value:.2%}" for name, value in result["accuracy"].items()))  # fmt: skip
+    say.print(f"next: vivavoce export {out} -o model.onnx")
+
+
+def _bank(label: str, splits: Splits, wavs: Path | None) -> LabelBank | None:
+    from .labels import build
+
+    return build(label, splits.classes, wavs=wavs)
+
+
+def _config(
+    label: str, encoder: str, seed: int, recipe: Recipe, splits: Splits, bank: LabelBank | None
+) -> Config:
+    from importlib.metadata import version
+
+    from .encoders import make_encoder
+    from .run import Config
+
+    make_encoder(encoder)  # an unknown name should not leave a folder behind
+    return Config(
+        dataset=splits.name,
+        source=splits.source,
+        label=label,
+        encoder=encoder,
+        seed=seed,
+        recipe=recipe,
+        classes=splits.classes,
+        spoken=bank.spoken if bank else (),
+        split=splits.described,
+        size=(splits.train.images.shape[2], splits.train.images.shape[3]),
+        mean=splits.mean,
+        std=splits.std,
+        bank_digest=bank.digest if bank else None,
+        versions={name: version(name) for name in ("vivavoce", "torch", "numpy")},
+    )

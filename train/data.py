@@ -1,0 +1,123 @@
+"""Training data: uint8 images in memory, split into training, validation and test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import VivavoceError
+from ..images import Fit, match, open_images
+from ..images.sources import DIGITS, enlarge_digits
+
+CIFAR_STATISTICS = ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
+"""Mean and standard deviation that Chen et al. 2021 normalise with, for both CIFAR sets."""
+
+
+SIDE = 32
+"""Height and width to which the images of a folder are brought: the encoders are for small images."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a data set: images uint8 [N, 3, H, W] and classes int64 [N]."""
+
+    images: np.ndarray
+    classes: np.ndarray
+
+    def __len__(self) -> int:
+        """Count the images."""
+        return len(self.classes)
+
+
+@dataclass(frozen=True)
+class Splits:
+    """A data set ready to train on."""
+
+    name: str
+    source: str
+    """What `open_splits` was given: the name, or the folder's path."""
+    classes: tuple[str, ...]
+    train: Part
+    validation: Part
+    test: Part
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    flip: bool
+    """Whether a mirrored image still shows its class."""
+
+    @property
+    def described(self) -> str:
+        """The split in words, for the manifest."""
+        return f"{len(self.train)} training, {len(self.validation)} validation, {len(self.test)} test images"
+
+
+def open_splits(dataset: str, seed: int) -> Splits:
+    """Read a data set and split a tenth off its training images for validation.
+
+    The split is a permutation drawn from the run's seed; its first tenth is the validation part.
+
+    Args:
+        dataset: `digits`, or a folder with `train/` and `test/`, each with one subfolder per class.
+        seed: the run's seed.
+
+    Raises:
+        VivavoceError: no such data set, or its parts do not fit.
+    """
+    if dataset == "digits":
+        classes, train, test = _digits()
+        statistics, flip = _statistics(train), False
+    else:
+        classes, train, test = _folder(Path(dataset))
+        statistics, flip = CIFAR_STATISTICS, True
+    order = np.random.RandomState(seed).permutation(len(train))
+    held = len(train) // 10
+    if not held:
+        raise VivavoceError(f"{dataset}: {len(train)} training images are too few; at least 10 are needed")
+    validation, train = (Part(train.images[i], train.classes[i]) for i in (order[:held], order[held:]))
+    mean, std = statistics
+    return Splits(Path(dataset).name, dataset, classes, train, validation, test, mean, std, flip)
+
+
+def _digits() -> tuple[tuple[str, ...], Part, Part]:
+    """Scikit-learn's digits less the test images that ship with the package, and those."""
+    from sklearn.datasets import load_digits
+
+    with (
+        resources.files("vivavoce.images").joinpath("digits.npz").open("rb") as file,
+        np.load(file) as archive,
+    ):
+        test_images, test_labels, index = archive["images"], archive["labels"], archive["index"]
+    images, labels = load_digits(return_X_y=True)
+    keep = np.setdiff1d(np.arange(len(labels)), index)
+    return (
+        DIGITS,
+        _part(enlarge_digits(images.reshape(-1, 8, 8)[keep]), labels[keep]),
+        _part(enlarge_digits(test_images), test_labels),
+    )
+
+
+def _folder(root: Path) -> tuple[tuple[str, ...], Part, Part]:
+    missing = [name for name in ("train", "test") if not (root / name).is_dir()]
+    if missing:
+        raise VivavoceError(
+            f"{root}: no folder {missing[0]!r} here; give `digits` or a folder with train/ and test/, "
+            "each with one subfolder per class"
+        )
+    train = open_images(root / "train")
+    test, _ = match(open_images(root / "test"), train.classes, known=True)
+    arrays = [_part(s.pixels(np.arange(len(s)), Fit(SIDE, SIDE)), s.labels) for s in (train, test)]
+    return train.classes, arrays[0], arrays[1]
+
+
+def _part(pixels: np.ndarray, classes: np.ndarray) -> Part:
+    return Part(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)), classes.astype(np.int64))
+
+
+def _statistics(train: Part) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel in 0..1, to four digits."""
+    scaled = train.images / 255.0
+    mean, std = scaled.mean((0, 2, 3)), scaled.std((0, 2, 3))
+    return tuple(round(float(v), 4) for v in mean), tuple(round(float(v), 4) for v in std)

@@ -1,0 +1,159 @@
+"""A run's folder: its configuration, its checkpoint, its result."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..artifacts import LabelBank
+from ..errors import VivavoceError
+from .model import Classifier
+from .recipes import Recipe
+
+CONFIG, BANK, CHECKPOINT, RESULT = "run.json", "bank.npz", "checkpoint.safetensors", "model.safetensors"
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything that decides a run's outcome."""
+
+    dataset: str
+    source: str
+    """The data set as it was given: its name, or the path of its folder."""
+    label: str
+    encoder: str
+    seed: int
+    recipe: Recipe
+    classes: tuple[str, ...]
+    spoken: tuple[str, ...]
+    split: str
+    size: tuple[int, int]
+    """Height and width of the images."""
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    bank_digest: str | None = None
+    versions: dict[str, str] = {}
+
+    def model(self, bank: LabelBank | None) -> Classifier:
+        """Build the untrained network."""
+        shape = bank.labels.shape[1:] if bank else None
+        return Classifier(self.encoder, len(self.classes), shape, self.mean, self.std)
+
+
+def begin(folder: Path, config: Config, bank: LabelBank | None, resume: bool) -> None:
+    """Make the run's folder, or check that the one there is the same run.
+
+    Raises:
+        VivavoceError: the folder holds a run and `resume` is off, holds none and it is on, or was
+            started with other settings.
+    """
+    path = folder / CONFIG
+    if path.exists() and not resume:
+        raise VivavoceError(f"{folder} already holds a run; go on with --resume, or choose another --out")
+    if not path.exists():
+        if resume:
+            raise VivavoceError(f"{folder} holds no run to resume")
+        folder.mkdir(parents=True, exist_ok=True)
+        if bank:
+            bank.save(folder / BANK)
+        write_whole(path, msgspec.json.format(msgspec.json.encode(config), indent=2))
+        return
+    before = msgspec.structs.asdict(read_config(folder))
+    changed = [k for k, v in msgspec.structs.asdict(config).items() if before[k] != v and k != "versions"]
+    if changed:
+        raise VivavoceError(
+            f"{folder} was started with another {changed[0]} ({before[changed[0]]}, now "
+            f"{getattr(config, changed[0])}); resume with the same settings"
+        )
+
+
+def read_config(folder: Path) -> Config:
+    """Read the configuration of the run in `folder`.
+
+    Raises:
+        VivavoceError: there is no run, or its configuration cannot be read.
+    """
+    try:
+        return msgspec.json.decode((folder / CONFIG).read_bytes(), type=Config)
+    except (FileNotFoundError, NotADirectoryError):
+        raise VivavoceError(f"{folder}: no training run here (no {CONFIG})") from None
+    except msgspec.DecodeError as error:
+        raise VivavoceError(f"{folder / CONFIG}: not a run's configuration: {error}") from error
+
+
+def read_bank(folder: Path) -> LabelBank | None:
+    """The label bank of the run in `folder`; None for a run on logits."""
+    path = folder / BANK
+    return LabelBank.load(path) if path.exists() else None
+
+
+def load_trained(folder: Path) -> tuple[Config, LabelBank | None, Classifier, dict[str, Any]]:
+    """The finished run in `folder`: configuration, bank, network in evaluation mode, result.
+
+    Raises:
+        VivavoceError: the run is not finished.
+    """
+    config, bank = read_config(folder), read_bank(folder)
+    if not (folder / RESULT).exists():
+        raise VivavoceError(f"{folder}: this run has not finished; go on with `vivavoce train … --resume`")
+    tensors, result = read_tensors(folder / RESULT)
+    model = config.model(bank)
+    model.load_state_dict(tensors)
+    return config, bank, model.eval(), result
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: dict[str, Any]) -> None:
+    """Write tensors and JSON to one safetensors file, so that either the old or the new is whole."""
+    fresh = path.with_suffix(".new")
+    try:
+        whole = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+        save_file(whole, fresh, metadata={"about": json.dumps(about)})
+    except (OSError, SafetensorError) as error:
+        fresh.unlink(missing_ok=True)
+        raise VivavoceError(f"{path}: the checkpoint could not be written ({error})") from error
+    _settle(fresh, path)
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `save_tensors` wrote."""
+    try:
+        with safe_open(path, "pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["about"])  # noqa: SIM118
+    except (SafetensorError, KeyError, TypeError) as error:
+        raise VivavoceError(f"{path}: not a checkpoint ({error})") from error
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that a kill leaves the old or the new one, never half."""
+    fresh = path.with_suffix(".new")
+    fresh.write_bytes(data)
+    _settle(fresh, path)
+
+
+def _settle(fresh: Path, path: Path) -> None:
+    with fresh.open("rb") as file:
+        os.fsync(file.fileno())
+    fresh.replace(path)
+
+
+def pick_device(name: str) -> torch.device:
+    """Turn `auto`, `cpu` or `cuda` into a device.
+
+    Raises:
+        VivavoceError: CUDA is asked for and not there, or the name is unknown.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name not in ("cpu", "cuda"):
+        raise VivavoceError(f"no device {name!r}; give auto, cpu or cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise VivavoceError("no CUDA device that torch can use is here; give --device cpu")
+    return torch.device(name)
