@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -81,6 +82,32 @@ class LabelBank:
         flat = predictions.reshape(len(predictions), -1).astype(np.float64)
         bank = self.labels.reshape(len(self.labels), -1).astype(np.float64)
         return np.stack([smooth_l1(flat - row).mean(1) for row in bank], axis=1)
+
+    def matched_to(self, classes: Sequence[str]) -> LabelBank:
+        """The same bank in the order of `classes`, matched by name.
+
+        Raises:
+            VivavoceError: a class has no label here, or a label here is of no class.
+        """
+        place = {name: k for k, name in enumerate(self.classes)}
+        if missing := [name for name in classes if name not in place]:
+            raise VivavoceError(
+                f"the label bank ({self.kind}, {len(self.classes)} classes) has no label for {missing[0]!r}; "
+                "build one for these classes with: vivavoce labels build"
+            )
+        if extra := sorted(place.keys() - set(classes)):
+            raise VivavoceError(
+                f"the label bank ({self.kind}, {len(self.classes)} classes) is for other classes: "
+                f"{extra[0]!r} is not one of the {len(classes)} here"
+            )
+        order = [place[name] for name in classes]
+        return replace(
+            self,
+            labels=self.labels[order],
+            classes=tuple(classes),
+            spoken=tuple(self.spoken[k] for k in order) if self.spoken else (),
+            frames=None if self.frames is None else tuple(self.frames[k] for k in order),
+        )
 
     def describe(self) -> Label:
         """The manifest's view of this bank."""

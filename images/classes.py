@@ -35,11 +35,8 @@ CLASSES: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 
-SPOKEN: dict[str, dict[str, str]] = {
-    "cifar10": {"automobile": "car"},
-    "fashion-mnist": {"T-shirt/top": "t-shirt"},
-}
-"""Per data set, the words that differ from the class name by more than its underscores."""
+SPOKEN: dict[str, dict[str, str]] = {"cifar10": {"automobile": "car"}}
+"""Per data set, the words said that are not the class name."""
 
 
 def spoken_words(classes: Sequence[str]) -> tuple[str, ...]:
@@ -52,7 +49,13 @@ def spoken_words(classes: Sequence[str]) -> tuple[str, ...]:
     return tuple(known.get(name) or _word(name) for name in classes)
 
 
+def plain_words(classes: Sequence[str]) -> tuple[str, ...]:
+    """Each class name as words: spaces for underscores, lower case, a digit's name."""
+    return tuple(_word(name) for name in classes)
+
+
 def _word(name: str) -> str:
     if name in _DIGITS:
         return _DIGIT_WORDS[int(name)]
-    return " ".join(name.replace("_", " ").split()).lower()
+    # "T-shirt/top" offers a choice; the first will do.
+    return " ".join(name.partition("/")[0].replace("_", " ").split()).lower()

@@ -93,7 +93,7 @@ def wav_paths(images: list[Path], wav: Path | None) -> dict[Path, Path]:
 
 def _play(samples: object, rate: int) -> None:
     from ..artifacts.playback import write_wav
-    from .player import play
+    from ..artifacts.player import play
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "answer.wav"

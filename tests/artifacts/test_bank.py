@@ -68,3 +68,13 @@ def test_names_that_do_not_fit_are_refused(bank):
         LabelBank("speech", bank.labels, ("a", "b"))
     with pytest.raises(VivavoceError, match="'a' appears twice"):
         LabelBank("speech", bank.labels, ("a", "a", "b"))
+
+
+def test_a_bank_is_matched_to_classes_by_name(bank):
+    again = bank.matched_to(("c", "a", "b"))
+    assert np.array_equal(again.labels, bank.labels[[2, 0, 1]])
+    assert (again.spoken, again.frames) == (("see", "ay", "bee"), (7, 5, 6))
+    with pytest.raises(VivavoceError, match="has no label for 'd'"):
+        bank.matched_to(("a", "b", "c", "d"))
+    with pytest.raises(VivavoceError, match="for other classes: 'c' is not one of the 2 here"):
+        bank.matched_to(("a", "b"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -20,7 +20,9 @@ class Request:
 
     classes: tuple[str, ...]
     spoken: tuple[str, ...]
-    """The word said for each class; also the word that is looked up by `bert` and `glove`."""
+    """The word said for each class."""
+    texts: tuple[str, ...]
+    """The words that `bert` and `glove` look up: what the user wants said, else the class name."""
     size: int = 64
     """Side of a square label."""
     seed: int | None = None
@@ -53,6 +55,10 @@ class Kind:
     options: frozenset[str] = field(default_factory=frozenset)
     """Fields of Request, beyond the classes and the size, that make a difference."""
 
+    def ignored(self, given: Iterable[str]) -> list[str]:
+        """Which of the given options (fields of Request) make no difference to this kind."""
+        return sorted(set(given) - self.options - {"classes", "size"})
+
     def build(self, request: Request) -> LabelBank | None:
         """Make the bank, or None for one-hot labels."""
         if self.module is None:
@@ -64,7 +70,25 @@ _SPEECH = frozenset({"spoken", "engine", "voice", "language", "wavs"})
 
 KINDS: Mapping[str, Kind] = {
     "category": Kind("one-hot rows and cross-entropy: no bank"),
+    "category-smoothed": Kind("one-hot rows, a tenth of the weight on the other classes", smoothing=0.1),
     "speech": Kind("log-mel spectrogram of the spoken class name", "speech", sound=True, options=_SPEECH),
+    "shuffled-speech": Kind(
+        "speech with its columns in a random order", "shuffled", sound=True, options=_SPEECH | {"seed"}
+    ),
+    "constant": Kind("a matrix of one value per class", "constant"),
+    "gaussian-composition": Kind("a sum of ten oriented Gaussians", "gaussian", options=frozenset({"seed"})),
+    "uniform-random": Kind(
+        "a matrix of uniform random entries", "uniform_random", options=frozenset({"seed"})
+    ),
+    "low-dim": Kind("a random vector, one entry per class", "low_dim", options=frozenset({"seed"})),
+    "bert": Kind(
+        "last hidden state of a BERT-family encoder",
+        "bert",
+        options=frozenset({"spoken", "model", "as_released"}),
+    ),
+    "glove": Kind(
+        "word vector of the class name", "glove", options=frozenset({"spoken", "vectors", "as_released"})
+    ),
 }
 
 
@@ -105,7 +129,7 @@ def build(
     Raises:
         VivavoceError: unknown kind, classes that are not distinct, or what the kind itself refuses.
     """
-    from ...images.classes import spoken_words
+    from ...images.classes import plain_words, spoken_words
 
     if kind not in KINDS:
         raise VivavoceError(f"no label kind {kind!r}; there are {', '.join(KINDS)}")
@@ -117,17 +141,18 @@ def build(
     if size < 4:
         raise VivavoceError(f"a label of size {size} is too small; give at least 4")
     request = Request(
-        names,
-        words,
-        size,
-        seed,
-        engine,
-        voice,
-        language,
-        _path(wavs),
-        _path(model),
-        _path(vectors),
-        as_released,
+        classes=names,
+        spoken=words,
+        texts=words if spoken is not None else plain_words(names),
+        size=size,
+        seed=seed,
+        engine=engine,
+        voice=voice,
+        language=language,
+        wavs=_path(wavs),
+        model=_path(model),
+        vectors=_path(vectors),
+        as_released=as_released,
     )
     return KINDS[kind].build(request)
 

@@ -9,8 +9,10 @@ import numpy as np
 
 from ....errors import VivavoceError
 
-ENGINES = {"flite": "flite"}
-"""Engine name -> module beside this one, in the order in which they are tried."""
+ENGINES = {"flite": "flite", "piper": "piper", "espeak-ng": "espeak", "google": "google"}
+"""Engine name -> module beside this one."""
+TRIED = ("flite", "piper", "espeak-ng")
+"""Engines that are tried, in this order, when none is named; Google's costs money and needs the network."""
 
 
 class Engine(Protocol):
@@ -32,24 +34,35 @@ class Engine(Protocol):
         ...
 
 
+class UnavailableError(VivavoceError):
+    """An engine that is not installed here or does not speak the language: another may do."""
+
+
 def choose(name: str | None, language: str, voice: str | None) -> Engine:
-    """The engine called `name`, or the first that is installed and speaks the language.
+    """Open the engine called `name`, or the first that is installed and speaks the language.
 
     Raises:
-        VivavoceError: unknown or not installed, or no voice for the language.
+        VivavoceError: unknown, not installed, or without a voice for the language.
     """
     if name is not None:
         if name not in ENGINES:
             raise VivavoceError(f"no speech engine {name!r}; there are {', '.join(ENGINES)}")
         return _open(name, language, voice)
-    refusals = []
-    for candidate in ENGINES:
+    reasons = []
+    for candidate in TRIED:
         try:
             return _open(candidate, language, voice)
-        except VivavoceError as refusal:
-            refusals.append(str(refusal))
-    raise VivavoceError("no speech engine can be used: " + "; ".join(refusals))
+        except UnavailableError as reason:
+            reasons.append(str(reason))
+    raise VivavoceError(
+        f"no speech engine can be used: {'; '.join(reasons)}; or give a folder of recordings with --wavs"
+    )
 
 
 def _open(name: str, language: str, voice: str | None) -> Engine:
     return import_module(f".{ENGINES[name]}", __package__).open_engine(language, voice)
+
+
+def primary(language: str) -> str:
+    """The language of a code, without region: `en` for `en-GB` or `en_US`."""
+    return language.replace("_", "-").partition("-")[0].lower()

@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from ....errors import VivavoceError
+from . import UnavailableError, primary
 from .recordings import checked, read_sound
+from .spelling import refuse_unsayable
 
 VOICE = "rms"
 
@@ -25,11 +27,10 @@ class Flite:
 
     def say(self, word: str) -> tuple[np.ndarray, int]:
         """Speak an English word. See `Engine.say`."""
-        # Flite skips what it has no letters for, without a word.
-        if not re.search("[A-Za-z0-9]", word) or not word.isascii():
-            raise VivavoceError(
-                f"flite cannot say {word!r}: it speaks English in plain letters; give another spoken word"
-            )
+        refuse_unsayable(word, "flite", english=True)
+        # Flite reads bytes: it skips an accented letter without a word.
+        if not word.isascii():
+            raise VivavoceError(f"flite cannot say {word!r}: it reads plain English letters only")
         with tempfile.TemporaryDirectory() as folder:
             wav = Path(folder, "word.wav")
             done = subprocess.run(
@@ -52,15 +53,15 @@ def open_engine(language: str, voice: str | None) -> Flite:
     """Open Flite.
 
     Raises:
-        VivavoceError: it is not installed, lacks the voice, or the language is not English.
+        UnavailableError: it is not installed, lacks the voice, or the language is not English.
     """
-    if language.split("-")[0].lower() != "en":
-        raise VivavoceError(f"flite speaks English only, not {language!r}")
     command = shutil.which("flite")
     if command is None:
-        raise VivavoceError("flite is not installed (Debian and Ubuntu: apt install flite)")
+        raise UnavailableError("flite is not installed (Debian and Ubuntu: apt install flite)")
+    if primary(language) != "en":
+        raise UnavailableError(f"flite speaks English only, not {language!r}")
     listed = subprocess.run([command, "-lv"], capture_output=True, text=True).stdout
     voices = listed.partition(":")[2].split()
     if (voice or VOICE) not in voices:
-        raise VivavoceError(f"flite has no voice {voice or VOICE!r} here; it has {', '.join(voices)}")
+        raise UnavailableError(f"flite has no voice {voice or VOICE!r} here; it has {', '.join(voices)}")
     return Flite(command, voice or VOICE)

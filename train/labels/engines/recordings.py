@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -59,8 +60,14 @@ def _stem(name: str) -> str:
     return name.replace("/", "_").casefold()
 
 
-def read_sound(path: Path) -> tuple[np.ndarray, int]:
+def read_sound(file: Path | BinaryIO, where: str = "") -> tuple[np.ndarray, int]:
     """Read a sound file of any rate, width or number of channels: float32 mono [n], rate.
+
+    Channels are averaged.
+
+    Args:
+        file: its path, or the open file.
+        where: what messages call it; default: its path.
 
     Raises:
         VivavoceError: the file is missing or not a sound file.
@@ -68,9 +75,9 @@ def read_sound(path: Path) -> tuple[np.ndarray, int]:
     import soundfile
 
     try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
     except (OSError, soundfile.SoundFileError) as error:
-        raise VivavoceError(f"{path}: not a sound file that can be read ({error})") from None
+        raise VivavoceError(f"{where or file}: not a sound file that can be read ({error})") from None
     return samples.mean(1), rate
 
 
