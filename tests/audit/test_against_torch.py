@@ -62,6 +62,29 @@ def torch_gradient(model, images, classes):
     return torch.autograd.grad(torch_loss(model(image), classes).sum(), image)[0]
 
 
+def near_kinks(twin, images) -> np.ndarray:
+    """Images for which some ReLU's input is nearer to zero than float32 resolves: bool [N].
+
+    There the gradient jumps, and on which side an implementation falls is chance.
+    """
+    nearest = []
+
+    def look(module, inputs, output):
+        size = inputs[0].abs().flatten(1)
+        nearest.append(size.min(1).values / size.max(1).values)
+
+    def look_after(module, inputs, output):
+        look(module, (output,), None)
+
+    kinds = (torch.nn.ReLU, torch.nn.LeakyReLU)
+    hooks = [m.register_forward_hook(look) for m in twin.modules() if isinstance(m, kinds)]
+    hooks += [m.register_forward_hook(look_after) for m in twin.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    twin(torch.from_numpy(images).double())
+    for hook in hooks:
+        hook.remove()
+    return (torch.stack(nearest).min(0).values < np.finfo(np.float32).eps).numpy()
+
+
 def test_gradient_against_float64(name, twin, digits):
     images, labels = digits
     loss = "smooth-l1" if "speech" in name else "cross-entropy"
@@ -69,11 +92,13 @@ def test_gradient_against_float64(name, twin, digits):
     torch32 = torch_gradient(twin, torch.from_numpy(images), torch.from_numpy(labels)).numpy()
     twin.double()
     exact = torch_gradient(twin, torch.from_numpy(images).double(), torch.from_numpy(labels)).numpy()
+    kinks = near_kinks(twin, images)
     twin.float()
     size = np.abs(exact).max((1, 2, 3))
     ours_off, torch_off = (np.abs(g - exact).max((1, 2, 3)) / size for g in (ours, torch32))
     assert np.median(ours_off) <= 1e-5
-    assert ours_off.max() <= 2 * torch_off.max()
+    assert ours_off[~kinks].max() <= 2 * torch_off.max()
+    assert kinks.mean() < 0.1
 
 
 def torch_attack(model, images, goals, sign, steps, radius):
@@ -110,7 +135,9 @@ def test_torchscript_and_onnx_of_one_run_agree(name, evaluation, runs, tmp_path)
 
 
 def foolbox_accuracy(twin, images, labels, radius, steps):
-    import foolbox
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # its own imports from scipy
+        import foolbox
 
     class Scores(torch.nn.Module):
         def forward(self, x):
