@@ -6,11 +6,11 @@ from onnx.helper import make_node as node
 from vivavoce.audit.gradient import InputGradient, UnsupportedOperator
 from vivavoce.errors import VivavoceError
 
-FAMILIES = ["resnet", "vgg", "mobile"]
+FAMILIES = ["resnet", "vgg", "vit", "mobile", "dense"]
 
 
 @pytest.mark.parametrize("dynamo", [False, True], ids=["torchscript", "dynamo"])
-@pytest.mark.parametrize("dynamic", [True], ids=["dynamic"])
+@pytest.mark.parametrize("dynamic", [True, False], ids=["dynamic", "fixed"])
 @pytest.mark.parametrize("name", FAMILIES)
 def test_cross_entropy(build, export, truth, batch, name, dynamo, dynamic):
     module = build(name)
