@@ -24,7 +24,7 @@ test-full: .venv/test/ready lint  ## everything: minutes to hours, more data
 	.venv/test/bin/pytest
 
 bench: .venv/test/ready  ## timings, as ratios
-	.venv/test/bin/pytest tests/benchmarks --benchmark-only -m ""
+	.venv/test/bin/pytest tests/benchmarks --benchmark-only
 
 lint: .venv/test/ready
 	.venv/test/bin/ruff check .
