@@ -82,7 +82,7 @@ def near_kinks(twin, images) -> np.ndarray:
     twin(torch.from_numpy(images).double())
     for hook in hooks:
         hook.remove()
-    return (torch.stack(nearest).min(0).values < np.finfo(np.float32).eps).numpy()
+    return torch.stack(nearest).min(0).values.numpy() < np.finfo(np.float32).eps
 
 
 def test_gradient_against_float64(name, twin, digits):
@@ -143,7 +143,7 @@ def foolbox_accuracy(twin, images, labels, radius, steps):
         def forward(self, x):
             return twin(x)[0]
 
-    model = foolbox.PyTorchModel(Scores().eval(), bounds=(0, 1), device="cpu")
+    model = foolbox.models.PyTorchModel(Scores().eval(), bounds=(0, 1), device="cpu")
     attack = foolbox.attacks.LinfPGD(abs_stepsize=radius / steps, steps=steps, random_start=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -154,11 +154,12 @@ def foolbox_accuracy(twin, images, labels, radius, steps):
 def test_foolbox_gives_the_category_model_the_same_accuracy(runs, digits):
     _, _, model, _ = load_trained(runs / "digits-category")
     twin = Contract(model, None).eval().requires_grad_(False)
+    images, labels = digits
     evaluation = audited(open_model("digits-category"))
     std = open_model("digits-category").manifest.input.std[0]
     for outcome in evaluation.outcomes:
         if outcome.attack == "iterative" and not outcome.targeted and outcome.epsilon in (0.1, 0.2, 0.3):
-            theirs = foolbox_accuracy(twin, *digits, outcome.epsilon * std, steps=5)
+            theirs = foolbox_accuracy(twin, images, labels, outcome.epsilon * std, steps=5)
             assert abs(theirs - outcome.right.mean()) <= 0.005
 
 
@@ -171,7 +172,7 @@ def test_foolbox_breaks_the_speech_model_through_its_scores(runs, digits):
         o for o in audited(open_model("digits-speech")).outcomes
         if (o.attack, o.targeted, o.epsilon) == ("iterative", False, 0.3)
     )  # fmt: skip
-    theirs = foolbox_accuracy(twin, *digits, 0.3 * std, steps=20)
+    theirs = foolbox_accuracy(twin, digits[0], digits[1], 0.3 * std, steps=20)
     assert theirs <= ours.right.mean() + 0.005
     images, labels = (torch.from_numpy(a).requires_grad_(a.dtype == np.float32) for a in digits)
     (gradient,) = torch.autograd.grad(F.cross_entropy(twin(images)[0], labels, reduction="sum"), images)
