@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -39,6 +39,8 @@ class Request:
     """Text file of word vectors."""
     as_released: bool = False
     """The label as the authors' files have it, oddities included."""
+    saying: Callable[[str], object] = str
+    """Told each word before it is said, so that somebody can show how far it is."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,7 @@ def build(
     model: str | Path | None = None,
     vectors: str | Path | None = None,
     as_released: bool = False,
+    saying: Callable[[str], object] = str,
 ) -> LabelBank | None:
     """Make the label bank of `kind` for these classes.
 
@@ -122,6 +125,7 @@ def build(
         model: a folder with a Hugging Face encoder (`bert`).
         vectors: a text file of word vectors (`glove`).
         as_released: labels as the authors' files have them, oddities included (`bert`, `glove`).
+        saying: called with each word before it is said.
 
     Returns:
         The bank, or None when labels are one-hot (`category`).
@@ -153,6 +157,7 @@ def build(
         model=_path(model),
         vectors=_path(vectors),
         as_released=as_released,
+        saying=saying,
     )
     return KINDS[kind].build(request)
 

@@ -25,6 +25,7 @@ def build(request: Request) -> LabelBank:
     mel = Mel()
     labels, frames = [], []
     for word in request.spoken:
+        request.saying(word)
         samples, rate = engine.say(word)
         label, count = speech_label(samples, rate, request.size, mel)
         labels.append(label)

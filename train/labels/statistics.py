@@ -138,6 +138,22 @@ def indistinct_pairs(bank: LabelBank, threshold: float = THRESHOLD) -> list[Pair
     return sorted((pair for pair in _pairs(bank) if pair.loss < threshold), key=lambda pair: pair.loss)
 
 
+def describe_indistinct(bank: LabelBank, threshold: float = THRESHOLD) -> str | None:
+    """One line about the classes that threshold decoding cannot tell apart, or None if it can."""
+    pairs = indistinct_pairs(bank, threshold)
+    if not pairs:
+        return None
+    every = len(bank.classes) * (len(bank.classes) - 1) // 2
+    if len(pairs) == every:
+        return (
+            f"all {every} pairs of labels are closer than the threshold of {threshold:g}: "
+            "it means nothing for these labels"
+        )
+    listed = ", ".join(f"{pair.first} and {pair.second} ({pair.loss:.2f})" for pair in pairs[:5])
+    more = f", … ({len(pairs)} pairs)" if len(pairs) > 5 else ""
+    return f"closer than the threshold of {threshold:g}, which cannot tell them apart: {listed}{more}"
+
+
 def _pairs(bank: LabelBank) -> Iterator[Pair]:
     loss = bank.smooth_l1(bank.labels)
     for i, j in zip(*np.triu_indices(len(loss), 1), strict=True):

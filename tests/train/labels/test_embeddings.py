@@ -2,6 +2,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from vivavoce.errors import VivavoceError
 from vivavoce.images.classes import CLASSES
 from vivavoce.train.labels import build

@@ -3,6 +3,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from vivavoce.artifacts import LabelBank
 from vivavoce.errors import VivavoceError
 from vivavoce.images.classes import CLASSES

@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
+
 from vivavoce.artifacts import LabelBank
 from vivavoce.train.labels.statistics import closest_pair, consistent, indistinct_pairs, paper
 
 FILES = {
     "constant": "uniform", "speech": "speech", "shuffled-speech": "shuffle",
-    "gaussian-composition": "composite", "bert": "bert", "glove": "glove", "uniform-random": "random", "low-dim": "lowdim",
+    "gaussian-composition": "composite", "bert": "bert", "glove": "glove",
+    "uniform-random": "random", "low-dim": "lowdim",
 }  # fmt: skip
 
 # Table 2 of Chen et al. 2021: entropy, L1, L2, each mean and standard deviation.

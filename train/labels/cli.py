@@ -1,0 +1,224 @@
+"""`vivavoce labels`: make label banks, look at them, measure them."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ...console import make_app, progress_bar, run, terminal
+from ...errors import VivavoceError
+from .kinds import KINDS
+
+if TYPE_CHECKING:
+    from ...artifacts.bank import LabelBank
+    from .statistics import Statistics
+
+app = make_app("Make label banks, look at them, measure them.")
+
+BankFile = Annotated[Path, typer.Argument(metavar="BANK", help="A label bank, made by `labels build`.")]
+
+
+@app.command()
+def build(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The bank's file, an .npz.")],
+    classes: Annotated[
+        str,
+        typer.Option(
+            help="digits, mnist, fashion-mnist, cifar10, cifar100, or a file with one class a line, "
+            "and the word said for it after a comma if that is another."
+        ),
+    ],
+    kind: Annotated[str, typer.Option(help=f"Label representation: {', '.join(KINDS)}.")] = "speech",
+    size: Annotated[int, typer.Option(help="Side of a square label; usually twice the image's.")] = 64,
+    seed: Annotated[
+        int | None, typer.Option(help="For random kinds; default: that of the published labels.")
+    ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(help="flite, piper, espeak-ng or google; default: the first of these three here."),
+    ] = None,
+    voice: Annotated[
+        str | None, typer.Option(help="A voice of the engine; for Piper the path of its .onnx.")
+    ] = None,
+    language: Annotated[str | None, typer.Option(help="Of the spoken words: en, de, …; default: en.")] = None,
+    wavs: Annotated[
+        Path | None, typer.Option(help="Folder of recordings, <class>.wav or <index>.wav.")
+    ] = None,
+    model: Annotated[Path | None, typer.Option(help="For bert: a Hugging Face folder.")] = None,
+    vectors: Annotated[Path | None, typer.Option(help="For glove: a text file of word vectors.")] = None,
+    as_released: Annotated[
+        bool, typer.Option("--as-released", help="For bert and glove: as the authors' files have them.")
+    ] = False,
+) -> None:
+    """Make the label of every class and write them as one bank.
+
+    Example: vivavoce labels build --kind speech --classes cifar10 -o bank.npz
+    """
+    from .classlist import read_classes
+    from .kinds import build as build_bank
+
+    _check_writable(output)
+    names, spoken = read_classes(classes)
+    chosen = {
+        "seed": seed, "engine": engine, "voice": voice, "language": language, "wavs": wavs, "model": model,
+        "vectors": vectors, "as_released": as_released or None,
+    }  # fmt: skip
+    given = {name: value for name, value in chosen.items() if value is not None}
+    _tell_ignored(kind, given)
+    with progress_bar() as bar:
+        task = bar.add_task("speaking", total=len(names), note="", visible=False)
+        bank = build_bank(
+            kind,
+            names,
+            spoken=spoken,
+            size=size,
+            saying=lambda word: bar.update(task, advance=1, note=word, visible=True),
+            **given,
+        )
+    if bank is None:
+        raise VivavoceError(f"{kind} labels are one-hot: there is no bank to build, and training needs none")
+    bank.save(output)
+    _describe(bank)
+    typer.echo(f"wrote {output}", err=True)
+
+
+@app.command()
+def show(
+    bank: BankFile,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Draw all labels into this picture (.png, …).")
+    ] = None,
+    play: Annotated[
+        str | None, typer.Option(metavar="CLASS", help="Play a class's label through the system's player.")
+    ] = None,
+    wav: Annotated[
+        Path | None, typer.Option(help="Write what --play plays to this .wav file instead.")
+    ] = None,
+) -> None:
+    """Tell what a bank holds; draw it as a sheet of pictures; play a label.
+
+    Example: vivavoce labels show bank.npz -o bank.png
+    """
+    from ...artifacts.bank import LabelBank
+
+    opened = LabelBank.load(bank)
+    if wav is not None and play is None:
+        raise VivavoceError("--wav needs --play CLASS, which says what to write")
+    _describe(opened)
+    if output is not None:
+        from .sheet import save_sheet
+
+        _check_writable(output)
+        save_sheet(opened, output)
+        typer.echo(f"wrote {output}", err=True)
+    if play is not None:
+        _sound(opened, play, wav)
+
+
+@app.command()
+def stats(
+    banks: Annotated[list[Path], typer.Argument(metavar="BANK...", help="Label banks.")],
+) -> None:
+    """Measure how different the labels are: Table 2 of Chen et al. 2021, and measures that compare kinds.
+
+    Example: vivavoce labels stats speech.npz constant.npz
+    """
+    from ...artifacts.bank import LabelBank
+    from . import statistics
+
+    opened = {path.stem: LabelBank.load(path) for path in banks}
+    _print_table(
+        "As in Table 2 of Chen et al. 2021, a recipe of its own for each kind",
+        {name: statistics.paper(bank.kind, bank.labels) for name, bank in opened.items()},
+    )
+    _print_table(
+        "The same for every kind: all labels scaled to 0..1 together, distances per entry, 256 bins",
+        {name: statistics.consistent(bank.labels) for name, bank in opened.items()},
+    )
+    for name, bank in opened.items():
+        nearest = statistics.closest_pair(bank)
+        terminal().print(
+            f"{name}: closest are {nearest.first} and {nearest.second}, smooth L1 {nearest.loss:.2f}",
+            markup=False,
+        )
+        _warn(bank)
+
+
+def _print_table(title: str, rows: dict[str, Statistics]) -> None:
+    """Print a row of mean±deviation for each bank."""
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    table.add_column("bank")
+    for part in ("entropy, bits", "L1", "L2"):
+        table.add_column(part, justify="right", no_wrap=True)
+    for name, found in rows.items():
+        table.add_row(name, str(found.entropy), str(found.l1), str(found.l2))
+    terminal().print(table)
+
+
+def _describe(bank: LabelBank) -> None:
+    """Lines about a bank: what it holds, how it was made, its nearest labels."""
+    from .statistics import closest_pair
+
+    shape = "x".join(map(str, bank.labels.shape[1:]))
+    least, most = bank.labels.min(), bank.labels.max()
+    say = terminal().print
+    say(f"{bank.kind}: {len(bank.classes)} labels of {shape}, {least:.4g} to {most:.4g}", markup=False)
+    say(f"made by: {', '.join(f'{name} {value}' for name, value in bank.recipe.items())}", markup=False)
+    say(f"digest: {bank.digest}", markup=False)
+    nearest = closest_pair(bank)
+    say(f"closest: {nearest.first} and {nearest.second}, smooth L1 {nearest.loss:.2f}", markup=False)
+    _warn(bank)
+
+
+def _warn(bank: LabelBank) -> None:
+    from .statistics import describe_indistinct
+
+    if warning := describe_indistinct(bank):
+        typer.echo(f"warning: {bank.kind}: {warning}", err=True)
+
+
+def _tell_ignored(kind: str, given: dict[str, object]) -> None:
+    """Say which options make no difference to this kind."""
+    if kind in KINDS and (ignored := KINDS[kind].ignored(given)):
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in ignored)
+        typer.echo(f"note: {kind} labels take no {names}; ignored", err=True)
+
+
+def _check_writable(path: Path) -> None:
+    """Refuse before the work is done, not after."""
+    if path.is_dir():
+        raise VivavoceError(f"{path}: is a folder; give a file to write")
+    if not path.absolute().parent.is_dir():
+        raise VivavoceError(f"{path.parent}: no such folder to write to")
+
+
+def _sound(bank: LabelBank, name: str, wav: Path | None) -> None:
+    """Play the label of a class, or write it."""
+    from ...artifacts.playback import waveform, write_wav
+    from ...artifacts.player import play
+
+    if bank.mel is None:
+        raise VivavoceError(f"{bank.kind} labels have no sound; speech and shuffled-speech do")
+    if name not in bank.classes:
+        raise VivavoceError(f"the bank has no class {name!r}; it has {', '.join(bank.classes[:10])}, …")
+    k = bank.classes.index(name)
+    samples = waveform(bank.labels[k], bank.frames[k] if bank.frames else None, bank.mel)
+    if wav is not None:
+        _check_writable(wav)
+        write_wav(wav, samples, bank.mel.sample_rate)
+        typer.echo(f"wrote {wav}", err=True)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "label.wav")
+        write_wav(path, samples, bank.mel.sample_rate)
+        if trouble := play(path):
+            raise VivavoceError(trouble)
+
+
+if __name__ == "__main__":
+    run(app)
