@@ -26,7 +26,8 @@ def batch_size(
     *,
     largest: int = 256,
     shape: tuple[int, ...] | None = None,
-    **options: str,
+    image: str = "image",
+    scores: str = "scores",
 ) -> int:
     """The largest power of two of images whose gradient fits a budget of resident memory, at least 1.
 
@@ -40,9 +41,10 @@ def batch_size(
         loss: as for `InputGradient`.
         largest: upper bound; larger batches are not faster.
         shape: [C, H, W], needed where the model leaves a size open.
-        **options: `image` and `scores`, as for `InputGradient`.
+        image: name of the input.
+        scores: name of the output.
     """
-    gradient = InputGradient(model, loss, **options)
+    gradient = InputGradient(model, loss, image=image, scores=scores)
     rest = shape or gradient.declared_shape
     if rest is None:
         raise VivavoceError("the model leaves the image's size open; give it, as channels, height, width")

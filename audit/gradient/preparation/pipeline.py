@@ -10,6 +10,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import onnx
 import onnxruntime
@@ -92,6 +93,7 @@ def _convert(model: onnx.ModelProto) -> onnx.ModelProto:
     opset = next((o.version for o in model.opset_import if o.domain in STANDARD), OPSET)
     if opset >= OPSET:
         return model
+    model.ir_version = max(model.ir_version, 8)  # older ones expect initializers among the inputs
     try:
         return version_converter.convert_version(model, OPSET)
     except Exception as error:  # the converter raises several kinds, RuntimeError among them
@@ -130,7 +132,7 @@ def _without_functions(model: onnx.ModelProto) -> onnx.ModelProto:
     names = set()
     for node in model.graph.node:
         if node.domain in STANDARD and ("", node.op_type) not in RULES:
-            schema = onnx.defs.get_schema(node.op_type, version) if onnx.defs.has(node.op_type) else None
+            schema: Any = onnx.defs.get_schema(node.op_type, version) if onnx.defs.has(node.op_type) else None
             if schema is not None and (schema.has_function or schema.has_context_dependent_function):
                 names.add(("", node.op_type))
     if not names:

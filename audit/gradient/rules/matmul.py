@@ -45,7 +45,7 @@ def matmul(node: Node, dy: Value) -> Gradients:
 
 @rule("Einsum")
 def einsum(node: Node, dy: Value) -> Gradients:
-    """Y sums products over the letters it lacks; da is the einsum of dy and the other factors onto a's letters.
+    """Y sums products over the letters it lacks; da is the einsum of dy and the other factors, onto a's.
 
     A letter that only a has was summed over a alone: da is repeated along it.
     """

@@ -41,7 +41,7 @@ def _standardised(x: Value, g: Value, epsilon: float) -> Value:
 
 @rule("LayerNormalization")
 def layer_normalization(node: Node, dy: Value) -> Gradients:
-    """y = s z + b, z standardised over the last axes (see `_standardised`, with g = s dy); ds, db not given."""
+    """y = s z + b, z standardised over the last axes; see `_standardised`, with g = s dy."""
     x, axis = node.x, node.integer("axis", -1) % node.x.rank
     rows = (*x.shape[:axis], math.prod(x.shape[axis:]))
     g = dy * node.input(1)
@@ -103,7 +103,7 @@ def local_response_normalization(node: Node, dy: Value) -> Gradients:
 
 @rule("LpNormalization")
 def lp_normalization(node: Node, dy: Value) -> Gradients:
-    """y = x / |x|_p along an axis; dx = (dy - h sum_j dy_j y_j) / |x|_p, h = y for p = 2, sign x for p = 1."""
+    """y = x / |x|_p; dx = (dy - h sum_j dy_j y_j) / |x|_p, h = y for p = 2 and sign x for p = 1."""
     x, y, axes = node.x, node.y, [node.integer("axis", -1) % node.x.rank]
     euclidean = node.integer("p", 2) == 2
     norm = x.reduce("ReduceL2" if euclidean else "ReduceL1", axes)
