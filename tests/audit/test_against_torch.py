@@ -78,7 +78,8 @@ def near_kinks(twin, images) -> np.ndarray:
 
     kinds = (torch.nn.ReLU, torch.nn.LeakyReLU)
     hooks = [m.register_forward_hook(look) for m in twin.modules() if isinstance(m, kinds)]
-    hooks += [m.register_forward_hook(look_after) for m in twin.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    norms = (m for m in twin.modules() if isinstance(m, torch.nn.BatchNorm2d))
+    hooks += [m.register_forward_hook(look_after) for m in norms]
     twin(torch.from_numpy(images).double())
     for hook in hooks:
         hook.remove()
@@ -143,7 +144,7 @@ def foolbox_accuracy(twin, images, labels, radius, steps):
         def forward(self, x):
             return twin(x)[0]
 
-    model = foolbox.models.PyTorchModel(Scores().eval(), bounds=(0, 1), device="cpu")
+    model = foolbox.models.pytorch.PyTorchModel(Scores().eval(), bounds=(0, 1), device="cpu")
     attack = foolbox.attacks.LinfPGD(abs_stepsize=radius / steps, steps=steps, random_start=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

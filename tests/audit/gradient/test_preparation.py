@@ -8,6 +8,7 @@ from networks import network, to_onnx, torch_gradient
 from onnx import TensorProto, helper
 from onnx.helper import make_node as node
 from torch.nn import functional as F
+
 from vivavoce.audit.gradient import InputGradient
 from vivavoce.audit.gradient.preparation import convolution, shapes
 from vivavoce.errors import VivavoceError

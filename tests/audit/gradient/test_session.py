@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from networks import Truth, network, to_onnx, torch_gradient
 from onnx.helper import make_node as node
+
 from vivavoce.audit.gradient import InputGradient, UnsupportedOperator
 from vivavoce.errors import VivavoceError
 

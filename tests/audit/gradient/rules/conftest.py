@@ -10,6 +10,7 @@ import onnxruntime
 import pytest
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
+
 from vivavoce.audit.gradient.graph import Graph
 from vivavoce.audit.gradient.preparation import shapes
 from vivavoce.audit.gradient.reverse import differentiate

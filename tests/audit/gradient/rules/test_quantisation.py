@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper, shape_inference
+
 from vivavoce.audit.gradient.graph import Graph
 from vivavoce.audit.gradient.reverse import differentiate
 
