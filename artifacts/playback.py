@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import wave
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -104,10 +105,10 @@ def _frames(sound: np.ndarray, count: int, mel: Mel) -> np.ndarray:
     return np.concatenate([sound[j : j + count] for j in range(mel.n_fft // mel.hop)], axis=1)
 
 
-def write_wav(path: str | Path, samples: np.ndarray, rate: int) -> None:
+def write_wav(path: str | Path | BinaryIO, samples: np.ndarray, rate: int) -> None:
     """Write mono sound [n] in -1..1 as a 16-bit WAV file of `rate` samples per second."""
     whole = np.rint(np.clip(samples, -1, 1) * 32767).astype("<i2")
-    with wave.open(str(path), "wb") as file:
+    with wave.open(str(path) if isinstance(path, (str, Path)) else path, "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(rate)

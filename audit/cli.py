@@ -27,10 +27,8 @@ from .options import (
 )  # fmt: skip
 
 if TYPE_CHECKING:
-    from ..images import ImageSet
-    from .evaluate import Evaluation
-    from .protocol import Protocol
-    from .target import Target
+    from ..artifacts import ExportedModel
+    from .robustness import Audit, Settings
 
 app = make_app("Audit the robustness of an exported image classifier, on the file itself.")
 
@@ -47,29 +45,43 @@ def robustness(
     model: ModelArgument,
     data: Annotated[
         str | None,
-        typer.Option(
-            help="`digits`, a folder with one subfolder per class, or an .npz. Default: the model's own."
-        ),
+        typer.Option(help="`digits`, a folder with one subfolder per class, or an .npz. Default: the model's own."),
     ] = None,
-    protocol: Annotated[str, typer.Option(help="Attacks and epsilons as a set: paper.")] = "paper",
-    attack: Annotated[
-        list[str] | None, typer.Option(help="Only this attack; may repeat: fgsm, iterative.")
+    protocol: Annotated[
+        str | None,
+        typer.Option(help="paper, standard (AutoAttack) or quick. Default: paper for vivavoce's files, else standard."),
     ] = None,
+    attack: Annotated[list[str] | None, typer.Option(help="Only this attack; may repeat.")] = None,
     epsilon: Annotated[
         list[float] | None, typer.Option(help="Instead of the protocol's epsilons; may repeat.")
     ] = None,
     epsilon_space: Annotated[
-        str | None,
-        typer.Option(help="Units of epsilon: pixel (0..1) or normalized. Default: the protocol's."),
+        str | None, typer.Option(help="Units of epsilon: pixel (0..1) or normalized. Default: the protocol's.")
     ] = None,
+    norm: Annotated[str | None, typer.Option(help="linf or l2. Default: linf.")] = None,
+    as_released: Annotated[
+        bool, typer.Option("--as-released", help="Lay the paper's attacks as its released code runs them beside.")
+    ] = False,
+    targets: Annotated[
+        Path | None, typer.Option(help="CSV file `file,target`: attack every image towards its target.")
+    ] = None,
+    baselines: Annotated[
+        bool, typer.Option("--baselines", help="Add random noise, corruptions and the smallest perturbation.")
+    ] = False,
     limit: Annotated[
         int, typer.Option(min=0, help="Audit a stratified sample of this many images; 0: all.")
     ] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the sample and of the target classes.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the sample, the targets and every attack.")] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 64,
     output: Annotated[
         list[Path] | None,
-        typer.Option("--output", "-o", help="Write the report; may repeat: .json .md .csv .png .svg .pdf."),
+        typer.Option("--output", "-o", help="Write the report; may repeat: .json .html .md .csv .png .svg .pdf."),
+    ] = None,
+    wav: Annotated[
+        Path | None, typer.Option(help="Folder for the spoken answers to a few clean and adversarial images.")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Keep the state in this file, and go on from it after a kill.")
     ] = None,
     device: Device = "cpu",
     scale: Scale = None,
@@ -84,52 +96,54 @@ def robustness(
     output_name: OutputName = None,
     classes: Classes = None,
 ) -> None:
-    """Attack a model and report its accuracy under attack.
+    """Attack a model and report its accuracy under attack, and whether the attacks can be believed.
 
     Example: audit robustness digits-speech --output report.json --output curves.png
     """
     from ..artifacts import open_model
-    from ..errors import VivavoceError
-    from ..images import match, open_images
-    from .outputs import check_outputs, write_outputs
+    from .outputs import check_outputs, check_sounds, write_outputs, write_sounds
     from .protocol import resolve
-    from .report import write_report
+    from .robustness import Settings
     from .table import show
-    from .target import Target
 
-    chosen = resolve(protocol, attack or (), epsilon or (), epsilon_space)
     check_outputs(output or [])
     foreign = foreign_options(
         scale, mean, std, layout, channels, size, resize, crop, interpolation, output_name, classes
     )
     opened = open_model(model, foreign, device)
-    trained = opened.manifest.training
-    if data is None and trained is None:
-        raise VivavoceError("this model does not say what it was trained on; give --data")
-    images, matching = match(open_images(data or trained.dataset), opened.manifest.classes, opened.named)  # type: ignore[union-attr]
-    target = Target(opened)
-    evaluation = _evaluate(target, images, chosen, limit, seed, batch_size)
-    command = shlex.join(["audit", *(Path(a).name if Path(a).is_absolute() else a for a in sys.argv[1:])])
-    report = write_report(target, images, matching, chosen, evaluation, command, seed)
-    write_outputs(report, output or [])
-    show(report, terminal())
-    for path in output or []:
+    check_sounds(opened, wav)
+    default = "paper" if opened.manifest.training else "standard"
+    chosen = resolve(
+        protocol or default, attack or (), epsilon or (), epsilon_space, norm, as_released, targets is not None
+    )
+    settings = Settings(chosen, data, limit, seed, batch_size, targets, resume, baselines, _command())
+    audit = _watched(opened, settings)
+    write_outputs(audit, output or [])
+    written = [*(output or []), *write_sounds(audit, wav)]
+    show(audit.report, terminal())
+    for path in written:
         typer.echo(f"wrote {path}", err=True)
 
 
-def _evaluate(
-    target: Target, images: ImageSet, protocol: Protocol, limit: int, seed: int, batch_size: int
-) -> Evaluation:
-    from .evaluate import evaluate
+def _command() -> str:
+    """The command as it was given, without folders of this machine."""
+    return shlex.join(["audit", *(Path(a).name if Path(a).is_absolute() else a for a in sys.argv[1:])])
 
-    indices = images.sample(limit, seed)
-    steps = len(indices) * len(protocol.attacks) * len(protocol.targeted) * len(protocol.epsilons)
+
+def _watched(model: ExportedModel, settings: Settings) -> Audit:
+    """Audit under a progress bar."""
+    from .robustness import robustness as audit_model
+
     with progress_bar() as bar:
-        task = bar.add_task("attacking", total=steps, note="")
-        return evaluate(
-            target, images, indices, protocol, seed=seed, batch_size=batch_size,
-            progress=lambda n, name: bar.update(task, advance=n, note=name),
-        )  # fmt: skip
+        task = bar.add_task("attacking", total=None, note="")
+
+        def watch(what: str, done: int, steps: int) -> None:
+            if steps:
+                bar.update(task, completed=done, total=steps, note=what)
+            else:
+                bar.update(task, note=what)
+
+        return audit_model(model, settings, watch)
 
 
 @app.command()

@@ -6,19 +6,24 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
-from ..artifacts import decide, within_threshold
 from ..artifacts.manifest import Manifest
 from ..images import Fit, ImageSet
 from ..images.imageset import to_float
-from .attacks.base import Goal, confine
+from .attacks.base import Attack, Ball, Goal
+from .attacks.streams import Streams
+from .judge import Judgement, judge
 from .protocol import ATTACKS, Protocol, target_classes
 from .target import Target
 
 Progress = Callable[[int, str], None]
 """Called with the number of images just finished in one row, and the attack's name."""
+
+EXAMPLES = 8
+"""Adversarial images kept to be looked at."""
 
 
 @dataclass
@@ -28,19 +33,37 @@ class Outcome:
     attack: str
     targeted: bool
     epsilon: float
-    radius: np.ndarray
-    """Half-width of the box in pixel units, float32 [C, 1, 1]."""
+    ball: Ball
     right: np.ndarray
     """bool [n]: the decision is still the true class. False where it was wrong to begin with."""
     near: np.ndarray
     """bool [n]: the prediction is still within the threshold of the true label."""
+    rejected: np.ndarray
+    """bool [n]: the prediction is within the threshold of no label."""
+    misled: np.ndarray
+    """bool [n]: the decision is wrong, and the prediction within the threshold of that wrong label."""
     reached: np.ndarray
     """bool [n]: the decision is the target class."""
+    rounded: np.ndarray
+    """bool [n]: like `right`, after the adversarial image was rounded to 8-bit pixels."""
     moved: np.ndarray
-    """float32 [n]: largest change of a pixel, in 0..1; 0 where the image was not attacked."""
+    """float32 [n]: size of the change in the ball's norm; 0 where the image was not attacked."""
     queries: int = 0
     gradients: int = 0
     seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Example:
+    """An image and what an attack made of it."""
+
+    place: int
+    """Among the audited images."""
+    attack: str
+    epsilon: float
+    clean: np.ndarray
+    adversarial: np.ndarray
+    """float32 [C, H, W] in 0..1."""
 
 
 @dataclass
@@ -56,13 +79,28 @@ class Evaluation:
     near: np.ndarray
     """bool [n]: clean prediction within the threshold of the true label."""
     outcomes: list[Outcome] = field(default_factory=list)
-    digest: str = ""
-    """SHA-256 of the audited images' pixels and labels."""
+    digests: list[str] = field(default_factory=list)
+    """SHA-256 of each audited image's pixels and label."""
+    examples: list[Example] = field(default_factory=list)
 
     @property
     def right(self) -> np.ndarray:
-        """Bool [n]: decided correctly on the clean image."""
+        """bool [n]: decided correctly on the clean image."""
         return self.decisions == self.labels
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over all audited images."""
+        return hashlib.sha256("".join(self.digests).encode()).hexdigest()
+
+    def robust(self, epsilon: float | None = None) -> np.ndarray:
+        """Images that stood every attack at one epsilon (the largest): bool [n].
+
+        The released code's variants of attacks do not count: they may leave the range of pixels.
+        """
+        chosen = max(o.epsilon for o in self.outcomes) if epsilon is None else epsilon
+        counted = [o.right for o in self.outcomes if o.epsilon == chosen and not o.attack.endswith("-released")]
+        return np.all(counted, axis=0)
 
 
 def evaluate(
@@ -73,7 +111,10 @@ def evaluate(
     *,
     seed: int = 0,
     batch_size: int = 64,
+    goals: np.ndarray | None = None,
     progress: Progress = lambda images, attack: None,
+    start: Evaluation | None = None,
+    keep: Callable[[Evaluation, int], None] = lambda evaluation, done: None,
 ) -> Evaluation:
     """Attack the images at `indices` with every attack of `protocol`.
 
@@ -85,37 +126,49 @@ def evaluate(
         images: data set whose labels index the model's classes.
         indices: which images.
         protocol: attacks and epsilons.
-        seed: decides the target classes.
+        seed: decides the target classes and every random draw.
         batch_size: images at a time.
+        goals: target class of every audited image, int64 [n]; None: drawn from the seed.
         progress: told of each finished batch.
+        start: an evaluation that was stopped, to go on with.
+        keep: given the evaluation and the number of finished images after each batch.
     """
-    manifest = target.model.manifest
-    n = len(indices)
-    goals = target_classes(images.labels, len(manifest.classes), seed)[indices]
-    evaluation = Evaluation(indices, images.labels[indices], np.full(n, -1), np.zeros(n, bool))
-    evaluation.outcomes = _blank_outcomes(protocol, manifest, n)
-    digest = hashlib.sha256()
-    fit = Fit.of(manifest.input)
-    for first in range(0, n, batch_size):
-        part = np.arange(first, min(first + batch_size, n))
+    evaluation = start or blank(target, images, indices, protocol)
+    if goals is None:
+        goals = target_classes(images.labels, len(target.model.manifest.classes), seed)[indices]
+    fit = Fit.of(target.model.manifest.input)
+    for first in range(len(evaluation.digests), len(indices), batch_size):
+        part = np.arange(first, min(first + batch_size, len(indices)))
         pixels = images.pixels(indices[part], fit)
         for image, label in zip(pixels, evaluation.labels[part], strict=True):
-            digest.update(image.tobytes() + int(label).to_bytes(8, "little"))
-        _attack_batch(target, evaluation, part, to_float(pixels), goals[part], progress)
-    evaluation.digest = digest.hexdigest()
+            evaluation.digests.append(hashlib.sha256(image.tobytes() + int(label).to_bytes(8, "little")).hexdigest())
+        _Batch(target, evaluation, part, to_float(pixels), goals[part], seed).attack(protocol, progress)
+        keep(evaluation, int(part[-1]) + 1)
+    return evaluation
+
+
+def blank(target: Target, images: ImageSet, indices: np.ndarray, protocol: Protocol) -> Evaluation:
+    """An evaluation of these images in which nothing has happened yet."""
+    n = len(indices)
+    evaluation = Evaluation(indices, images.labels[indices], np.full(n, -1), np.zeros(n, bool))
+    evaluation.outcomes = _blank_outcomes(protocol, target.model.manifest, n)
     return evaluation
 
 
 def _blank_outcomes(protocol: Protocol, manifest: Manifest, n: int) -> list[Outcome]:
+    none = partial(np.zeros, n, bool)
     return [
         Outcome(
             attack,
             targeted,
             epsilon,
-            radius=protocol.radius(epsilon, manifest.input),
-            right=np.zeros(n, bool),
-            near=np.zeros(n, bool),
-            reached=np.zeros(n, bool),
+            ball=protocol.ball(epsilon, manifest.input),
+            right=none(),
+            near=none(),
+            rejected=none(),
+            misled=none(),
+            reached=none(),
+            rounded=none(),
             moved=np.zeros(n, np.float32),
         )
         for attack in protocol.attacks
@@ -124,63 +177,103 @@ def _blank_outcomes(protocol: Protocol, manifest: Manifest, n: int) -> list[Outc
     ]
 
 
-def _attack_batch(
-    target: Target,
-    evaluation: Evaluation,
-    part: np.ndarray,
-    clean: np.ndarray,
-    goals: np.ndarray,
-    progress: Progress,
-) -> None:
-    """Put one batch through all attacks and enter what happened."""
-    labels = evaluation.labels[part]
-    evaluation.decisions[part], evaluation.near[part] = _judge(target, clean, labels)
-    attacked = np.flatnonzero((evaluation.decisions[part] == labels) | evaluation.near[part])
-    sweeps: dict[tuple[str, bool], list[Outcome]] = {}
-    for outcome in evaluation.outcomes:
-        sweeps.setdefault((outcome.attack, outcome.targeted), []).append(outcome)
-    for (name, targeted), outcomes in sweeps.items():
-        goal = Goal((goals if targeted else labels)[attacked], targeted)
-        if len(attacked):
-            _sweep(target, evaluation, outcomes, part[attacked], clean[attacked], goal, goals[attacked])
-        for _ in outcomes:
-            progress(len(part), name)
+@dataclass
+class _Batch:
+    """One batch of images on its way through all attacks."""
 
+    target: Target
+    evaluation: Evaluation
+    part: np.ndarray
+    clean: np.ndarray
+    goals: np.ndarray
+    seed: int
 
-def _sweep(
-    target: Target,
-    evaluation: Evaluation,
-    outcomes: list[Outcome],
-    places: np.ndarray,
-    clean: np.ndarray,
-    goal: Goal,
-    goals: np.ndarray,
-) -> None:
-    """One attack over its epsilons on the images worth attacking; each result is asked of the file anew."""
-    attack = ATTACKS[outcomes[0].attack]()
-    labels = evaluation.labels[places]
-    moving = [outcome for outcome in outcomes if outcome.epsilon > 0]
-    for still in (outcome for outcome in outcomes if outcome.epsilon == 0):
-        still.right[places], still.near[places] = evaluation.right[places], evaluation.near[places]
-        still.reached[places] = evaluation.decisions[places] == goals
-    results = attack.sweep(target, clean, goal, [o.radius for o in moving])
-    for outcome in moving:
-        started, queries, gradients = time.perf_counter(), target.queries, target.gradients
-        adversarial = confine(next(results), clean, outcome.radius)
-        decisions, near = _judge(target, adversarial, labels)
-        outcome.right[places] = (decisions == labels) & evaluation.right[places]
-        outcome.near[places] = near & evaluation.near[places]
-        outcome.reached[places] = decisions == goals
-        outcome.moved[places] = np.abs(adversarial - clean).max((1, 2, 3))
-        outcome.queries += target.queries - queries
-        outcome.gradients += target.gradients - gradients
-        outcome.seconds += time.perf_counter() - started
+    def attack(self, protocol: Protocol, progress: Progress) -> None:
+        """Judge the clean images, then put them through every attack."""
+        seen = judge(self.target, self.clean, self.evaluation.labels[self.part])
+        self.evaluation.decisions[self.part], self.evaluation.near[self.part] = seen.decisions, seen.near
+        sweeps: dict[tuple[str, bool], list[Outcome]] = {}
+        for outcome in self.evaluation.outcomes:
+            sweeps.setdefault((outcome.attack, outcome.targeted), []).append(outcome)
+        before: dict[float, Outcome] = {}
+        for (name, _), outcomes in sweeps.items():
+            self._sweep(outcomes, seen, before if protocol.ensemble else {})
+            before |= {outcome.epsilon: outcome for outcome in outcomes}
+            for _ in outcomes:
+                progress(len(self.part), name)
 
+    def _sweep(self, outcomes: list[Outcome], seen: Judgement, before: dict[float, Outcome]) -> None:
+        """One attack over its epsilons, in an ensemble on the survivors of the attack before."""
+        attack = ATTACKS[outcomes[0].attack]()
+        for outcome in outcomes:
+            earlier = before.get(outcome.epsilon)
+            self._start(outcome, seen, earlier)
+            if outcome.epsilon > 0 and earlier is not None:
+                self._run(attack, [outcome], outcome.right[self.part])
+        if not before:
+            moving = [outcome for outcome in outcomes if outcome.epsilon > 0]
+            self._run(attack, moving, self.evaluation.right[self.part] | self.evaluation.near[self.part])
 
-def _judge(target: Target, images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The file's decisions, and whether its predictions are within the threshold of the true labels."""
-    outputs = target.answer(images)
-    threshold = target.model.manifest.decoding.threshold
-    if outputs.loss is None or threshold is None:
-        return decide(outputs.scores), np.zeros(len(images), bool)
-    return decide(outputs.scores), within_threshold(outputs.loss, labels, threshold)
+    def _start(self, outcome: Outcome, seen: Judgement, earlier: Outcome | None) -> None:
+        """Enter how the images stood before the attack."""
+        part = self.part
+        if earlier is None:
+            outcome.right[part] = outcome.rounded[part] = self.evaluation.right[part]
+            outcome.near[part] = self.evaluation.near[part]
+            outcome.rejected[part], outcome.misled[part] = seen.rejected, seen.misled
+            outcome.reached[part] = seen.decisions == self.goals
+        else:
+            for name in ("right", "rounded", "near", "rejected", "misled", "reached"):
+                getattr(outcome, name)[part] = getattr(earlier, name)[part]
+
+    def _run(self, attack: Attack, outcomes: list[Outcome], worth: np.ndarray) -> None:
+        """Attack the images worth attacking; each result is confined and asked of the file anew."""
+        chosen = np.flatnonzero(worth)
+        if not len(chosen) or not outcomes:
+            return
+        places, clean = self.part[chosen], self.clean[chosen]
+        labels = self.evaluation.labels[places]
+        goal = Goal(labels, self.goals[chosen] if outcomes[0].targeted else None)
+        streams = Streams.of(self.seed, attack.name, self.evaluation.indices[places])
+        results = attack.sweep(self.target, clean, goal, [o.ball for o in outcomes], streams)
+        for outcome in outcomes:
+            started, asked, followed = time.perf_counter(), self.target.queries, self.target.gradients
+            adversarial = next(results)
+            if not getattr(attack, "free_range", False):
+                adversarial = outcome.ball.confine(adversarial, clean)
+            self._enter(outcome, chosen, clean, adversarial)
+            outcome.queries += self.target.queries - asked
+            outcome.gradients += self.target.gradients - followed
+            outcome.seconds += time.perf_counter() - started
+
+    def _enter(self, outcome: Outcome, chosen: np.ndarray, clean: np.ndarray, adversarial: np.ndarray) -> None:
+        """Judge adversarial images by the file and enter the result."""
+        places = self.part[chosen]
+        labels = self.evaluation.labels[places]
+        seen = judge(self.target, adversarial, labels)
+        was_right = outcome.right[places]
+        outcome.right[places] = (seen.decisions == labels) & was_right
+        outcome.near[places] &= seen.near
+        outcome.rejected[places], outcome.misled[places] = seen.rejected, seen.misled
+        outcome.reached[places] = seen.decisions == self.goals[chosen]
+        outcome.moved[places] = outcome.ball.size(adversarial, clean)
+        broken = np.flatnonzero(was_right & ~outcome.right[places])
+        if not len(broken):
+            return
+        pixels = np.rint(adversarial[broken] * np.float32(255)) / np.float32(255)
+        kept = judge(self.target, pixels.astype(np.float32), labels[broken]).decisions != labels[broken]
+        outcome.rounded[places[broken[kept]]] = False
+        self._show(outcome, places, clean, adversarial, broken)
+
+    def _show(
+        self, outcome: Outcome, places: np.ndarray, clean: np.ndarray, adversarial: np.ndarray, broken: np.ndarray
+    ) -> None:
+        """Keep a few adversarial images, at most one of each image."""
+        shown = {example.place for example in self.evaluation.examples}
+        for k in broken:
+            if len(shown) >= EXAMPLES:
+                return
+            if int(places[k]) not in shown and not outcome.attack.endswith("-released"):
+                example = Example(int(places[k]), outcome.attack, outcome.epsilon, clean[k], adversarial[k])
+                self.evaluation.examples.append(example)
+                shown.add(int(places[k]))

@@ -1,39 +1,47 @@
-"""Files that an audit leaves, by suffix."""
+"""Files that an audit leaves, by suffix, and the sounds of its answers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
+from ..artifacts import ExportedModel
 from ..console import need
 from ..errors import VivavoceError
-from .report import Report
+from .robustness import Audit
 
 
-def _json(report: Report, path: Path) -> None:
-    path.write_bytes(report.to_json())
+def _json(audit: Audit, path: Path) -> None:
+    path.write_bytes(audit.report.to_json())
 
 
-def _markdown(report: Report, path: Path) -> None:
+def _markdown(audit: Audit, path: Path) -> None:
     from .table import markdown
 
-    path.write_text(markdown(report))
+    path.write_text(markdown(audit.report))
 
 
-def _csv(report: Report, path: Path) -> None:
+def _csv(audit: Audit, path: Path) -> None:
     from .table import comma_separated
 
-    path.write_text(comma_separated(report))
+    path.write_text(comma_separated(audit.report))
 
 
-def _picture(report: Report, path: Path) -> None:
+def _picture(audit: Audit, path: Path) -> None:
     from .plots import draw_curves
 
-    draw_curves(report, path)
+    draw_curves(audit.report, path)
 
 
-WRITERS: dict[str, Callable[[Report, Path], None]] = {
-    ".json": _json, ".md": _markdown, ".csv": _csv, ".png": _picture, ".svg": _picture, ".pdf": _picture,
+def _html(audit: Audit, path: Path) -> None:
+    from .html import page
+
+    path.write_text(page(audit), encoding="utf-8")
+
+
+WRITERS: dict[str, Callable[[Audit, Path], None]] = {
+    ".json": _json, ".html": _html, ".md": _markdown, ".csv": _csv,
+    ".png": _picture, ".svg": _picture, ".pdf": _picture,
 }  # fmt: skip
 
 
@@ -41,18 +49,50 @@ def check_outputs(paths: list[Path]) -> None:
     """Refuse before the work what could not be written after it.
 
     Raises:
-        VivavoceError: an unknown suffix, no such folder, or matplotlib is missing for a picture.
+        VivavoceError: an unknown suffix, no such folder, or a package is missing for a picture or page.
     """
     for path in paths:
         if path.suffix not in WRITERS:
             raise VivavoceError(f"{path}: no such kind of output; give {', '.join(WRITERS)}")
         if not path.absolute().parent.is_dir():
             raise VivavoceError(f"{path.parent}: no such folder to write to")
-        if WRITERS[path.suffix] is _picture:
+        if WRITERS[path.suffix] in (_picture, _html):
             need("matplotlib", "plot", "a picture")
+        if WRITERS[path.suffix] is _html:
+            need("jinja2", "plot", "a page")
 
 
-def write_outputs(report: Report, paths: list[Path]) -> None:
+def write_outputs(audit: Audit, paths: list[Path]) -> None:
     """Write the report to every path, in the format of its suffix."""
     for path in paths:
-        WRITERS[path.suffix](report, path)
+        WRITERS[path.suffix](audit, path)
+
+
+def check_sounds(model: ExportedModel, folder: Path | None) -> None:
+    """Refuse a folder for sounds that is not there, or a model that does not speak.
+
+    Raises:
+        VivavoceError: one of the two.
+    """
+    if folder is None:
+        return
+    if not folder.is_dir():
+        raise VivavoceError(f"{folder}: no such folder to write sounds to")
+    if model.manifest.label is None or model.manifest.label.mel is None:
+        raise VivavoceError(f"{model.path.name} does not speak: its labels are not spectrograms")
+
+
+def write_sounds(audit: Audit, folder: Path | None) -> list[Path]:
+    """Write `<image>-clean.wav` and `<image>-adversarial.wav` for the examples of an audit."""
+    from ..artifacts.playback import write_wav
+    from .examples import answered
+
+    if folder is None:
+        return []
+    written = []
+    for example in answered(audit):
+        for side, answer in (("clean", example.clean), ("adversarial", example.adversarial)):
+            if answer.sound is not None:
+                written.append(folder / f"{Path(example.name).stem}-{side}.wav")
+                write_wav(written[-1], answer.sound, answer.rate)
+    return written

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 from .report import Report, Row
@@ -11,7 +12,12 @@ COLOUR = "#1f5fa8"
 
 
 def draw_curves(report: Report, path: Path) -> None:
-    """Draw accuracy against epsilon, one panel per attack, to a `.png`, `.svg` or `.pdf` file.
+    """Draw the curves of a report to a `.png`, `.svg` or `.pdf` file."""
+    path.write_bytes(curves(report, path.suffix.removeprefix(".")))
+
+
+def curves(report: Report, kind: str) -> bytes:
+    """Accuracy against epsilon, one panel per attack, as a picture of the given kind.
 
     As in Chen et al. 2021, figure 3: solid for threshold decoding, dotted for nearest neighbour; a
     model on logits has one solid line. The band is the 95 % Wilson interval.
@@ -35,7 +41,9 @@ def draw_curves(report: Report, path: Path) -> None:
     figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False)
     name = report.model.file.rsplit(".", 1)[0]
     figure.suptitle(f"{name} on {report.data.n} images of {report.data.name}", fontsize=11)
-    figure.savefig(path, dpi=160)
+    picture = io.BytesIO()
+    figure.savefig(picture, format=kind, dpi=160)
+    return picture.getvalue()
 
 
 def _curve(panel, rows: list[Row]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import msgspec
@@ -10,13 +10,33 @@ import numpy as np
 
 from ..artifacts.manifest import Input
 from ..errors import VivavoceError
-from .attacks.base import Attack
+from .attacks.apgd import APGD
+from .attacks.base import Attack, Ball
+from .attacks.fab import FAB
 from .attacks.fgsm import FGSM
 from .attacks.iterative import Iterative
+from .attacks.noise import Noise
+from .attacks.pgd import PGD
+from .attacks.released import ReleasedFGSM, ReleasedIterative
+from .attacks.square import Square
 
-ATTACKS: dict[str, type[Attack]] = {"fgsm": FGSM, "iterative": Iterative}
+ATTACKS: dict[str, Callable[[], Attack]] = {
+    "fgsm": FGSM,
+    "iterative": Iterative,
+    "fgsm-released": ReleasedFGSM,
+    "iterative-released": ReleasedIterative,
+    "pgd": lambda: PGD(steps=20, loss="margin"),
+    "apgd-ce": lambda: APGD("cross-entropy"),
+    "apgd-t": lambda: APGD("targeted-dlr"),
+    "fab-t": FAB,
+    "square": Square,
+    "square-300": lambda: Square(queries=300),
+    "noise": Noise,
+}
+"""Every attack by name, with the settings its protocols use."""
 
 Space = Literal["pixel", "normalized"]
+Norm = Literal["linf", "l2"]
 
 
 class Protocol(msgspec.Struct, frozen=True):
@@ -25,49 +45,107 @@ class Protocol(msgspec.Struct, frozen=True):
     name: str
     attacks: tuple[str, ...]
     epsilons: tuple[float, ...]
-    """Half-widths of the l-infinity box, rising."""
+    """Radii of the ball, rising."""
     epsilon_space: Space
     """`pixel`: units of 0..1. `normalized`: after the model's own normalisation, so a channel's
     half-width in pixels is epsilon times its standard deviation."""
-    targeted: tuple[bool, ...] = (False, True)
-    norm: Literal["linf"] = "linf"
+    targeted: tuple[bool, ...] = (False,)
+    ensemble: bool = False
+    """Each attack sees only the images that stood the ones before it."""
+    norm: Norm = "linf"
 
-    def radius(self, epsilon: float, entry: Input) -> np.ndarray:
-        """Half-width of the box in pixel units, per channel: float32 [C, 1, 1]."""
-        std = entry.std if self.epsilon_space == "normalized" else (1.0,) * entry.channels
-        return (epsilon * np.array(std)).astype(np.float32).reshape(-1, 1, 1)
+    @property
+    def described(self) -> str:
+        """Attacks and largest epsilon in words."""
+        attacks = [name for name in self.attacks if not name.endswith("-released")]
+        joined = " and ".join(filter(None, (", ".join(attacks[:-1]), attacks[-1])))
+        return f"{joined} at epsilon {self.epsilons[-1]:.4g} ({self.norm}, {self.epsilon_space})"
+
+    def ball(self, epsilon: float, entry: Input) -> Ball:
+        """The ball of one epsilon, in pixel units."""
+        normalized = self.epsilon_space == "normalized"
+        std = np.array(entry.std if normalized else (1.0,) * entry.channels, np.float64)
+        if self.norm == "l2":
+            return Ball("l2", np.full((1, 1, 1), epsilon * std.mean(), np.float32))
+        return Ball("linf", (epsilon * std).astype(np.float32).reshape(-1, 1, 1))
 
 
 PROTOCOLS = {
     # Chen et al. 2021, section 4.2: epsilon 0 to 0.3 by 0.05 on normalised images, 5 steps.
-    "paper": Protocol("paper", ("fgsm", "iterative"), (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3), "normalized"),
+    "paper": Protocol(
+        "paper",
+        ("fgsm", "iterative"),
+        (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3),
+        "normalized",
+        targeted=(False, True),
+    ),
+    # Croce and Hein 2020 (AutoAttack, standard version).
+    "standard": Protocol("standard", ("apgd-ce", "apgd-t", "fab-t", "square"), (8 / 255,), "pixel", ensemble=True),
+    # Minutes instead of hours, for continuous integration.
+    "quick": Protocol("quick", ("pgd", "square-300"), (8 / 255,), "pixel", ensemble=True),
 }
+
+L2_EPSILON = 0.5
+"""The customary radius of the l2 ball for small images in 0..1."""
 
 
 def resolve(
-    name: str, attacks: Sequence[str] = (), epsilons: Sequence[float] = (), space: str | None = None
+    name: str,
+    attacks: Sequence[str] = (),
+    epsilons: Sequence[float] = (),
+    space: str | None = None,
+    norm: str | None = None,
+    as_released: bool = False,
+    targeted: bool = False,
 ) -> Protocol:
-    """The protocol called `name`, with attacks, epsilons and their space replaced where given.
+    """The protocol called `name`, with attacks, epsilons, their space and the norm replaced where given.
+
+    Args:
+        name: `paper`, `standard` or `quick`.
+        attacks: names in `ATTACKS`.
+        epsilons: radii.
+        space: `pixel` or `normalized`.
+        norm: `linf` or `l2`.
+        as_released: put the released code's variants of the paper's attacks beside them.
+        targeted: only targeted attacks, on targets that the user gives.
 
     Raises:
-        VivavoceError: a name is unknown, or an epsilon negative or not a number.
+        VivavoceError: a name is unknown, an epsilon negative or not a number, or two wishes do not go together.
     """
-    if name not in PROTOCOLS:
-        raise VivavoceError(f"no protocol {name!r}; there is {', '.join(PROTOCOLS)}")
-    for attack in attacks:
-        if attack not in ATTACKS:
-            raise VivavoceError(f"no attack {attack!r}; there are {', '.join(ATTACKS)}")
+    _check_names(name, attacks, space, norm)
     for epsilon in epsilons:
         if not 0 <= epsilon < np.inf:
             raise VivavoceError(f"epsilon must be 0 or more, not {epsilon:g}")
+    protocol = PROTOCOLS[name]
+    if norm == "l2":
+        if name == "paper" or {"fgsm", "iterative"} & set(attacks):
+            raise VivavoceError("the paper's attacks live in the l-infinity box; for l2 give --protocol standard")
+        epsilons = epsilons or (L2_EPSILON,)
+    if as_released and name != "paper":
+        raise VivavoceError("--as-released is about the paper's attacks; give it with --protocol paper")
+    chosen = tuple(dict.fromkeys(attacks)) or protocol.attacks
+    if as_released:
+        chosen += tuple(f"{attack}-released" for attack in chosen if f"{attack}-released" in ATTACKS)
+    return msgspec.structs.replace(
+        protocol,
+        attacks=chosen,
+        epsilons=tuple(sorted(set(epsilons))) or protocol.epsilons,
+        epsilon_space=space or protocol.epsilon_space,
+        norm=norm or protocol.norm,
+        targeted=(True,) if targeted else protocol.targeted,
+    )
+
+
+def _check_names(name: str, attacks: Sequence[str], space: str | None, norm: str | None) -> None:
+    if name not in PROTOCOLS:
+        raise VivavoceError(f"no protocol {name!r}; there are {', '.join(PROTOCOLS)}")
+    for attack in attacks:
+        if attack not in ATTACKS:
+            raise VivavoceError(f"no attack {attack!r}; there are {', '.join(ATTACKS)}")
     if space not in (None, "pixel", "normalized"):
         raise VivavoceError(f"no epsilon space {space!r}; give pixel or normalized")
-    changes = {
-        "attacks": tuple(dict.fromkeys(attacks)),
-        "epsilons": tuple(sorted(set(epsilons))),
-        "epsilon_space": space,
-    }
-    return msgspec.structs.replace(PROTOCOLS[name], **{k: v for k, v in changes.items() if v})
+    if norm not in (None, "linf", "l2"):
+        raise VivavoceError(f"no norm {norm!r}; give linf or l2")
 
 
 def target_classes(labels: np.ndarray, classes: int, seed: int) -> np.ndarray:

@@ -14,7 +14,9 @@ import numpy as np
 from ..artifacts import ExportedModel, Manifest
 from ..errors import VivavoceError
 from ..images import ImageSet
-from .diagnosis import Check, diagnose, verdict
+from .baselines import Baseline
+from .diagnosis.checks import Check
+from .diagnosis.verdict import verdict
 from .evaluate import Evaluation, Outcome
 from .protocol import Protocol
 from .statistics import wilson
@@ -67,7 +69,7 @@ class Row(msgspec.Struct, frozen=True):
     targeted: bool
     epsilon: float
     epsilon_pixels: tuple[float, ...]
-    """Half-width of the box per channel, in 0..1."""
+    """Half-width of the box per channel in 0..1; for l2 the radius."""
     accuracy: float
     """Share of all images still decided correctly; wrong ones count as wrong at every epsilon."""
     interval: tuple[float, float]
@@ -78,10 +80,16 @@ class Row(msgspec.Struct, frozen=True):
     """Share of all images within the threshold of the true label, before and after the attack."""
     threshold_initially_correct: float | None
     """The same as a share of those within it before the attack."""
+    rejected: float | None
+    """Share of all images whose attacked prediction is within the threshold of no label; label models only."""
+    misled: float | None
+    """Share of all images decided wrongly with a prediction within the threshold of that wrong label."""
+    accuracy_rounded: float
+    """`accuracy` after rounding the adversarial images to 8-bit pixels."""
     target_reached: float | None
     """Share of all images decided for the target class; targeted attacks only."""
     mean_perturbation: float
-    """Mean over attacked images of the largest change of a pixel, in 0..1."""
+    """Mean over attacked images of the change's size in the protocol's norm, in units of 0..1."""
     max_perturbation: float
     gradient_evaluations: int
     queries: int
@@ -123,6 +131,7 @@ class Report(msgspec.Struct, frozen=True):
     clean: Clean
     rows: tuple[Row, ...]
     diagnosis: tuple[Check, ...]
+    baselines: tuple[Baseline, ...]
     verdict: str
     images: tuple[ImageOutcome, ...]
     environment: Environment
@@ -158,6 +167,8 @@ def write_report(
     matching: str,
     protocol: Protocol,
     evaluation: Evaluation,
+    checks: tuple[Check, ...],
+    baselines: tuple[Baseline, ...],
     command: str,
     seed: int,
 ) -> Report:
@@ -165,7 +176,6 @@ def write_report(
     threshold = target.model.manifest.decoding.threshold is not None
     clean = _clean(evaluation, target.model.manifest.decoding.rule == "nearest", threshold)
     rows = tuple(_row(outcome, evaluation, threshold) for outcome in evaluation.outcomes)
-    checks = diagnose(target, evaluation)
     return Report(
         model=_model(target.model),
         data=_data(images, evaluation, matching, seed),
@@ -174,7 +184,8 @@ def write_report(
         clean=clean,
         rows=rows,
         diagnosis=checks,
-        verdict=verdict(evaluation, protocol, checks),
+        baselines=baselines,
+        verdict=verdict(evaluation.robust(), protocol.described, checks),
         images=_images(images, evaluation),
         environment=_environment(command, seed, target.model),
     )
@@ -209,12 +220,15 @@ def _row(outcome: Outcome, evaluation: Evaluation, threshold: bool) -> Row:
         attack=outcome.attack,
         targeted=outcome.targeted,
         epsilon=outcome.epsilon,
-        epsilon_pixels=tuple(float(r) for r in outcome.radius.ravel()),
+        epsilon_pixels=tuple(float(r) for r in outcome.ball.radius.ravel()),
         accuracy=float(outcome.right.mean()),
         interval=wilson(int(outcome.right.sum()), n),
         accuracy_initially_correct=_share(outcome.right, evaluation.right),
         threshold_accuracy=float(outcome.near.mean()) if threshold else None,
         threshold_initially_correct=_share(outcome.near, evaluation.near) if threshold else None,
+        rejected=float(outcome.rejected.mean()) if threshold else None,
+        misled=float(outcome.misled.mean()) if threshold else None,
+        accuracy_rounded=float(outcome.rounded.mean()),
         target_reached=float(outcome.reached.mean()) if outcome.targeted else None,
         mean_perturbation=float(outcome.moved[attacked].mean()) if attacked.any() else 0.0,
         max_perturbation=float(outcome.moved.max()),
@@ -231,8 +245,7 @@ def _share(part: np.ndarray, whole: np.ndarray) -> float | None:
 
 
 def _images(images: ImageSet, evaluation: Evaluation) -> tuple[ImageOutcome, ...]:
-    largest = max(o.epsilon for o in evaluation.outcomes)
-    robust = np.all([o.right for o in evaluation.outcomes if o.epsilon == largest], axis=0)
+    robust = evaluation.robust()
     return tuple(
         ImageOutcome(
             label=int(label),

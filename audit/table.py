@@ -9,6 +9,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from .baselines import Baseline
 from .report import Report, Row
 
 
@@ -47,6 +48,14 @@ def heading(report: Report) -> list[str]:
     return [*lines, accuracy]
 
 
+def _beside(baseline: Baseline) -> str:
+    """A baseline's figure in words."""
+    if baseline.accuracy is None:
+        size = "none found" if baseline.median_size is None else f"median size {baseline.median_size:.4f}"
+        return f"{size} ({baseline.n} images)"
+    return f"accuracy {baseline.accuracy:.1%} ({baseline.n} images)"
+
+
 def legend(report: Report) -> str:
     """What the cells hold."""
     parts = "nearest-neighbour | threshold accuracy" if report.clean.threshold is not None else "accuracy"
@@ -66,9 +75,13 @@ def show(report: Report, console: Console) -> None:
         table.add_row(f"{epsilon:g}", *(cell(rows[epsilon]) for rows in by_attack.values()))
     console.print(table)
     console.print(legend(report), style="dim")
-    for check in report.diagnosis:
-        mark = "[yellow]warning[/]" if check.alarm else "[green]fine[/]"
-        console.print(f"{mark} {check.name}: {check.meaning}")
+    fine = sum(check.level == "fine" for check in report.diagnosis)
+    console.print(f"[green]fine[/] {fine} of {len(report.diagnosis)} checks of the attacks")
+    for check in (c for c in report.diagnosis if c.level != "fine"):
+        colour = {"suspicious": "yellow", "masked": "red"}[check.level]
+        console.print(f"[{colour}]{check.level}[/] {check.name}: {check.meaning}")
+    for beside in report.baselines:
+        console.print(f"  {beside.name}: {_beside(beside)}")
     console.print(f"[bold]{report.verdict}[/]")
 
 

@@ -1,0 +1,56 @@
+"""The attacks of Chen et al. 2021 as their released code runs them, faults included.
+
+They are kept to be laid beside the corrected ones: FGSM clamps to the image's own range, and the
+iterative method never clears the gradient, so that step n follows the sum of the gradients so far.
+Neither heeds the range of pixels, so these alone may leave 0..1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from ..target import Target
+from .base import Ball, Goal
+from .streams import Streams
+
+
+class ReleasedFGSM:
+    """FGSM on the normalised image, clamped to the smallest and largest value of that image."""
+
+    name = "fgsm-released"
+    free_range = True
+
+    def sweep(
+        self, target: Target, images: np.ndarray, goal: Goal, balls: Sequence[Ball], streams: Streams
+    ) -> Iterator[np.ndarray]:
+        """See `Attack.sweep`."""
+        entry = target.model.manifest.input
+        mean, std = (np.array(v, np.float32).reshape(-1, 1, 1) for v in (entry.mean, entry.std))
+        way = goal.direction * np.sign(target.gradient(images, goal.classes))
+        normalised = (images - mean) / std
+        low, high = (end(normalised, axis=(1, 2, 3), keepdims=True) for end in (np.min, np.max))
+        for ball in balls:
+            moved = normalised + ball.radius / std * way
+            yield (np.clip(moved, low, high) * std + mean).astype(np.float32)
+
+
+class ReleasedIterative:
+    """Five steps of epsilon / 5 along the sign of the sum of all gradients so far, without any clamp."""
+
+    name = "iterative-released"
+    free_range = True
+    steps = 5
+
+    def sweep(
+        self, target: Target, images: np.ndarray, goal: Goal, balls: Sequence[Ball], streams: Streams
+    ) -> Iterator[np.ndarray]:
+        """See `Attack.sweep`."""
+        for ball in balls:
+            current, total = images, np.zeros_like(images)
+            for _ in range(self.steps):
+                total += target.gradient(current, goal.classes)
+                step = goal.direction * ball.radius / np.float32(self.steps)
+                current = current + step * np.sign(total)
+            yield current

@@ -1,0 +1,69 @@
+"""What to lay beside an attack: chance changes, everyday corruptions, and the smallest change that works."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import msgspec
+import numpy as np
+
+from .attacks.base import Ball, Goal
+from .attacks.corruptions import CORRUPTIONS, corrupt
+from .attacks.fab import FAB
+from .attacks.noise import Noise
+from .attacks.streams import Streams
+from .diagnosis.probes import Probes
+from .gradient.errors import UnsupportedOperator
+from .judge import judge
+from .statistics import wilson
+
+
+class Baseline(msgspec.Struct, frozen=True):
+    """One figure to compare with, on the images of the diagnosis."""
+
+    name: str
+    accuracy: float | None
+    """Share of the images, all decided correctly when clean, that are still decided correctly."""
+    interval: tuple[float, float] | None
+    n: int
+    median_size: float | None = None
+    """Smallest perturbation: its median size in the protocol's norm, units of 0..1."""
+
+
+def baselines(probes: Probes, progress: Callable[[str], None] = lambda name: None) -> Iterator[Baseline]:
+    """Random noise in the ball, every corruption at five severities, and the minimum-norm attack."""
+    n = len(probes.labels)
+    if not n:
+        return
+    progress("noise")
+    yield _counted("random noise in the ball", ~probes.broken_by(Noise()))
+    for name in CORRUPTIONS:
+        progress(name)
+        streams = Streams.of(probes.seed, f"corruption {name}", probes.indices)
+        for severity in range(1, 6):
+            images = corrupt(name, probes.clean, severity, streams)
+            right = judge(probes.target, images, probes.labels).decisions == probes.labels
+            yield _counted(f"{name}, severity {severity}", right)
+    progress("minimum norm")
+    try:
+        yield _minimum_norm(probes)
+    except UnsupportedOperator:
+        return  # the diagnosis has said that there is no gradient
+
+
+def _counted(name: str, right: np.ndarray) -> Baseline:
+    return Baseline(name, float(right.mean()), wilson(int(right.sum()), len(right)), len(right))
+
+
+def _minimum_norm(probes: Probes) -> Baseline:
+    """Median size of the smallest change that FAB finds in the whole range of pixels.
+
+    An image that it does not break counts as infinitely far.
+    """
+    whole = Ball(probes.ball.norm, np.full((1, 1, 1), np.inf, np.float32))
+    streams = Streams.of(probes.seed, "minimum norm", probes.indices)
+    (result,) = FAB().sweep(probes.target, probes.clean, Goal(probes.labels, None), [whole], streams)
+    broken = judge(probes.target, result, probes.labels).decisions != probes.labels
+    sizes = np.where(broken, whole.size(result, probes.clean), np.inf)
+    median = float(np.median(sizes))
+    return Baseline("smallest perturbation (FAB)", None, None, len(sizes), median if np.isfinite(median) else None)

@@ -1,0 +1,245 @@
+"""One function per way in which an attack can fail to tell the truth.
+
+Each docstring is what the report and the documentation say of the check. After Athalye, Carlini and
+Wagner 2018 ("Obfuscated Gradients Give a False Sense of Security"), Carlini et al. 2019 ("On Evaluating
+Adversarial Robustness") and Croce and Hein 2020 (AutoAttack's warnings).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from ..statistics import sign_test, wilson
+from .observations import Observations
+
+Level = Literal["fine", "suspicious", "masked"]
+
+ALPHA = 0.01
+"""Level of the paired tests: with about a dozen checks, a false alarm in one audit of ten at most."""
+
+
+class Check(msgspec.Struct, frozen=True):
+    """The answer to one question asked of an audit."""
+
+    name: str
+    level: Level
+    statistic: float
+    limit: float
+    """The check speaks up when `statistic` is above this."""
+    meaning: str
+    """One line for people."""
+    prose: str
+    """What the check is about."""
+
+
+Finding = tuple[float, float, Level, str]
+"""Statistic, limit, level when the statistic is above the limit, and what it means."""
+CHECKS: dict[str, Callable[[Observations], Finding | None]] = {}
+
+
+def check(name: str) -> Callable[[Callable[[Observations], Finding | None]], Callable]:
+    """Enter a check into the table under its name."""
+
+    def enter(function: Callable[[Observations], Finding | None]) -> Callable:
+        CHECKS[name] = function
+        return function
+
+    return enter
+
+
+def diagnose(seen: Observations) -> tuple[Check, ...]:
+    """Run every check that has what it needs."""
+    return tuple(_run(seen))
+
+
+def _run(seen: Observations) -> Iterator[Check]:
+    for name, function in CHECKS.items():
+        finding = function(seen)
+        if finding is None:
+            continue
+        statistic, limit, level, meaning = finding
+        spoke = statistic > limit
+        yield Check(name, level if spoke else "fine", statistic, limit, meaning, prose_of(name))
+
+
+def prose_of(name: str) -> str:
+    """The paragraph about a check."""
+    return " ".join((CHECKS[name].__doc__ or "").split())
+
+
+def _paired(first: np.ndarray, second: np.ndarray) -> tuple[float, int, int]:
+    """How much more `second` breaks than `first`: 1 - p of the sign test, and the images only one breaks."""
+    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
+    return 1 - sign_test(only_second, only_first), only_first, only_second
+
+
+@check("no gradient")
+def no_gradient(seen: Observations) -> Finding | None:
+    """The file holds an operator through which no gradient is available, so only attacks that ask for
+    scores could run. They are weaker than attacks that follow the gradient, and what survives them may
+    not survive those."""
+    if seen.gradients_missing is None:
+        return 0.0, 0.0, "suspicious", "the gradient is available"
+    return 1.0, 0.0, "suspicious", f"only gradient-free attacks could run: {seen.gradients_missing}"
+
+
+@check("dead gradients")
+def dead_gradients(seen: Observations) -> Finding | None:
+    """An attack that follows a gradient of zero stands still, and one that is not a number leads nowhere.
+    Models that round, saturate or are told to return zero look robust that way. The statistic is the share
+    of all gradients taken in the audit that were zero everywhere or not finite."""
+    if seen.gradients_missing is not None:
+        return None
+    return seen.dead, 0.01, "masked", f"{seen.dead:.1%} of the gradients were zero or not finite"
+
+
+@check("single step beats iterative")
+def single_step_beats_iterative(seen: Observations) -> Finding | None:
+    """Many small steps search more than one big one, so they should break at least as many images. Where
+    one step does better, the gradient near the image misleads. The statistic is the confidence of a paired
+    sign test over the images that only one of the two breaks."""
+    if seen.single_step is None or seen.iterative is None:
+        return None
+    confidence, only_iterative, only_single = _paired(seen.iterative, seen.single_step)
+    meaning = f"one step alone breaks {only_single} images, {only_iterative} fall to many steps alone"
+    return confidence, 1 - ALPHA, "masked", meaning
+
+
+@check("black box beats white box")
+def black_box_beats_white_box(seen: Observations) -> Finding | None:
+    """An attack that sees only scores knows less than one that sees gradients. An image that falls to it
+    and stands against the gradient shows that the gradient does not lead where the model is weak. The
+    statistic is the share of such images among all of the diagnosis; two of them are needed for an alarm."""
+    if seen.black_box is None or seen.iterative is None or seen.longer is None:
+        return None
+    alone = int((seen.black_box & ~seen.iterative & ~seen.longer).sum())
+    n = len(seen.black_box)
+    meaning = f"{alone} of {n} images fall to the black-box attack alone"
+    return alone / n, max(0.03, 1.5 / n), "masked", meaning
+
+
+@check("survival at a huge epsilon")
+def survival_at_huge_epsilon(seen: Observations) -> Finding | None:
+    """In a box of half the range every image can be made grey, so no model can do better than chance, and
+    an attack that works leaves nothing. The statistic is the lower end of the 95 % interval of the accuracy
+    that is left, less chance."""
+    if seen.huge is None:
+        return None
+    n, survived = len(seen.huge), int((~seen.huge).sum())
+    low, _ = wilson(survived, n)
+    meaning = f"{survived / n:.1%} of the images survive in a box of half the range; chance is {1 / seen.classes:.1%}"
+    return low - 1 / seen.classes, 0.0, "masked", meaning
+
+
+@check("still moving")
+def still_moving(seen: Observations) -> Finding | None:
+    """If twice as many steps break clearly more images, the attack had not finished, and the figures are an
+    upper bound. The statistic is the confidence of a paired sign test over the images that only one breaks."""
+    if seen.iterative is None or seen.longer is None:
+        return None
+    confidence, only_shorter, only_longer = _paired(seen.iterative, seen.longer)
+    meaning = f"twice the steps break {only_longer - only_shorter:+d} of {len(seen.longer)} images more"
+    return confidence, 1 - ALPHA, "suspicious", meaning
+
+
+@check("larger epsilon does worse")
+def larger_epsilon_does_worse(seen: Observations) -> Finding | None:
+    """The larger box holds the smaller one, so an attack should break at least as many images in it. Where
+    it breaks clearly fewer, its steps overshoot or its gradient misleads. The statistic is the confidence
+    of a paired sign test over the images that only one of the two breaks."""
+    if seen.iterative is None or seen.wider is None:
+        return None
+    confidence, only_wider, only_narrower = _paired(seen.wider, seen.iterative)
+    meaning = f"doubling epsilon breaks {only_wider - only_narrower:+d} of {len(seen.wider)} images more"
+    return confidence, 1 - ALPHA, "masked", meaning
+
+
+@check("fixed loss hides the margin")
+def fixed_loss_hides_the_margin(seen: Observations) -> Finding | None:
+    """A model that predicts labels decides for the nearest one. The attacks of Chen et al. climb the
+    distance to one label only, which can grow while the decision stays; an attack on the margin between
+    the nearest and the next label aims at the decision itself. Where that breaks clearly more images with
+    as many steps, robustness under the fixed loss is not robustness. The statistic is the confidence of a
+    paired sign test over the images that only one of the two breaks."""
+    if seen.fixed_loss is None or seen.iterative is None:
+        return None
+    confidence, only_fixed, only_margin = _paired(seen.fixed_loss, seen.iterative)
+    n = len(seen.iterative)
+    meaning = (
+        f"{1 - seen.fixed_loss.mean():.1%} of {n} images survive an attack on the paper's loss, "
+        f"{1 - seen.iterative.mean():.1%} one on the decision's margin with as many steps"
+    )
+    return confidence, 1 - ALPHA, "masked", meaning
+
+
+@check("unstable scores")
+def unstable_scores(seen: Observations) -> Finding | None:
+    """A change of a thousandth of the box in a random direction should not change decisions. Where it does,
+    the scores are noise at the scale on which gradients are taken. The statistic is the share of images
+    whose decision changed."""
+    if seen.flips is None:
+        return None
+    share = float(seen.flips.mean())
+    return share, 0.02, "suspicious", f"{share:.1%} of the decisions change under tiny random changes"
+
+
+@check("saturated output")
+def saturated_output(seen: Observations) -> Finding | None:
+    """Where scores are probabilities that have reached exactly 0 or 1, their loss is flat in float32 and
+    gradients vanish. The statistic is the share of images whose scores are all 0 or 1."""
+    if seen.scores is None:
+        return None
+    scores = seen.scores
+    share = float((((scores == 0) | (scores == 1)).sum(1) >= scores.shape[1] - 1).mean())
+    return share, 0.05, "masked", f"{share:.1%} of the images have scores that are exactly 0 and 1"
+
+
+@check("random answers")
+def random_answers(seen: Observations) -> Finding | None:
+    """A model that answers the same images differently is randomised: one gradient says little of it, and
+    figures of one pass are figures of that pass. The statistic is the largest difference of the scores of
+    two passes, as a share of their range."""
+    return _differ(seen.scores, seen.scores_again, "two passes over the same images", 1e-6)
+
+
+@check("batch-dependent answers")
+def batch_dependent_answers(seen: Observations) -> Finding | None:
+    """A model whose answer to one image depends on the others in the batch can be attacked through them,
+    and what an audit finds depends on how images were put together. The statistic is the largest
+    difference between scores in one batch and in batches of other sizes, as a share of their range."""
+    return _differ(seen.scores, seen.scores_apart, "the same images in other batches", 1e-3)
+
+
+def _differ(one: np.ndarray | None, other: np.ndarray | None, what: str, limit: float) -> Finding | None:
+    if one is None or other is None:
+        return None
+    difference = float(np.abs(one - other).max() / max(float(np.ptp(one)), 1e-12))
+    return difference, limit, "suspicious", f"scores of {what} differ by {difference:.1e} of their range"
+
+
+@check("lost by rounding")
+def lost_by_rounding(seen: Observations) -> Finding | None:
+    """An image is stored in 8 bits a pixel. Adversarial examples that stop fooling the model when they are
+    rounded to grey levels cannot be saved and shown to it, and mean less than their number says. The
+    statistic is the share of the audit's adversarial examples that rounding undoes."""
+    if seen.rounded is None or not seen.rounded[0]:
+        return None
+    found, kept = seen.rounded
+    lost = 1 - kept / found
+    return lost, 0.1, "suspicious", f"{kept} of {found} adversarial examples still fool the model as 8-bit pixels"
+
+
+@check("misread model")
+def misread_model(seen: Observations) -> Finding | None:
+    """A clean accuracy near chance is more often a mistake in feeding the model (scale, channel order, order
+    of the classes) than a bad model. The statistic is twice chance less the upper end of the accuracy's
+    95 % interval."""
+    _, upper = wilson(seen.clean_correct, seen.clean_total)
+    gap = min(2 / seen.classes, 0.9) - upper
+    accuracy = seen.clean_correct / max(seen.clean_total, 1)
+    hint = ": probably a mistake in the preprocessing or in the order of the classes" if gap > 0 else ""
+    return gap, 0.0, "suspicious", f"clean accuracy {accuracy:.1%}, chance {1 / seen.classes:.1%}{hint}"

@@ -1,0 +1,52 @@
+"""What the diagnosis looks at: how one fixed set of images fared under every probe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Observations:
+    """Outcomes on the n images of the diagnosis, all of which the model decides correctly.
+
+    Every probe sees every image, not only the survivors of the probes before: otherwise a weak
+    attack that runs first would make a strong one look weak. A probe that could not run is None.
+    """
+
+    classes: int
+    """Number of classes K."""
+    epsilon: float
+    """Largest half-width of the box over the channels, in pixel units."""
+    clean_correct: int
+    """Images of the whole audit decided correctly."""
+    clean_total: int
+    dead: float
+    """Share of all gradients of the audit that were zero everywhere, or not finite."""
+    gradients_missing: str | None = None
+    """Why there is no gradient; None if there is one."""
+    single_step: np.ndarray | None = None
+    """bool [n]: broken by FGSM."""
+    iterative: np.ndarray | None = None
+    """bool [n]: broken by PGD on the margin."""
+    longer: np.ndarray | None = None
+    """bool [n]: broken by PGD on the margin with twice the steps."""
+    wider: np.ndarray | None = None
+    """bool [n]: broken by PGD on the margin with twice the epsilon."""
+    huge: np.ndarray | None = None
+    """bool [n]: broken by PGD on the margin in a box of half the range."""
+    fixed_loss: np.ndarray | None = None
+    """bool [n]: broken by the protocol's own loss with the steps of `iterative`; label models only."""
+    black_box: np.ndarray | None = None
+    """bool [n]: broken by Square, which sees scores only."""
+    scores: np.ndarray | None = None
+    """float32 [n, K] on the clean images."""
+    scores_again: np.ndarray | None = None
+    """The same images in the same batch, a second time."""
+    scores_apart: np.ndarray | None = None
+    """The same images in batches of other sizes and in another order, put back into place."""
+    flips: np.ndarray | None = None
+    """bool [n]: a change far below one grey level, in a random direction, changed the decision."""
+    rounded: tuple[int, int] | None = None
+    """Adversarial examples of the audit, and how many still fool the model as 8-bit pixels."""

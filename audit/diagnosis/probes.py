@@ -1,0 +1,127 @@
+"""Runs the diagnosis's own attacks on one fixed set of images and writes down what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..attacks.base import Attack, Ball, Goal
+from ..attacks.fgsm import FGSM
+from ..attacks.pgd import PGD
+from ..attacks.square import Square
+from ..attacks.streams import Streams
+from ..evaluate import Evaluation
+from ..gradient.errors import UnsupportedOperator
+from ..judge import judge
+from ..target import Target
+from .observations import Observations
+
+IMAGES = 64
+"""Images of the diagnosis: one batch."""
+STEPS = 20
+QUERIES = 300
+HUGE = 0.5
+"""Half-width of the box in which nothing should survive."""
+
+
+@dataclass
+class Probes:
+    """The fixed set of images, and how to put an attack on it."""
+
+    target: Target
+    clean: np.ndarray
+    """float32 [n, C, H, W], all decided correctly."""
+    labels: np.ndarray
+    indices: np.ndarray
+    """int64 [n]: places in the data set, for the random streams."""
+    ball: Ball
+    seed: int
+
+    def broken_by(self, attack: Attack, ball: Ball | None = None) -> np.ndarray:
+        """Which images an attack breaks, confirmed by the file: bool [n]."""
+        ball = ball or self.ball
+        streams = Streams.of(self.seed, f"diagnosis {attack.name}", self.indices)
+        (result,) = attack.sweep(self.target, self.clean, Goal(self.labels, None), [ball], streams)
+        adversarial = ball.confine(result, self.clean)
+        return judge(self.target, adversarial, self.labels).decisions != self.labels
+
+    def scaled(self, factor: float) -> Ball:
+        """The ball, larger."""
+        return Ball(self.ball.norm, self.ball.radius * np.float32(factor))
+
+
+def choose(evaluation: Evaluation, seed: int) -> np.ndarray:
+    """Places among the audited images of the diagnosis's: right ones, drawn from the seed, in order."""
+    right = np.flatnonzero(evaluation.right)
+    return np.sort(np.random.default_rng(seed).permutation(right)[:IMAGES])
+
+
+def observe(
+    probes: Probes, evaluation: Evaluation, fixed_loss: bool, progress: Callable[[str], None] = lambda name: None
+) -> Observations:
+    """Run every probe.
+
+    Args:
+        probes: the images and the ball.
+        evaluation: the audit itself.
+        fixed_loss: whether to compare the target's default loss with the margin (label models).
+        progress: told of each probe before it runs.
+    """
+    target = probes.target
+    seen: dict[str, np.ndarray | None] = {}
+    missing: str | None = None
+    if len(probes.labels):
+        for name, attack, ball in _attacks(probes, fixed_loss):
+            progress(name)
+            try:
+                seen[name] = probes.broken_by(attack, ball)
+            except UnsupportedOperator as error:
+                missing = str(error)
+        progress("answers")
+        seen |= _answers(probes)
+    broken = [o.right != evaluation.right for o in evaluation.outcomes]
+    kept = [(o.rounded != evaluation.right) & b for o, b in zip(evaluation.outcomes, broken, strict=True)]
+    return Observations(
+        classes=len(target.model.manifest.classes),
+        epsilon=float(probes.ball.radius.max()),
+        clean_correct=int(evaluation.right.sum()),
+        clean_total=len(evaluation.labels),
+        dead=target.dead / max(target.gradients, 1),
+        gradients_missing=missing,
+        rounded=(int(np.sum(broken)), int(np.sum(kept))),
+        **seen,
+    )
+
+
+def _attacks(probes: Probes, fixed_loss: bool) -> list[tuple[str, Attack, Ball | None]]:
+    """Probe by the name of its observation."""
+    huge = Ball("linf", np.full((1, 1, 1), HUGE, np.float32))
+    attacks: list[tuple[str, Attack, Ball | None]] = [
+        ("iterative", PGD(steps=STEPS, loss="margin"), None),
+        ("longer", PGD(steps=2 * STEPS, loss="margin"), None),
+        ("wider", PGD(steps=STEPS, loss="margin"), probes.scaled(2)),
+        ("huge", PGD(steps=STEPS, loss="margin"), huge),
+        ("black_box", Square(queries=QUERIES), None),
+    ]
+    if probes.ball.norm == "linf":
+        attacks.append(("single_step", FGSM(), None))
+    if fixed_loss:
+        attacks.append(("fixed_loss", PGD(steps=STEPS, loss=probes.target.loss), None))
+    return attacks
+
+
+def _answers(probes: Probes) -> dict[str, np.ndarray | None]:
+    """Scores of the clean images once, again, in other batches; and under tiny random changes."""
+    target, n = probes.target, len(probes.labels)
+    once = target.answer(probes.clean).scores
+    again = target.answer(probes.clean).scores
+    order = np.random.default_rng(probes.seed).permutation(n)
+    parts = [target.answer(probes.clean[part]).scores for part in np.array_split(order, max(1, n // 5))]
+    apart = np.empty_like(once)
+    apart[order] = np.concatenate(parts)
+    streams = Streams.of(probes.seed, "diagnosis flips", probes.indices)
+    nudged = probes.clean + streams.signs(0, probes.clean.shape[1:]) * probes.ball.radius / np.float32(1000)
+    flips = judge(target, np.clip(nudged, 0, 1), probes.labels).decisions != probes.labels
+    return {"scores": once, "scores_again": again, "scores_apart": apart, "flips": flips}

@@ -1,0 +1,31 @@
+"""The verdict: one sentence about robust accuracy and whether its gradients can be trusted."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..statistics import wilson
+from .checks import Check
+
+
+def verdict(survived: np.ndarray, under: str, checks: tuple[Check, ...]) -> str:
+    """One sentence.
+
+    Args:
+        survived: bool [n], images that stood every attack.
+        under: the attacks and their epsilon, in words.
+        checks: the diagnosis.
+    """
+    low, high = wilson(int(survived.sum()), len(survived))
+    masked = [c.meaning for c in checks if c.level == "masked"]
+    suspicious = [c.meaning for c in checks if c.level == "suspicious"]
+    if masked:
+        trust = f"masked because {'; '.join(masked)}"
+    elif suspicious:
+        trust = f"suspicious because {'; '.join(suspicious)}"
+    else:
+        trust = "trustworthy"
+    return (
+        f"robust accuracy {survived.mean():.1%} (95 % interval {low:.1%} to {high:.1%}) under {under}, "
+        f"gradients {trust}"
+    )

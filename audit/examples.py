@@ -1,0 +1,72 @@
+"""The images of an audit that are looked at and listened to: before and after an attack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..artifacts import ExportedModel, decide
+from ..artifacts.playback import waveform
+from .robustness import Audit
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What the model answers to one image."""
+
+    image: np.ndarray
+    """float32 [C, H, W] in 0..1."""
+    name: str
+    """Name of the decided class."""
+    note: str
+    """How near it was, in words."""
+    label: np.ndarray | None
+    """Predicted label [*label shape]; None for logits."""
+    sound: np.ndarray | None
+    """Mono float32 at `rate`; None for models that do not speak."""
+    rate: int
+
+
+@dataclass(frozen=True)
+class AnsweredExample:
+    """One image, clean and attacked."""
+
+    name: str
+    truth: str
+    attack: str
+    epsilon: float
+    clean: Answered
+    adversarial: Answered
+
+
+def answered(audit: Audit) -> Iterator[AnsweredExample]:
+    """The examples of an audit, with the model's answers."""
+    classes = audit.report.model.manifest.classes
+    for example in audit.evaluation.examples:
+        outcome = audit.report.images[example.place]
+        yield AnsweredExample(
+            name=outcome.file or f"image {outcome.index}",
+            truth=classes[outcome.label],
+            attack=example.attack,
+            epsilon=example.epsilon,
+            clean=_answer(audit.model, example.clean),
+            adversarial=_answer(audit.model, example.adversarial),
+        )
+
+
+def _answer(model: ExportedModel, image: np.ndarray) -> Answered:
+    outputs, manifest = model.answer(image[None]), model.manifest
+    decision = int(decide(outputs.scores)[0])
+    note, label, sound, rate = f"score {outputs.scores[0, decision]:.2f}", None, None, 0
+    if outputs.loss is not None and manifest.decoding.threshold is not None:
+        loss = outputs.loss[0, decision]
+        sure = "sure" if loss < manifest.decoding.threshold else "not sure"
+        note = f"smooth L1 {loss:.2f}: {sure}"
+    if outputs.label is not None:
+        label = outputs.label[0]
+    if label is not None and manifest.label is not None and manifest.label.mel is not None:
+        frames = manifest.label.frames[decision] if manifest.label.frames else None
+        sound, rate = waveform(label, frames, manifest.label.mel), manifest.label.mel.sample_rate
+    return Answered(image, manifest.classes[decision], note, label, sound, rate)

@@ -1,0 +1,89 @@
+"""The report as one self-contained page: verdict first, then curves, table, diagnosis, images and sounds."""
+
+from __future__ import annotations
+
+import base64
+import io
+from importlib import resources
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ..artifacts.playback import write_wav
+from .examples import Answered, answered
+from .plots import curves
+from .robustness import Audit
+from .table import cell, columns, heading, legend, title
+
+SIDE = 128
+"""Side of a picture on the page, pixels."""
+
+
+def page(audit: Audit) -> str:
+    """Render the page; it asks nothing of any other host."""
+    import jinja2
+
+    source = resources.files("vivavoce.audit").joinpath("page.html.jinja").read_text("utf-8")
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    report = audit.report
+    by_attack = columns(report)
+    rows = [(f"{e:.4g}", [cell(line[e]) for line in by_attack.values()]) for e in report.protocol.epsilons]
+    return environment.from_string(source).render(
+        report=report,
+        heading=heading(report),
+        level=max((c.level for c in report.diagnosis), key=["fine", "suspicious", "masked"].index, default="fine"),
+        curves=curves(report, "svg").decode(),
+        columns=[title(*key) for key in by_attack],
+        rows=rows,
+        legend=legend(report),
+        examples=[_shown(example) for example in answered(audit)],
+    )
+
+
+def _shown(example: Any) -> dict[str, Any]:
+    """An example with its pictures and sounds as data addresses."""
+    difference = example.adversarial.image - example.clean.image
+    amplified = 0.5 + difference / max(2 * float(np.abs(difference).max()), 1e-9)
+    return {
+        "name": example.name,
+        "truth": example.truth,
+        "attack": example.attack,
+        "epsilon": f"{example.epsilon:.4g}",
+        "difference": _picture(amplified),
+        "size": f"{np.abs(difference).max() * 255:.1f}",
+        "sides": [_side("original", example.clean), _side("adversarial", example.adversarial)],
+    }
+
+
+def _side(name: str, answer: Answered) -> dict[str, Any]:
+    return {
+        "name": name,
+        "answer": answer.name,
+        "note": answer.note,
+        "picture": _picture(answer.image),
+        "label": None if answer.label is None or answer.label.ndim != 2 else _picture(_scaled(answer.label)[None, ::-1]),
+        "sound": None if answer.sound is None else _sound(answer.sound, answer.rate),
+    }
+
+
+def _scaled(label: np.ndarray) -> np.ndarray:
+    low, high = float(label.min()), float(label.max())
+    return (label - low) / max(high - low, 1e-9)
+
+
+def _picture(image: np.ndarray) -> str:
+    """float [C, H, W] in 0..1 as a PNG data address, enlarged without smoothing."""
+    pixels = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
+    picture = Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels)
+    scale = max(1, round(SIDE / max(picture.size)))
+    picture = picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
+    data = io.BytesIO()
+    picture.save(data, "PNG")
+    return "data:image/png;base64," + base64.b64encode(data.getvalue()).decode()
+
+
+def _sound(samples: np.ndarray, rate: int) -> str:
+    data = io.BytesIO()
+    write_wav(data, samples, rate)
+    return "data:audio/wav;base64," + base64.b64encode(data.getvalue()).decode()

@@ -1,0 +1,169 @@
+"""One audit from the file to the report: the walk that every command and caller takes."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..artifacts import ExportedModel
+from ..errors import VivavoceError
+from ..images import Fit, ImageSet, match, open_images
+from ..images.imageset import to_float
+from .baselines import Baseline, baselines
+from .diagnosis.checks import diagnose
+from .diagnosis.probes import Probes, choose, observe
+from .evaluate import Evaluation, blank, evaluate
+from .protocol import Protocol
+from .report import Report, write_report
+from .state import StateFile, fingerprint
+from .target import Target
+
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, and how much of how much is finished (0 of 0: not counted)."""
+
+
+@dataclass(frozen=True)
+class Audit:
+    """A finished audit: its report, and what pictures and sounds are made of."""
+
+    report: Report
+    evaluation: Evaluation
+    model: ExportedModel
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to audit."""
+
+    protocol: Protocol
+    data: str | None = None
+    """As `open_images` takes it; None: the data set the model was trained on."""
+    limit: int = 1000
+    """Audit a stratified sample of at most this many images; 0: all."""
+    seed: int = 0
+    batch_size: int = 64
+    targets: Path | None = None
+    """CSV file with a target class for every audited image: `file,target`."""
+    resume: Path | None = None
+    """Keep the state here, and go on from it if it is there."""
+    baselines: bool = False
+    """Lay noise, corruptions and the smallest perturbation beside the attacks."""
+    command: str = ""
+
+
+def robustness(model: ExportedModel, settings: Settings, progress: Progress = lambda *_: None) -> Audit:
+    """Audit an opened model.
+
+    Raises:
+        VivavoceError: the data do not fit the model, or an input of `settings` cannot be used.
+    """
+    trained = model.manifest.training
+    source = settings.data or (trained.dataset if trained else None)
+    if source is None:
+        raise VivavoceError("this model does not say what it was trained on; give --data")
+    images, matching = match(open_images(source), model.manifest.classes, model.named)
+    indices = images.sample(settings.limit, settings.seed)
+    goals = read_targets(settings.targets, images, indices) if settings.targets else None
+    target = Target(model)
+    evaluation = _evaluate(target, images, indices, goals, settings, progress)
+    probes = _probes(target, images, evaluation, settings)
+    watch = _named(progress, "diagnosis")
+    fixed_loss = settings.protocol.name == "paper" and model.manifest.label is not None
+    checks = diagnose(observe(probes, evaluation, fixed_loss, watch))
+    beside: tuple[Baseline, ...] = ()
+    if settings.baselines:
+        beside = tuple(baselines(probes, _named(progress, "baselines")))
+    if settings.resume:
+        settings.resume.unlink(missing_ok=True)
+    report = write_report(
+        target, images, matching, settings.protocol, evaluation, checks, beside, settings.command, settings.seed
+    )
+    return Audit(report, evaluation, model)
+
+
+def _named(progress: Progress, what: str) -> Callable[[str], None]:
+    return lambda name: progress(f"{what}: {name.replace('_', ' ')}", 0, 0)
+
+
+def _evaluate(
+    target: Target,
+    images: ImageSet,
+    indices: np.ndarray,
+    goals: np.ndarray | None,
+    settings: Settings,
+    progress: Progress,
+) -> Evaluation:
+    """The protocol itself, with its state kept if that is wanted."""
+    protocol, state, start = settings.protocol, None, None
+    if settings.resume:
+        path, batch = target.model.path, settings.batch_size
+        state = StateFile(settings.resume, fingerprint(path, protocol, indices, goals, settings.seed, batch))
+        start = blank(target, images, indices, protocol)
+        if settings.resume.exists():
+            state.load(start, target)
+    steps = len(indices) * len(protocol.attacks) * len(protocol.targeted) * len(protocol.epsilons)
+    done = 0 if start is None else len(start.digests) * steps // max(len(indices), 1)
+
+    def advance(count: int, attack: str) -> None:
+        nonlocal done
+        done += count
+        progress(attack, done, steps)
+
+    return evaluate(
+        target, images, indices, protocol, seed=settings.seed, batch_size=settings.batch_size, goals=goals,
+        progress=advance, start=start, keep=lambda e, _: state.save(e, target) if state else None,
+    )  # fmt: skip
+
+
+def _probes(target: Target, images: ImageSet, evaluation: Evaluation, settings: Settings) -> Probes:
+    """The images of the diagnosis, and the ball of the largest epsilon."""
+    places = choose(evaluation, settings.seed)
+    indices = evaluation.indices[places]
+    entry = target.model.manifest.input
+    fit = Fit.of(entry)
+    empty = np.zeros((0, fit.height, fit.width, fit.channels), np.uint8)
+    pixels = images.pixels(indices, fit) if len(indices) else empty
+    ball = settings.protocol.ball(settings.protocol.epsilons[-1], entry)
+    return Probes(target, to_float(pixels), evaluation.labels[places], indices, ball, settings.seed)
+
+
+def read_targets(path: Path, images: ImageSet, indices: np.ndarray) -> np.ndarray:
+    """Target classes from a CSV file with columns `file` and `target`: int64 [n], one per audited image.
+
+    `file` is the path relative to the data folder, or an index where images have no files; `target` is a
+    class name or number.
+
+    Raises:
+        VivavoceError: a column or an image is missing, or a target is no class or the true one.
+    """
+    try:
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise VivavoceError(f"{path}: the targets cannot be read ({error})") from error
+    if not rows or not {"file", "target"} <= rows[0].keys():
+        raise VivavoceError(f"{path}: needs a header line `file,target` and a line for every image")
+    given = {row["file"]: row["target"] for row in rows}
+    goals = np.empty(len(indices), np.int64)
+    for k, index in enumerate(indices):
+        name = images.files[index] if images.files else str(index)
+        if name not in given:
+            raise VivavoceError(f"{path}: no target for {name}")
+        goals[k] = _class_number(given[name], images.classes, f"{path}: {name}")
+        if goals[k] == images.labels[index]:
+            raise VivavoceError(f"{path}: the target of {name} is its true class")
+    return goals
+
+
+def _class_number(text: str, classes: tuple[str, ...], where: str) -> int:
+    if text in classes:
+        return classes.index(text)
+    if text.isdecimal() and int(text) < len(classes):
+        return int(text)
+    raise VivavoceError(f"{where}: {text!r} is not a class")
+
+
