@@ -2,6 +2,8 @@
 PYTHON ?= python3
 export UV_PYTHON_DOWNLOADS = never
 SPEC := pyproject.toml constraints.txt
+comma := ,
+EVERYTHING := cpu$(comma)train$(comma)plot$(comma)listen$(comma)speech$(comma)espeak$(comma)bert$(comma)glove
 
 # make_env NAME, EXTRAS, GROUPS: an environment under .venv with this package in it, editable.
 define make_env
@@ -24,7 +26,7 @@ test-full: .venv/test/ready lint  ## everything: minutes to hours, more data
 	.venv/test/bin/pytest
 
 bench: .venv/test/ready  ## timings, as ratios
-	.venv/test/bin/pytest tests/benchmarks --benchmark-only -m ""
+	.venv/test/bin/pytest tests/benchmarks --benchmark-only
 
 lint: .venv/test/ready
 	.venv/test/bin/ruff check .
@@ -35,9 +37,7 @@ lint: .venv/test/ready
 	$(call make_env,audit,cpu)
 
 .venv/test/ready: $(SPEC)
-	$(call make_env,test,cpu$(comma)train$(comma)plot$(comma)listen,--group test)
-
-comma := ,
+	$(call make_env,test,$(EVERYTHING),--group test)
 
 clean:
 	rm -rf .venv build dist *.egg-info

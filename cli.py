@@ -5,11 +5,13 @@ from .console import make_app, run
 from .export.cli import export
 from .serve.cli import classify
 from .train.cli import train
+from .train.labels.cli import app as labels_app
 
 app = make_app("Train, export, audit and serve image classifiers that answer aloud.")
 app.command()(train)
 app.command()(export)
 app.command()(classify)
+app.add_typer(labels_app, name="labels", help="Make, look at and measure label banks.")
 app.add_typer(audit_app, name="audit", help="Audit the robustness of an exported classifier.")
 
 

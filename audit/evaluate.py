@@ -99,7 +99,8 @@ def evaluate(
     for first in range(0, n, batch_size):
         part = np.arange(first, min(first + batch_size, n))
         pixels = images.pixels(indices[part], fit)
-        digest.update(pixels.tobytes() + evaluation.labels[part].astype("<i8").tobytes())
+        for image, label in zip(pixels, evaluation.labels[part], strict=True):
+            digest.update(image.tobytes() + int(label).to_bytes(8, "little"))
         _attack_batch(target, evaluation, part, to_float(pixels), goals[part], progress)
     evaluation.digest = digest.hexdigest()
     return evaluation

@@ -32,7 +32,7 @@ def _sections(model: ExportedModel) -> Iterator[tuple[str, list[str]]]:
             [
                 f"{t.encoder} on {t.dataset}: {t.split}",
                 f"recipe {t.recipe}, {t.epochs} epochs, seed {t.seed}",
-                figures,
+                f"accuracy: {figures}",
                 "made with " + ", ".join(f"{name} {v}" for name, v in t.versions.items()),
             ],
         )

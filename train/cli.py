@@ -74,8 +74,8 @@ def train(
                 f"{e.validation_accuracy:.2%}, {e.seconds:.1f} s"
             ),
         )
-    say.print(f"best epoch {result['best_epoch']}; " + ", ".join(
-        f"{name.replace('_', ' ')} {value:.2%}" for name, value in result["accuracy"].items()))  # fmt: skip
+    figures = ", ".join(f"{name.replace('_', ' ')} {value:.2%}" for name, value in result["accuracy"].items())
+    say.print(f"best epoch {result['best_epoch']}; accuracy: {figures}")
     say.print(f"next: vivavoce export {out} -o model.onnx")
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from ...errors import VivavoceError
 
 
-class MissingRule(Exception):  # noqa: N818
+class MissingRule(Exception):
     """Raised inside a rule that cannot differentiate this node; the message says why."""
 
 
-class UnsupportedOperator(VivavoceError):  # noqa: N818
+class UnsupportedOperator(VivavoceError):
     """The model has an operator through which no gradient is available.
 
     Attributes:

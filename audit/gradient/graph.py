@@ -84,7 +84,7 @@ class Graph:
         inputs = {i: self.array(i) for i in node.input if i}
         if any(array is None for array in inputs.values()):
             return None
-        from .folding import evaluate
+        from .preparation.folding import evaluate
 
         return evaluate(node, inputs, self.base)[list(node.output).index(name)]
 

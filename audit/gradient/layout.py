@@ -65,3 +65,9 @@ def equal(value: Value, other: Value) -> Value:
         return value.compare("Equal", other).cast()
     difference = value + scale(other, -1.0)
     return scale(difference, _HUGE, 1.0).map("Relu")
+
+
+def between(value: Value, low: Value, high: Value) -> Value:
+    """Whether low <= value <= high, bool."""
+    above, below = value.compare("GreaterOrEqual", low), value.compare("LessOrEqual", high)
+    return value.graph.emit("And", [above, below], value.shape, np.dtype(bool))

@@ -107,3 +107,20 @@ def find(name: str) -> Loss:
     if name not in LOSSES:
         raise VivavoceError(f"no loss is called {name!r}; there are: {', '.join(LOSSES)}")
     return LOSSES[name]
+
+
+def before_softmax(graph: Graph, scores: Value) -> Value:
+    """The logits under scores that a final Softmax made; other scores as they are.
+
+    A Softmax that is sure of itself has a gradient of zero in float32, and an attack would stall there.
+    Cross-entropy, the margin and the ratio of logits mean the same, or more, on the logits.
+    """
+    name = scores.name
+    while (node := graph.producer.get(name)) is not None and node.op_type in _PASSING:
+        name = node.input[0]
+        if node.op_type == "Softmax" and graph.value(name).size == scores.size:
+            return graph.value(name).reshape(*scores.shape)
+    return scores
+
+
+_PASSING = frozenset(["Softmax", "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Cast"])

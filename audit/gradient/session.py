@@ -6,11 +6,10 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from ...errors import VivavoceError
-from . import losses
+from . import losses, providers
 from .graph import INT, Graph
-from .prepare import normalise, specialise
 from .reverse import differentiate
+from .specialisation import Specialiser
 
 SCORES, LOSS, GRADIENT, GOALS = "scores", "vivavoce_loss", "vivavoce_gradient", "vivavoce_goals"
 
@@ -24,10 +23,13 @@ class InputGradient:
     Args:
         model: takes one float32 image [N, C, H, W] and gives `scores` [N, K], larger is better; models
             that predict labels also give `label` [N, *label shape] and hold `label_bank` [K, *label shape].
+            Where `scores` are the result of a Softmax, losses are computed before it.
         loss: a name in `losses.LOSSES`.
-        image: name of the input.
+        image: name of the input; the default also finds the only input of a model that names it otherwise.
         device: `cpu` or `cuda`.
         threads: onnxruntime's threads; None: as many as there are cores.
+        straight_through: take step functions (Sign, Round, Floor, ...) as the identity instead of refusing.
+        scores: name of the output that holds the scores.
 
     Raises:
         UnsupportedOperator: the gradient is not available.
@@ -42,25 +44,44 @@ class InputGradient:
         image: str = "image",
         device: str = "cpu",
         threads: int | None = None,
+        straight_through: bool = False,
+        scores: str = SCORES,
     ) -> None:
+        providers.check(device)
         self.loss = losses.find(loss)
-        self.image = image
-        self.threads = threads
-        self.device = device
-        self._model = normalise(model, list(dict.fromkeys([SCORES, self.loss.output])))
+        self.scores = scores
+        self.device, self.threads, self.straight_through = device, threads, straight_through
+        needed = scores if self.loss.output == SCORES else self.loss.output
+        self._prepared = Specialiser(model, image, list(dict.fromkeys([scores, needed])))
+        self._needed = needed
         self._sessions: dict[tuple[int, ...], onnxruntime.InferenceSession] = {}
-        shape = _declared_shape(self._model, image)
-        if shape is not None:
-            self.graph((1, *shape))  # refuse now what cannot be differentiated
+        self._file = providers.load(model, device, threads) if self._prepared.quantised else None
+        self._file_input = image if any(v.name == image for v in model.graph.input) else self._prepared.image
+        if self._prepared.rest is not None:
+            self.graph((self.declared_batch or 1, *self._prepared.rest))  # refuse now what cannot be done
+
+    @property
+    def declared_shape(self) -> tuple[int, ...] | None:
+        """The image's [C, H, W] as the model declares it, None where it leaves a size open."""
+        return self._prepared.rest
+
+    @property
+    def declared_batch(self) -> int | None:
+        """The batch size that the model was exported for, None if any."""
+        return self._prepared.declared or None
 
     def graph(self, shape: tuple[int, ...]) -> onnx.ModelProto:
         """The input-gradient graph for images of one shape [N, C, H, W]."""
-        model = specialise(self._model, self.image, shape)
-        graph = Graph(model, blocked=self.device == "cpu")
+        graph = Graph(
+            self._prepared.at(shape), blocked=self.device == "cpu", straight_through=self.straight_through
+        )
         goals = graph.input(GOALS, (shape[0],), INT)
-        loss = self.loss.function(graph, graph.value(self.loss.output), goals)
-        gradient = differentiate(graph, loss, self.image)
-        return graph.model({SCORES: graph.value(SCORES), LOSS: loss, GRADIENT: gradient})
+        output = graph.value(self._needed)
+        if self.loss.output == SCORES:
+            output = losses.before_softmax(graph, output)
+        loss = self.loss.function(graph, output, goals)
+        gradient = differentiate(graph, loss, self._prepared.image)
+        return graph.model({self.scores: graph.value(self.scores), LOSS: loss, GRADIENT: gradient})
 
     def __call__(self, images: np.ndarray, goals: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Loss, gradient and scores of a batch.
@@ -72,17 +93,32 @@ class InputGradient:
         Returns:
             loss float32 [N], gradient of each image's own loss float32 [N, C, H, W], scores float32 [N, K].
         """
+        images, goals = np.asarray(images, np.float32), np.asarray(goals, np.int64)
+        step = self._prepared.step(images.shape[1:])
+        if step is None:
+            return self._run(images, goals, self._size(len(images), images.shape[1:]))
+        starts = range(0, len(images), step)
+        parts = [self._run(images[k : k + step], goals[k : k + step], step) for k in starts]
+        loss, gradient, scores = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return loss, gradient, scores
+
+    def _run(
+        self, images: np.ndarray, goals: np.ndarray, size: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Run one batch, filled up to a size with copies.
+
+        Copies, and not zeros: a dynamically quantised model looks at the range of the whole batch.
+        """
         count = len(images)
-        size = self._size(count, images.shape[1:])
-        if (
-            size > count
-        ):  # copies, and not zeros: a dynamically quantised model looks at the whole batch's range
+        if size > count:
             fill = np.arange(size) % count
             images, goals = images[fill], goals[fill]
-        feeds = {self.image: np.ascontiguousarray(images, np.float32), GOALS: np.asarray(goals, np.int64)}
-        session = self._session((size, *images.shape[1:]))
-        loss, gradient, scores = session.run([LOSS, GRADIENT, SCORES], feeds)
-        return np.asarray(loss)[:count], np.asarray(gradient)[:count], np.asarray(scores)[:count]
+        feeds = {self._prepared.image: np.ascontiguousarray(images), GOALS: goals}
+        found = self._session(images.shape).run([LOSS, GRADIENT, self.scores], feeds)
+        loss, gradient, scores = (np.asarray(array)[:count] for array in found)
+        if self._file is not None:
+            scores = np.asarray(self._file.run([self.scores], {self._file_input: images})[0])[:count]
+        return loss, gradient, scores
 
     def _size(self, count: int, rest: tuple[int, ...]) -> int:
         """The smallest batch size in use that is not more than twice as large, or else this one."""
@@ -91,20 +127,5 @@ class InputGradient:
 
     def _session(self, shape: tuple[int, ...]) -> onnxruntime.InferenceSession:
         if shape not in self._sessions:
-            options = onnxruntime.SessionOptions()
-            options.log_severity_level = 3
-            options.intra_op_num_threads = self.threads or 0
-            model = self.graph(shape).SerializeToString()
-            self._sessions[shape] = onnxruntime.InferenceSession(
-                model, options, providers=["CPUExecutionProvider"]
-            )
+            self._sessions[shape] = providers.load(self.graph(shape), self.device, self.threads)
         return self._sessions[shape]
-
-
-def _declared_shape(model: onnx.ModelProto, image: str) -> tuple[int, ...] | None:
-    """The image's [C, H, W] as the model declares it, None where it leaves a size open."""
-    by_name = {v.name: v for v in model.graph.input}
-    if image not in by_name:
-        raise VivavoceError(f"the model has no input `{image}`; its inputs are: {', '.join(by_name)}")
-    dims = by_name[image].type.tensor_type.shape.dim[1:]
-    return tuple(d.dim_value for d in dims) if all(d.dim_value > 0 for d in dims) else None

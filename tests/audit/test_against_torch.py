@@ -62,6 +62,30 @@ def torch_gradient(model, images, classes):
     return torch.autograd.grad(torch_loss(model(image), classes).sum(), image)[0]
 
 
+def near_kinks(twin, images) -> np.ndarray:
+    """Images for which some ReLU's input is nearer to zero than float32 resolves: bool [N].
+
+    There the gradient jumps, and on which side an implementation falls is chance.
+    """
+    nearest = []
+
+    def look(module, inputs, output):
+        size = inputs[0].abs().flatten(1)
+        nearest.append(size.min(1).values / size.max(1).values)
+
+    def look_after(module, inputs, output):
+        look(module, (output,), None)
+
+    kinds = (torch.nn.ReLU, torch.nn.LeakyReLU)
+    hooks = [m.register_forward_hook(look) for m in twin.modules() if isinstance(m, kinds)]
+    norms = (m for m in twin.modules() if isinstance(m, torch.nn.BatchNorm2d))
+    hooks += [m.register_forward_hook(look_after) for m in norms]
+    twin(torch.from_numpy(images).double())
+    for hook in hooks:
+        hook.remove()
+    return torch.stack(nearest).min(0).values.numpy() < np.finfo(np.float32).eps
+
+
 def test_gradient_against_float64(name, twin, digits):
     images, labels = digits
     loss = "smooth-l1" if "speech" in name else "cross-entropy"
@@ -69,11 +93,13 @@ def test_gradient_against_float64(name, twin, digits):
     torch32 = torch_gradient(twin, torch.from_numpy(images), torch.from_numpy(labels)).numpy()
     twin.double()
     exact = torch_gradient(twin, torch.from_numpy(images).double(), torch.from_numpy(labels)).numpy()
+    kinks = near_kinks(twin, images)
     twin.float()
     size = np.abs(exact).max((1, 2, 3))
     ours_off, torch_off = (np.abs(g - exact).max((1, 2, 3)) / size for g in (ours, torch32))
     assert np.median(ours_off) <= 1e-5
-    assert ours_off.max() <= 2 * torch_off.max()
+    assert ours_off[~kinks].max() <= 2 * torch_off.max()
+    assert kinks.mean() < 0.1
 
 
 def torch_attack(model, images, goals, sign, steps, radius):
@@ -110,13 +136,15 @@ def test_torchscript_and_onnx_of_one_run_agree(name, evaluation, runs, tmp_path)
 
 
 def foolbox_accuracy(twin, images, labels, radius, steps):
-    import foolbox
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # its own imports from scipy
+        import foolbox
 
     class Scores(torch.nn.Module):
         def forward(self, x):
             return twin(x)[0]
 
-    model = foolbox.PyTorchModel(Scores().eval(), bounds=(0, 1), device="cpu")
+    model = foolbox.models.pytorch.PyTorchModel(Scores().eval(), bounds=(0, 1), device="cpu")
     attack = foolbox.attacks.LinfPGD(abs_stepsize=radius / steps, steps=steps, random_start=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -127,11 +155,12 @@ def foolbox_accuracy(twin, images, labels, radius, steps):
 def test_foolbox_gives_the_category_model_the_same_accuracy(runs, digits):
     _, _, model, _ = load_trained(runs / "digits-category")
     twin = Contract(model, None).eval().requires_grad_(False)
+    images, labels = digits
     evaluation = audited(open_model("digits-category"))
     std = open_model("digits-category").manifest.input.std[0]
     for outcome in evaluation.outcomes:
         if outcome.attack == "iterative" and not outcome.targeted and outcome.epsilon in (0.1, 0.2, 0.3):
-            theirs = foolbox_accuracy(twin, *digits, outcome.epsilon * std, steps=5)
+            theirs = foolbox_accuracy(twin, images, labels, outcome.epsilon * std, steps=5)
             assert abs(theirs - outcome.right.mean()) <= 0.005
 
 
@@ -144,7 +173,7 @@ def test_foolbox_breaks_the_speech_model_through_its_scores(runs, digits):
         o for o in audited(open_model("digits-speech")).outcomes
         if (o.attack, o.targeted, o.epsilon) == ("iterative", False, 0.3)
     )  # fmt: skip
-    theirs = foolbox_accuracy(twin, *digits, 0.3 * std, steps=20)
+    theirs = foolbox_accuracy(twin, digits[0], digits[1], 0.3 * std, steps=20)
     assert theirs <= ours.right.mean() + 0.005
     images, labels = (torch.from_numpy(a).requires_grad_(a.dtype == np.float32) for a in digits)
     (gradient,) = torch.autograd.grad(F.cross_entropy(twin(images)[0], labels, reduction="sum"), images)

@@ -8,6 +8,7 @@ from . import (
     matmul,
     normalisation,
     pooling,
+    quantisation,
     reduction,
     shape,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "matmul",
     "normalisation",
     "pooling",
+    "quantisation",
     "reduction",
     "shape",
 ]

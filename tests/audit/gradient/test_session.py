@@ -2,20 +2,31 @@
 
 import numpy as np
 import pytest
+from networks import Truth, network, to_onnx, torch_gradient
 from onnx.helper import make_node as node
+
 from vivavoce.audit.gradient import InputGradient, UnsupportedOperator
 from vivavoce.errors import VivavoceError
 
-FAMILIES = ["resnet", "vgg", "mobile"]
+TRUTHS: dict[tuple[str, str], Truth] = {}
+
+
+def truth(name: str, loss: str, batch: tuple[np.ndarray, np.ndarray]) -> Truth:
+    if (name, loss) not in TRUTHS:
+        TRUTHS[name, loss] = torch_gradient(network(name), loss, *batch)
+    return TRUTHS[name, loss]
+
+
+FAMILIES = ["resnet", "vgg", "vit", "mobile", "dense"]
 
 
 @pytest.mark.parametrize("dynamo", [False, True], ids=["torchscript", "dynamo"])
-@pytest.mark.parametrize("dynamic", [True], ids=["dynamic"])
+@pytest.mark.parametrize("dynamic", [True, False], ids=["dynamic", "fixed"])
 @pytest.mark.parametrize("name", FAMILIES)
-def test_cross_entropy(build, export, truth, batch, name, dynamo, dynamic):
-    module = build(name)
-    gradient = InputGradient(export(module, dynamo=dynamo, dynamic=dynamic), "cross-entropy")
-    expected = truth(module, "cross-entropy", *batch)
+def test_cross_entropy(batch, name, dynamo, dynamic):
+    model = to_onnx(network(name), dynamo=dynamo, dynamic=dynamic)
+    gradient = InputGradient(model, "cross-entropy", threads=2)
+    expected = truth(name, "cross-entropy", batch)
     loss, found, scores = gradient(*batch)
     expected.check(found)
     np.testing.assert_allclose(loss, expected.loss, rtol=1e-4, atol=1e-5)
@@ -24,19 +35,19 @@ def test_cross_entropy(build, export, truth, batch, name, dynamo, dynamic):
 
 @pytest.mark.parametrize("dynamo", [False, True], ids=["torchscript", "dynamo"])
 @pytest.mark.parametrize("loss", ["smooth-l1", "cross-entropy", "margin", "dlr"])
-def test_label_model(build, export, truth, batch, loss, dynamo):
-    module = build("label")
-    expected = truth(module, loss, *batch)
-    value, found, scores = InputGradient(export(module, dynamo=dynamo), loss)(*batch)
+def test_label_model(batch, loss, dynamo):
+    expected = truth("label", loss, batch)
+    model = to_onnx(network("label"), dynamo=dynamo)
+    value, found, scores = InputGradient(model, loss, threads=2)(*batch)
     expected.check(found)
     np.testing.assert_allclose(value, expected.loss, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(scores, expected.scores, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("count", [1, 5, 9])
-def test_batches_of_any_size_agree(build, export, batch, count):
+def test_batches_of_any_size_agree(batch, count):
     images, goals = batch
-    gradient = InputGradient(export(build("resnet")), "cross-entropy")
+    gradient = InputGradient(to_onnx(network("resnet")), "cross-entropy")
     whole = gradient(images, goals)
     part = gradient(images[:count], goals[:count])
     for a, b in zip(whole, part, strict=True):
@@ -80,8 +91,8 @@ def test_a_gradient_cut_off_by_choices_is_no_silent_zero(graph_of):
         InputGradient(model, "cross-entropy")
 
 
-def test_wrong_names_are_told(build, export):
-    model = export(build("resnet"))
+def test_wrong_names_are_told():
+    model = to_onnx(network("resnet"))
     with pytest.raises(VivavoceError, match=r"no loss is called 'mse'.*cross-entropy"):
         InputGradient(model, "mse")
     with pytest.raises(VivavoceError, match=r"no input `x`.*image"):

@@ -8,9 +8,11 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from onnx import helper, numpy_helper, shape_inference
+from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
+
 from vivavoce.audit.gradient.graph import Graph
+from vivavoce.audit.gradient.preparation import shapes
 from vivavoce.audit.gradient.reverse import differentiate
 
 
@@ -45,9 +47,7 @@ class OneNode:
         opsets = [helper.make_opsetid("", self.opset)]
         if self.domain:
             opsets.append(helper.make_opsetid(self.domain, 1))
-        return shape_inference.infer_shapes(
-            helper.make_model(graph, opset_imports=opsets, ir_version=8), data_prop=True
-        )
+        return shapes.infer(helper.make_model(graph, opset_imports=opsets, ir_version=8))
 
     def feeds(self, dtype: type = np.float32) -> dict[str, np.ndarray]:
         return {k: v.astype(dtype) for k, v in self.free.items()}
@@ -124,6 +124,11 @@ def by_onnx_ad(case: OneNode) -> dict[str, np.ndarray]:
         return {k: dict(zip(names, results, strict=True))[f"adj_{k}"][..., 0] for k in case.free}
     except Exception:  # whatever it cannot do, it is only a second opinion
         return {}
+
+
+@pytest.fixture(name="run")
+def run_fixture() -> Callable[..., list[np.ndarray]]:
+    return run
 
 
 @pytest.fixture

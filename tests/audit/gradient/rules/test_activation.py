@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from vivavoce.audit.gradient import UnsupportedOperator
 
 rng = np.random.default_rng(1)

@@ -25,3 +25,17 @@ def test_gemm(check_rule, left, right, c):
     third = {} if c is None else {"xc": normal(*c)}
     attributes = {"transA": left, "transB": right, "alpha": 0.7, "beta": 1.3}
     check_rule("Gemm", {"xa": a, "xb": b, **third}, attributes)
+
+
+@pytest.mark.parametrize(
+    ("equation", "a", "b"),
+    [("ij,jk->ik", (2, 3), (3, 4)), ("bij,bkj->bik", (2, 3, 4), (2, 5, 4)), ("...ij,jk", (2, 3, 4), (4, 2)),
+     ("ij,jk->k", (2, 3), (3, 4)), ("bhij,bhjd->bihd", (2, 2, 3, 3), (2, 2, 3, 2)), ("i,j->ij", (2,), (3,))],
+)  # fmt: skip
+def test_einsum(check_rule, equation, a, b):
+    inputs = {"xa": normal(*a), "xb": normal(*b)}
+    check_rule("Einsum", inputs, {"equation": equation}, second_opinion=False)
+
+
+def test_einsum_of_one_factor(check_rule):
+    check_rule("Einsum", {"x": normal(2, 3, 4)}, {"equation": "ijk->ki"}, second_opinion=False)

@@ -1,4 +1,4 @@
-"""Preparation: from a model as somebody exported it to one the rules can walk through.
+"""The order in which a model is prepared.
 
 `normalise` does what does not depend on the batch: the outputs that matter, one opset, one order, float32.
 `specialise` then fixes every shape and lets onnxruntime simplify the graph (constants folded, batch
@@ -10,22 +10,30 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import onnx
 import onnxruntime
-from onnx import helper, inliner, numpy_helper, shape_inference, version_converter
+from onnx import helper, inliner, version_converter
 
-from ...errors import VivavoceError
-from .graph import STANDARD, consumed, prune
-from .losses import LABEL_BANK
+from ....errors import VivavoceError
+from ..graph import STANDARD, consumed, prune
+from ..losses import LABEL_BANK
+from ..rules import RULES
+from . import shapes
+from .convolution import explicit_pads, fold_batch_normalization
+from .precision import to_float32
+from .quantised import write_out
 
 OPSET = 18
 """Oldest version of the standard operators that the rules read and write."""
 
 
-def normalise(model: onnx.ModelProto, outputs: Sequence[str]) -> onnx.ModelProto:
-    """A copy of the model with only what `outputs` need, in order and at opset >= 18.
+def normalise(model: onnx.ModelProto, outputs: Sequence[str]) -> tuple[onnx.ModelProto, bool]:
+    """A copy of the model with only what `outputs` need, in order, in float32 and at opset >= 18.
+
+    Returns:
+        The model, and whether it has quantised operators.
 
     Raises:
         VivavoceError: an output is not there, or the opset cannot be converted.
@@ -37,7 +45,11 @@ def normalise(model: onnx.ModelProto, outputs: Sequence[str]) -> onnx.ModelProto
     inputs = [v for v in model.graph.input if v.name not in constants]
     del model.graph.input[:], model.graph.value_info[:]
     model.graph.input.extend(inputs)
-    return _convert(prune(model, [LABEL_BANK]))
+    prune(model, [LABEL_BANK])
+    quantised = write_out(model)
+    model = _convert(model)
+    to_float32(model)
+    return model, quantised
 
 
 def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -62,20 +74,26 @@ def _sort(graph: onnx.GraphProto) -> None:
     made = {name for node in graph.node for name in node.output}
     waiting, done, ordered = list(graph.node), set(), []
     while waiting:
-        ready = [n for n in waiting if all(i in done or i not in made for i in consumed(n))]
-        if not ready:
+        left = []
+        for node in waiting:
+            if all(name in done or name not in made for name in consumed(node)):
+                ordered.append(node)
+                done.update(node.output)
+            else:
+                left.append(node)
+        if len(left) == len(waiting):
             raise VivavoceError(f"the model's graph has a cycle (at node `{waiting[0].name}`)")
-        ordered += ready
-        done.update(name for node in ready for name in node.output)
-        waiting = [n for n in waiting if not any(n is r for r in ready)]
+        waiting = left
+    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in ordered]
     del graph.node[:]
-    graph.node.extend(ordered)
+    graph.node.extend(copies)
 
 
 def _convert(model: onnx.ModelProto) -> onnx.ModelProto:
     opset = next((o.version for o in model.opset_import if o.domain in STANDARD), OPSET)
     if opset >= OPSET:
         return model
+    model.ir_version = max(model.ir_version, 8)  # older ones expect initializers among the inputs
     try:
         return version_converter.convert_version(model, OPSET)
     except Exception as error:  # the converter raises several kinds, RuntimeError among them
@@ -99,15 +117,36 @@ def specialise(model: onnx.ModelProto, image: str, shape: Sequence[int]) -> onnx
     for size in shape:
         tensor.shape.dim.add().dim_value = size
     bank = [t for t in model.graph.initializer if t.name == LABEL_BANK]
-    model = _simplify(model)
+    model = _without_functions(simplify(model))
     if bank and all(t.name != LABEL_BANK for t in model.graph.initializer):
         model.graph.initializer.extend(bank)
-    _fold_batch_normalization(model)
-    return shape_inference.infer_shapes(model, data_prop=True)
+    fold_batch_normalization(model)
+    model = shapes.infer(model)
+    explicit_pads(model)
+    return model
 
 
-def _simplify(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Apply the basic optimisations of onnxruntime; they leave a standard graph."""
+def _without_functions(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Write operators that have no rule, but that the standard defines by others, out as those."""
+    version = next(o.version for o in model.opset_import if o.domain in STANDARD)
+    names = set()
+    for node in model.graph.node:
+        if node.domain in STANDARD and ("", node.op_type) not in RULES:
+            schema: Any = onnx.defs.get_schema(node.op_type, version) if onnx.defs.has(node.op_type) else None
+            if schema is not None and (schema.has_function or schema.has_context_dependent_function):
+                names.add(("", node.op_type))
+    if not names:
+        return model
+    model = shapes.infer(model)
+    return simplify(inliner.inline_selected_functions(model, sorted(names), inline_schema_functions=True))
+
+
+def simplify(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Apply the basic optimisations of onnxruntime; they leave a standard graph.
+
+    Raises:
+        VivavoceError: onnxruntime cannot load the model.
+    """
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.log_severity_level = 4
@@ -121,50 +160,3 @@ def _simplify(model: onnx.ModelProto) -> onnx.ModelProto:
         except Exception as error:  # onnxruntime's exceptions have no common public base
             raise VivavoceError(f"onnxruntime cannot load the model: {str(error).splitlines()[0]}") from error
         return onnx.load(path)
-
-
-def _fold_batch_normalization(model: onnx.ModelProto) -> None:
-    """Fold BatchNormalization into the ConvTranspose before it, in place.
-
-    y = a (W x + c) + b with a = s / (v + e)^(1/2), b = t - a m becomes (a W) x + (a c + b).
-    """
-    arrays = {t.name: t for t in model.graph.initializer}
-    makers = {name: node for node in model.graph.node for name in node.output}
-    readers: dict[str, int] = {}
-    for node in model.graph.node:
-        for name in node.input:
-            readers[name] = readers.get(name, 0) + 1
-    finished = {output.name for output in model.graph.output}
-    for norm in [n for n in model.graph.node if n.op_type == "BatchNormalization"]:
-        before = makers.get(norm.input[0])
-        if before is None or before.op_type != "ConvTranspose" or readers[norm.input[0]] != 1:
-            continue
-        if norm.input[0] in finished or not all(
-            name in arrays for name in [*before.input[1:], *norm.input[1:]]
-        ):
-            continue
-        _merge(model.graph, before, norm, arrays)
-
-
-def _merge(
-    graph: onnx.GraphProto, conv: onnx.NodeProto, norm: onnx.NodeProto, arrays: dict[str, onnx.TensorProto]
-) -> None:
-    """Write the folded weight and bias, and let the convolution make the normalisation's output."""
-    weight, *bias = (numpy_helper.to_array(arrays[name]).astype(np.float64) for name in conv.input[1:])
-    scale, shift, mean, variance = (
-        numpy_helper.to_array(arrays[n]).astype(np.float64) for n in norm.input[1:]
-    )
-    epsilon = next((a.f for a in norm.attribute if a.name == "epsilon"), 1e-5)
-    slope = scale / np.sqrt(variance + epsilon)
-    group = next((a.i for a in conv.attribute if a.name == "group"), 1)
-    inputs, per_group, *kernel = weight.shape
-    grouped = weight.reshape(group, inputs // group, per_group, *kernel)
-    grouped = grouped * slope.reshape(group, 1, per_group, *[1] * len(kernel))
-    offset = ((bias[0] if bias else 0.0) - mean) * slope + shift
-    names = [f"{norm.output[0]}__weight", f"{norm.output[0]}__bias"]
-    for name, array in zip(names, (grouped.reshape(weight.shape), offset), strict=True):
-        graph.initializer.append(numpy_helper.from_array(array.astype(np.float32), name))
-    del conv.input[1:]
-    conv.input.extend(names)
-    conv.output[0] = norm.output[0]
-    graph.node.remove(norm)

@@ -1,0 +1,122 @@
+"""Operators on integers, written out as dequantise, operator, quantise.
+
+A quantised operator is defined as its float counterpart between the two, up to the rounding of the
+accumulation, so this changes an integer by one at most and rarely. The rules then see float operators
+and the two conversions only. (The scores an audit reports come from the file itself.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import onnx
+from onnx import helper
+
+MICROSOFT = "com.microsoft"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a quantised operator keeps its inputs."""
+
+    operator: str
+    """The float operator."""
+    quantised: tuple[tuple[int, int, int], ...]
+    """Positions of (value, scale, zero point) of each quantised input."""
+    result: tuple[int, int]
+    """Positions of the result's scale and zero point."""
+    bias: int | None = None
+    """Position of an int32 bias, whose scale is the product of the first two inputs' scales."""
+    weight_axis: int = 1
+    """Axis of the second input along which it may have a scale per entry."""
+
+
+TWO = ((0, 1, 2), (3, 4, 5))
+LAYOUTS = {
+    ("", "QLinearConv"): Layout("Conv", TWO, (6, 7), bias=8, weight_axis=0),
+    ("", "QLinearMatMul"): Layout("MatMul", TWO, (6, 7), weight_axis=-1),
+    (MICROSOFT, "QLinearAdd"): Layout("Add", TWO, (6, 7)),
+    (MICROSOFT, "QLinearMul"): Layout("Mul", TWO, (6, 7)),
+    (MICROSOFT, "QGemm"): Layout("Gemm", TWO, (7, 8), bias=6),
+    (MICROSOFT, "QLinearGlobalAveragePool"): Layout("GlobalAveragePool", ((0, 1, 2),), (3, 4)),
+    (MICROSOFT, "QLinearAveragePool"): Layout("AveragePool", ((0, 1, 2),), (3, 4)),
+    (MICROSOFT, "QLinearReduceMean"): Layout("ReduceMean", ((0, 1, 2),), (3, 4)),
+    (MICROSOFT, "QLinearLeakyRelu"): Layout("LeakyRelu", ((0, 1, 2),), (3, 4)),
+    (MICROSOFT, "QLinearSigmoid"): Layout("Sigmoid", ((0, 1, 2),), (3, 4)),
+    (MICROSOFT, "QLinearSoftmax"): Layout("Softmax", ((0, 1, 2),), (3, 4)),
+}
+
+
+def write_out(model: onnx.ModelProto) -> bool:
+    """Replace quantised operators, in place; return whether the model has any quantised part at all."""
+    graph, nodes = model.graph, []
+    quantised = False
+    for node in graph.node:
+        layout = LAYOUTS.get((node.domain, node.op_type))
+        if layout is not None:
+            nodes += _expanded(node, layout)
+        elif (node.domain, node.op_type) == (MICROSOFT, "QLinearConcat"):
+            nodes += _concatenated(node)
+        else:
+            if node.domain == MICROSOFT and node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+                node.domain = ""
+            nodes.append(node)
+        quantised = quantised or "Quantize" in node.op_type or "Integer" in node.op_type
+        quantised = quantised or node.op_type.startswith("Q")
+    copies = [_copy(node) for node in nodes]
+    del graph.node[:]
+    graph.node.extend(copies)
+    return quantised
+
+
+def _copy(node: onnx.NodeProto) -> onnx.NodeProto:
+    copy = onnx.NodeProto()
+    copy.CopyFrom(node)
+    return copy
+
+
+def _expanded(node: onnx.NodeProto, layout: Layout) -> list[onnx.NodeProto]:
+    """Dequantise each input, apply the float operator, quantise the result."""
+    stem, inputs = node.output[0], list(node.input) + [""] * 9
+    made, floats = [], []
+    for k, (value, scale, zero) in enumerate(layout.quantised):
+        axis = layout.weight_axis if k == 1 else 1
+        made.append(_dequantise(inputs[value], inputs[scale], inputs[zero], f"{stem}__float{k}", axis))
+        floats.append(made[-1].output[0])
+    if layout.bias is not None and inputs[layout.bias]:
+        product = f"{stem}__bias_scale"
+        scales = [inputs[layout.quantised[0][1]], inputs[layout.quantised[1][1]]]
+        made.append(helper.make_node("Mul", scales, [product]))
+        made.append(_dequantise(inputs[layout.bias], product, "", f"{stem}__bias", 0))
+        floats.append(made[-1].output[0])
+    skip = ("channels_last",)
+    attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute if a.name not in skip}
+    made.append(helper.make_node(layout.operator, floats, [f"{stem}__float"], node.name, **attributes))
+    scale, zero = layout.result
+    if inputs[scale]:
+        made.append(_quantise(f"{stem}__float", inputs[scale], inputs[zero], stem))
+    else:  # QGemm without a result scale gives floats
+        made[-1].output[0] = stem
+    return made
+
+
+def _concatenated(node: onnx.NodeProto) -> list[onnx.NodeProto]:
+    """QLinearConcat: the result's scale and zero point, then (value, scale, zero point) of each part."""
+    scale, zero, *parts = node.input
+    stem, made = node.output[0], []
+    for k in range(0, len(parts), 3):
+        made.append(_dequantise(parts[k], parts[k + 1], parts[k + 2], f"{stem}__float{k}", 1))
+    attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    joined = [part.output[0] for part in made]
+    made.append(helper.make_node("Concat", joined, [f"{stem}__float"], node.name, **attributes))
+    return [*made, _quantise(f"{stem}__float", scale, zero, stem)]
+
+
+def _dequantise(value: str, scale: str, zero: str, output: str, axis: int) -> onnx.NodeProto:
+    inputs = [value, scale, zero] if zero else [value, scale]
+    return helper.make_node("DequantizeLinear", inputs, [output], output, axis=axis)
+
+
+def _quantise(value: str, scale: str, zero: str, output: str) -> onnx.NodeProto:
+    inputs = [value, scale, zero] if zero else [value, scale]
+    return helper.make_node("QuantizeLinear", inputs, [output], output)

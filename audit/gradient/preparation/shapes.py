@@ -1,0 +1,65 @@
+"""The shape and type of every value of a model whose input shapes are fixed."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import helper, shape_inference
+
+
+def infer(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Infer shapes by the standard's rules and, for values those leave open, by running the model once."""
+    model = shape_inference.infer_shapes(model, data_prop=True)
+    known = {
+        v.name for v in (*model.graph.input, *model.graph.value_info, *model.graph.output) if _complete(v)
+    }
+    known |= {t.name for t in model.graph.initializer}
+    missing = [name for node in model.graph.node for name in node.output if name and name not in known]
+    if missing:
+        _add(model, _measure(model, missing))
+    return model
+
+
+def _complete(info: onnx.ValueInfoProto) -> bool:
+    tensor = info.type.tensor_type
+    sized = tensor.HasField("shape") and all(d.HasField("dim_value") for d in tensor.shape.dim)
+    return sized and tensor.elem_type != onnx.TensorProto.UNDEFINED
+
+
+def _measure(model: onnx.ModelProto, names: list[str]) -> dict[str, np.ndarray]:
+    """What the named values hold for an image of one half everywhere; nothing if the model does not run."""
+    probe = onnx.ModelProto()
+    probe.CopyFrom(model)
+    del probe.graph.output[:], probe.graph.value_info[:]
+    probe.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in names)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        session = onnxruntime.InferenceSession(probe.SerializeToString(), options, ["CPUExecutionProvider"])
+        feeds = {v.name: _half(v) for v in model.graph.input}
+        return dict(zip(names, map(np.asarray, session.run(names, feeds)), strict=True))
+    except Exception:  # onnxruntime's exceptions have no public base; the values just stay unknown
+        return {}
+
+
+def _half(info: onnx.ValueInfoProto) -> np.ndarray:
+    tensor = info.type.tensor_type
+    shape = [d.dim_value for d in tensor.shape.dim]
+    return np.full(shape, 0.5).astype(helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+
+
+def _add(model: onnx.ModelProto, measured: dict[str, np.ndarray]) -> None:
+    """Replace what the model says about the measured values."""
+    kept = [v for v in model.graph.value_info if v.name not in measured]
+    del model.graph.value_info[:]
+    model.graph.value_info.extend(kept)
+    outputs = {v.name: v for v in model.graph.output}
+    for name, array in measured.items():
+        kind = helper.np_dtype_to_tensor_dtype(array.dtype)
+        info = helper.make_tensor_value_info(name, kind, array.shape)
+        if name in outputs:
+            outputs[name].CopyFrom(info)
+        else:
+            model.graph.value_info.append(info)

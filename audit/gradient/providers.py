@@ -1,0 +1,43 @@
+"""Where onnxruntime runs a graph."""
+
+from __future__ import annotations
+
+import onnx
+import onnxruntime
+
+from ...errors import VivavoceError
+
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+def check(device: str) -> None:
+    """Refuse a device that this installation cannot use.
+
+    Raises:
+        VivavoceError: there is no such device, or this onnxruntime was built without it.
+    """
+    if device not in PROVIDERS:
+        raise VivavoceError(f"no device is called {device!r}; there are: {', '.join(PROVIDERS)}")
+    if PROVIDERS[device] not in onnxruntime.get_available_providers():
+        raise VivavoceError(
+            "device cuda: the installed onnxruntime has no CUDA; install the extra `gpu` in place of `cpu` "
+            "(pip uninstall onnxruntime; pip install 'vivavoce[gpu]')"
+        )
+
+
+def load(
+    model: onnx.ModelProto, device: str = "cpu", threads: int | None = None
+) -> onnxruntime.InferenceSession:
+    """Load a model with every optimisation.
+
+    Raises:
+        VivavoceError: the device is there but cannot be used (a driver is missing, say).
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = threads or 0
+    providers = [PROVIDERS[device], *(["CPUExecutionProvider"] if device != "cpu" else [])]
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=providers)
+    if session.get_providers()[0] != PROVIDERS[device]:
+        raise VivavoceError("device cuda: onnxruntime could not start it; are the CUDA libraries installed?")
+    return session

@@ -1,0 +1,69 @@
+"""One model, prepared for whatever batch size is asked for."""
+
+from __future__ import annotations
+
+import onnx
+
+from ...errors import VivavoceError
+from .preparation import normalise, specialise
+from .preparation.batch import agrees, widen
+from .preparation.shapes import infer
+
+
+class Specialiser:
+    """Fixes the shapes of one model.
+
+    A model with a declared batch size is prepared for that one and then widened; if it cannot be
+    widened (its scores change), `step` is its own batch size and no other can be asked for.
+
+    Args:
+        model: as it was read.
+        image: name of the input; `image` also stands for the only input of a model that names it otherwise.
+        outputs: names of the outputs to keep.
+
+    Raises:
+        VivavoceError: an input or output is not there.
+    """
+
+    def __init__(self, model: onnx.ModelProto, image: str, outputs: list[str]) -> None:
+        self.model, self.quantised = normalise(model, outputs)
+        self.image = _input_name(self.model, image)
+        dims = next(v for v in self.model.graph.input if v.name == self.image).type.tensor_type.shape.dim
+        self.rest = tuple(d.dim_value for d in dims[1:]) if all(d.dim_value > 0 for d in dims[1:]) else None
+        """Declared sizes after the batch, None where one is left open."""
+        self.declared = dims[0].dim_value if dims else 0
+        self._pinned: dict[tuple[int, ...], onnx.ModelProto] = {}
+        self._checked: dict[tuple[int, ...], bool] = {}
+
+    def step(self, rest: tuple[int, ...]) -> int | None:
+        """The only batch size that can be run, None if any can."""
+        if not self.declared:
+            return None
+        if rest not in self._checked:
+            pinned = self._at_declared(rest)
+            wide = widen(pinned, self.image, 3 * self.declared)
+            self._checked[rest] = agrees(pinned, wide, self.image)
+        return None if self._checked[rest] else self.declared
+
+    def at(self, shape: tuple[int, ...]) -> onnx.ModelProto:
+        """The model for images of one shape [N, C, H, W], every other shape known."""
+        if not self.declared:
+            return specialise(self.model, self.image, shape)
+        pinned = self._at_declared(shape[1:])
+        if shape[0] == self.declared:
+            return pinned
+        return infer(widen(pinned, self.image, shape[0]))
+
+    def _at_declared(self, rest: tuple[int, ...]) -> onnx.ModelProto:
+        if rest not in self._pinned:
+            self._pinned[rest] = specialise(self.model, self.image, (self.declared, *rest))
+        return self._pinned[rest]
+
+
+def _input_name(model: onnx.ModelProto, image: str) -> str:
+    names = [v.name for v in model.graph.input]
+    if image in names:
+        return image
+    if image == "image" and len(names) == 1:
+        return names[0]
+    raise VivavoceError(f"the model has no input `{image}`; its inputs are: {', '.join(names)}")

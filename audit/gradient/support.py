@@ -1,0 +1,77 @@
+"""For each operator of a model, whether its gradient is exact, estimated or missing."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import onnx
+
+from ...errors import VivavoceError
+from .errors import UnsupportedOperator
+from .graph import Graph
+from .reverse import DISCRETE, dependent, differentiate, key, title
+from .rules import RULES
+from .specialisation import Specialiser
+
+Status = Literal["exact", "estimated", "missing"]
+
+
+class Support(NamedTuple):
+    """What is known about one node between the image and the scores."""
+
+    operator: str
+    node: str
+    status: Status
+    reason: str
+    """Empty for an exact gradient."""
+
+
+def support(
+    model: onnx.ModelProto,
+    *,
+    image: str = "image",
+    scores: str = "scores",
+    shape: tuple[int, ...] | None = None,
+    straight_through: bool = False,
+) -> list[Support]:
+    """Look at every node through which the image moves the scores, after onnxruntime's simplification.
+
+    Args:
+        model: as for `InputGradient`.
+        image: name of the input.
+        scores: name of the output.
+        shape: [C, H, W], needed where the model leaves a size open.
+        straight_through: count step functions as estimated.
+
+    Raises:
+        VivavoceError: a size is open and no shape is given, or the model cannot be prepared.
+    """
+    prepared = Specialiser(model, image, [scores])
+    rest = shape or prepared.rest
+    if rest is None:
+        raise VivavoceError("the model leaves the image's size open; give it, as channels, height, width")
+    graph = Graph(prepared.at((prepared.declared or 1, *rest)), straight_through=straight_through)
+    nodes = list(graph.nodes)
+    missing: dict[str, str] = {}
+    output = graph.value(scores)
+    loss = output.sum(range(1, output.rank), keepdims=False)
+    try:
+        differentiate(
+            graph, loss, prepared.image, lambda node, reason: missing.update({title(node)[1]: reason})
+        )
+    except UnsupportedOperator as refusal:
+        missing[refusal.node] = refusal.reason
+    depends = dependent(nodes, prepared.image)
+    return [_judged(node, missing, graph) for node in nodes if depends.intersection(node.input)]
+
+
+def _judged(node: onnx.NodeProto, missing: dict[str, str], graph: Graph) -> Support:
+    operator, name = title(node)
+    if name in missing:
+        return Support(operator, name, "missing", missing[name])
+    if node.op_type in DISCRETE:
+        return Support(operator, name, "exact", "a choice or a size: constant almost everywhere")
+    rule = RULES.get(key(node))
+    if rule is not None and rule.estimated:
+        return Support(operator, name, "estimated", rule.estimated)
+    return Support(operator, name, "exact", "")
