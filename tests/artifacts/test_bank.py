@@ -78,3 +78,13 @@ def test_a_bank_is_matched_to_classes_by_name(bank):
         bank.matched_to(("a", "b", "c", "d"))
     with pytest.raises(VivavoceError, match="for other classes: 'c' is not one of the 2 here"):
         bank.matched_to(("a", "b"))
+
+
+def test_a_bank_of_a_newer_version_is_refused(bank, tmp_path):
+    path = tmp_path / "bank.npz"
+    bank.save(path)
+    with np.load(path) as archive:
+        about, labels = str(archive["about"]), archive["labels"]
+    np.savez(path, about=np.array(about.replace('"schema":1', '"schema":99')), labels=labels)
+    with pytest.raises(VivavoceError, match="newer vivavoce"):
+        LabelBank.load(path)

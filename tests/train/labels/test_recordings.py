@@ -57,6 +57,7 @@ def test_silence_around_the_word_is_cut(tmp_path):
         (tone(0.02), "PCM_16", "20 ms of sound is too short"),
         (np.full((9000, 1), np.nan, np.float32), "FLOAT", "not numbers"),
         (0.1 * np.ones((6 * 22_050, 1)), "PCM_16", "6.0 s of sound is longer than a word"),
+        (np.zeros((61 * 22_050, 1)), "PCM_16", r"odd\.wav: longer than 60 s"),
     ],
 )
 def test_recordings_that_are_refused(tmp_path, sound, subtype, message):

@@ -12,6 +12,8 @@ from ..spectrogram import trim
 
 LONGEST = 5.0
 """Seconds of sound, without the silence around it, beyond which a recording is not one word."""
+LONGEST_FILE = 60.0
+"""Seconds, silence included, of which no more is read."""
 SHORTEST = 0.05
 QUIETEST = 1e-3
 """Peak (-60 dB of full scale) below which a recording is silent."""
@@ -70,14 +72,20 @@ def read_sound(file: Path | BinaryIO, where: str = "") -> tuple[np.ndarray, int]
         where: what messages call it; default: its path.
 
     Raises:
-        VivavoceError: the file is missing or not a sound file.
+        VivavoceError: the file is missing, not a sound file, or longer than a minute.
     """
     import soundfile
 
     try:
-        samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
+        with soundfile.SoundFile(file) as sound:
+            rate = sound.samplerate
+            samples = sound.read(int(LONGEST_FILE * rate) + 1, dtype="float32", always_2d=True)
     except (OSError, soundfile.SoundFileError) as error:
         raise VivavoceError(f"{where or file}: not a sound file that can be read ({error})") from None
+    if len(samples) > LONGEST_FILE * rate:
+        raise VivavoceError(
+            f"{where or file}: longer than {LONGEST_FILE:.0f} s; give a recording of one word"
+        )
     return samples.mean(1), rate
 
 
