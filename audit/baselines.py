@@ -66,4 +66,6 @@ def _minimum_norm(probes: Probes) -> Baseline:
     broken = judge(probes.target, result, probes.labels).decisions != probes.labels
     sizes = np.where(broken, whole.size(result, probes.clean), np.inf)
     median = float(np.median(sizes))
-    return Baseline("smallest perturbation (FAB)", None, None, len(sizes), median if np.isfinite(median) else None)
+    return Baseline(
+        "smallest perturbation (FAB)", None, None, len(sizes), median if np.isfinite(median) else None
+    )

@@ -45,22 +45,28 @@ def robustness(
     model: ModelArgument,
     data: Annotated[
         str | None,
-        typer.Option(help="`digits`, a folder with one subfolder per class, or an .npz. Default: the model's own."),
+        typer.Option(
+            help="`digits`, a folder with one subfolder per class, or an .npz. Default: the model's own."
+        ),
     ] = None,
     protocol: Annotated[
         str | None,
-        typer.Option(help="paper, standard (AutoAttack) or quick. Default: paper for vivavoce's files, else standard."),
+        typer.Option(
+            help="paper, standard (AutoAttack) or quick. Default: paper for vivavoce's files, else standard."
+        ),
     ] = None,
     attack: Annotated[list[str] | None, typer.Option(help="Only this attack; may repeat.")] = None,
     epsilon: Annotated[
         list[float] | None, typer.Option(help="Instead of the protocol's epsilons; may repeat.")
     ] = None,
     epsilon_space: Annotated[
-        str | None, typer.Option(help="Units of epsilon: pixel (0..1) or normalized. Default: the protocol's.")
+        str | None,
+        typer.Option(help="Units of epsilon: pixel (0..1) or normalized. Default: the protocol's."),
     ] = None,
     norm: Annotated[str | None, typer.Option(help="linf or l2. Default: linf.")] = None,
     as_released: Annotated[
-        bool, typer.Option("--as-released", help="Lay the paper's attacks as its released code runs them beside.")
+        bool,
+        typer.Option("--as-released", help="Lay the paper's attacks as its released code runs them beside."),
     ] = False,
     targets: Annotated[
         Path | None, typer.Option(help="CSV file `file,target`: attack every image towards its target.")
@@ -75,7 +81,9 @@ def robustness(
     batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 64,
     output: Annotated[
         list[Path] | None,
-        typer.Option("--output", "-o", help="Write the report; may repeat: .json .html .md .csv .png .svg .pdf."),
+        typer.Option(
+            "--output", "-o", help="Write the report; may repeat: .json .html .md .csv .png .svg .pdf."
+        ),
     ] = None,
     wav: Annotated[
         Path | None, typer.Option(help="Folder for the spoken answers to a few clean and adversarial images.")
@@ -114,7 +122,13 @@ def robustness(
     check_sounds(opened, wav)
     default = "paper" if opened.manifest.training else "standard"
     chosen = resolve(
-        protocol or default, attack or (), epsilon or (), epsilon_space, norm, as_released, targets is not None
+        protocol or default,
+        attack or (),
+        epsilon or (),
+        epsilon_space,
+        norm,
+        as_released,
+        targets is not None,
     )
     settings = Settings(chosen, data, limit, seed, batch_size, targets, resume, baselines, _command())
     audit = _watched(opened, settings)

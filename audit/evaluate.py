@@ -99,7 +99,9 @@ class Evaluation:
         The released code's variants of attacks do not count: they may leave the range of pixels.
         """
         chosen = max(o.epsilon for o in self.outcomes) if epsilon is None else epsilon
-        counted = [o.right for o in self.outcomes if o.epsilon == chosen and not o.attack.endswith("-released")]
+        counted = [
+            o.right for o in self.outcomes if o.epsilon == chosen and not o.attack.endswith("-released")
+        ]
         return np.all(counted, axis=0)
 
 
@@ -141,7 +143,9 @@ def evaluate(
         part = np.arange(first, min(first + batch_size, len(indices)))
         pixels = images.pixels(indices[part], fit)
         for image, label in zip(pixels, evaluation.labels[part], strict=True):
-            evaluation.digests.append(hashlib.sha256(image.tobytes() + int(label).to_bytes(8, "little")).hexdigest())
+            evaluation.digests.append(
+                hashlib.sha256(image.tobytes() + int(label).to_bytes(8, "little")).hexdigest()
+            )
         _Batch(target, evaluation, part, to_float(pixels), goals[part], seed).attack(protocol, progress)
         keep(evaluation, int(part[-1]) + 1)
     return evaluation
@@ -246,7 +250,9 @@ class _Batch:
             outcome.gradients += self.target.gradients - followed
             outcome.seconds += time.perf_counter() - started
 
-    def _enter(self, outcome: Outcome, chosen: np.ndarray, clean: np.ndarray, adversarial: np.ndarray) -> None:
+    def _enter(
+        self, outcome: Outcome, chosen: np.ndarray, clean: np.ndarray, adversarial: np.ndarray
+    ) -> None:
         """Judge adversarial images by the file and enter the result."""
         places = self.part[chosen]
         labels = self.evaluation.labels[places]
@@ -266,7 +272,12 @@ class _Batch:
         self._show(outcome, places, clean, adversarial, broken)
 
     def _show(
-        self, outcome: Outcome, places: np.ndarray, clean: np.ndarray, adversarial: np.ndarray, broken: np.ndarray
+        self,
+        outcome: Outcome,
+        places: np.ndarray,
+        clean: np.ndarray,
+        adversarial: np.ndarray,
+        broken: np.ndarray,
     ) -> None:
         """Keep a few adversarial images, at most one of each image."""
         shown = {example.place for example in self.evaluation.examples}

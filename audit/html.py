@@ -25,14 +25,18 @@ def page(audit: Audit) -> str:
     import jinja2
 
     source = resources.files("vivavoce.audit").joinpath("page.html.jinja").read_text("utf-8")
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
     report = audit.report
     by_attack = columns(report)
     rows = [(f"{e:.4g}", [cell(line[e]) for line in by_attack.values()]) for e in report.protocol.epsilons]
     return environment.from_string(source).render(
         report=report,
         heading=heading(report),
-        level=max((c.level for c in report.diagnosis), key=["fine", "suspicious", "masked"].index, default="fine"),
+        level=max(
+            (c.level for c in report.diagnosis), key=["fine", "suspicious", "masked"].index, default="fine"
+        ),
         curves=curves(report, "svg").decode(),
         columns=[title(*key) for key in by_attack],
         rows=rows,
@@ -62,7 +66,9 @@ def _side(name: str, answer: Answered) -> dict[str, Any]:
         "answer": answer.name,
         "note": answer.note,
         "picture": _picture(answer.image),
-        "label": None if answer.label is None or answer.label.ndim != 2 else _picture(_scaled(answer.label)[None, ::-1]),
+        "label": None
+        if answer.label is None or answer.label.ndim != 2
+        else _picture(_scaled(answer.label)[None, ::-1]),
         "sound": None if answer.sound is None else _sound(answer.sound, answer.rate),
     }
 

@@ -80,7 +80,9 @@ PROTOCOLS = {
         targeted=(False, True),
     ),
     # Croce and Hein 2020 (AutoAttack, standard version).
-    "standard": Protocol("standard", ("apgd-ce", "apgd-t", "fab-t", "square"), (8 / 255,), "pixel", ensemble=True),
+    "standard": Protocol(
+        "standard", ("apgd-ce", "apgd-t", "fab-t", "square"), (8 / 255,), "pixel", ensemble=True
+    ),
     # Minutes instead of hours, for continuous integration.
     "quick": Protocol("quick", ("pgd", "square-300"), (8 / 255,), "pixel", ensemble=True),
 }
@@ -110,7 +112,7 @@ def resolve(
         targeted: only targeted attacks, on targets that the user gives.
 
     Raises:
-        VivavoceError: a name is unknown, an epsilon negative or not a number, or two wishes do not go together.
+        VivavoceError: a name is unknown, an epsilon negative or not a number, or two wishes do not fit.
     """
     _check_names(name, attacks, space, norm)
     for epsilon in epsilons:
@@ -119,7 +121,9 @@ def resolve(
     protocol = PROTOCOLS[name]
     if norm == "l2":
         if name == "paper" or {"fgsm", "iterative"} & set(attacks):
-            raise VivavoceError("the paper's attacks live in the l-infinity box; for l2 give --protocol standard")
+            raise VivavoceError(
+                "the paper's attacks live in the l-infinity box; for l2 give --protocol standard"
+            )
         epsilons = epsilons or (L2_EPSILON,)
     if as_released and name != "paper":
         raise VivavoceError("--as-released is about the paper's attacks; give it with --protocol paper")

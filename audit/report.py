@@ -81,7 +81,7 @@ class Row(msgspec.Struct, frozen=True):
     threshold_initially_correct: float | None
     """The same as a share of those within it before the attack."""
     rejected: float | None
-    """Share of all images whose attacked prediction is within the threshold of no label; label models only."""
+    """Share of all images with an attacked prediction within the threshold of no label; label models only."""
     misled: float | None
     """Share of all images decided wrongly with a prediction within the threshold of that wrong label."""
     accuracy_rounded: float

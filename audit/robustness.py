@@ -80,7 +80,15 @@ def robustness(model: ExportedModel, settings: Settings, progress: Progress = la
     if settings.resume:
         settings.resume.unlink(missing_ok=True)
     report = write_report(
-        target, images, matching, settings.protocol, evaluation, checks, beside, settings.command, settings.seed
+        target,
+        images,
+        matching,
+        settings.protocol,
+        evaluation,
+        checks,
+        beside,
+        settings.command,
+        settings.seed,
     )
     return Audit(report, evaluation, model)
 
@@ -165,5 +173,3 @@ def _class_number(text: str, classes: tuple[str, ...], where: str) -> int:
     if text.isdecimal() and int(text) < len(classes):
         return int(text)
     raise VivavoceError(f"{where}: {text!r} is not a class")
-
-

@@ -39,7 +39,9 @@ class StateFile:
             "outcomes": [{name: getattr(o, name) for name in TALLIES} for o in evaluation.outcomes],
             "examples": [(e.place, e.attack, e.epsilon) for e in evaluation.examples],
         }
-        arrays = {f"{k} {name}": getattr(o, name) for k, o in enumerate(evaluation.outcomes) for name in ARRAYS}
+        arrays = {
+            f"{k} {name}": getattr(o, name) for k, o in enumerate(evaluation.outcomes) for name in ARRAYS
+        }
         for k, example in enumerate(evaluation.examples):
             arrays |= {f"example {k} clean": example.clean, f"example {k} adversarial": example.adversarial}
         fresh = self.path.with_name(self.path.name + ".new")

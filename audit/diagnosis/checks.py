@@ -131,14 +131,15 @@ def survival_at_huge_epsilon(seen: Observations) -> Finding | None:
         return None
     n, survived = len(seen.huge), int((~seen.huge).sum())
     low, _ = wilson(survived, n)
-    meaning = f"{survived / n:.1%} of the images survive in a box of half the range; chance is {1 / seen.classes:.1%}"
+    share = f"{survived / n:.1%} of the images survive"
+    meaning = f"{share} in a box of half the range; chance is {1 / seen.classes:.1%}"
     return low - 1 / seen.classes, 0.0, "masked", meaning
 
 
 @check("still moving")
 def still_moving(seen: Observations) -> Finding | None:
-    """If twice as many steps break clearly more images, the attack had not finished, and the figures are an
-    upper bound. The statistic is the confidence of a paired sign test over the images that only one breaks."""
+    """If twice as many steps break clearly more images, the attack had not finished, and the figures are
+    an upper bound. The statistic is the confidence of a paired sign test over the images that only one breaks."""
     if seen.iterative is None or seen.longer is None:
         return None
     confidence, only_shorter, only_longer = _paired(seen.iterative, seen.longer)
@@ -167,7 +168,7 @@ def fixed_loss_hides_the_margin(seen: Observations) -> Finding | None:
     paired sign test over the images that only one of the two breaks."""
     if seen.fixed_loss is None or seen.iterative is None:
         return None
-    confidence, only_fixed, only_margin = _paired(seen.fixed_loss, seen.iterative)
+    confidence, _, _ = _paired(seen.fixed_loss, seen.iterative)
     n = len(seen.iterative)
     meaning = (
         f"{1 - seen.fixed_loss.mean():.1%} of {n} images survive an attack on the paper's loss, "
@@ -230,7 +231,12 @@ def lost_by_rounding(seen: Observations) -> Finding | None:
         return None
     found, kept = seen.rounded
     lost = 1 - kept / found
-    return lost, 0.1, "suspicious", f"{kept} of {found} adversarial examples still fool the model as 8-bit pixels"
+    return (
+        lost,
+        0.1,
+        "suspicious",
+        f"{kept} of {found} adversarial examples still fool the model as 8-bit pixels",
+    )
 
 
 @check("misread model")

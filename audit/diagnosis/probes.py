@@ -59,7 +59,10 @@ def choose(evaluation: Evaluation, seed: int) -> np.ndarray:
 
 
 def observe(
-    probes: Probes, evaluation: Evaluation, fixed_loss: bool, progress: Callable[[str], None] = lambda name: None
+    probes: Probes,
+    evaluation: Evaluation,
+    fixed_loss: bool,
+    progress: Callable[[str], None] = lambda name: None,
 ) -> Observations:
     """Run every probe.
 

@@ -12,7 +12,7 @@ from vivavoce.artifacts.manifest import Input
 from vivavoce.audit.attacks.base import confine
 from vivavoce.audit.protocol import PROTOCOLS, resolve, target_classes
 from vivavoce.audit.report import json_schema, pack_bits, unpack_bits
-from vivavoce.audit.statistics import wilson
+from vivavoce.audit.statistics import sign_test, wilson
 from vivavoce.errors import VivavoceError
 
 
@@ -83,3 +83,9 @@ def test_the_schema_that_ships_is_the_reports(repository):
     shipped = msgspec.json.decode((repository / "audit" / "report.schema.json").read_bytes())
     assert shipped == msgspec.json.decode(msgspec.json.encode(json_schema()))
     jsonschema.Draft202012Validator.check_schema(shipped)
+
+
+@pytest.mark.parametrize(("more", "fewer"), [(0, 0), (5, 0), (7, 3), (3, 7), (40, 38)])
+def test_the_sign_test_is_scipys(more, fewer):
+    expected = binomtest(more, more + fewer, alternative="greater").pvalue if more + fewer else 1.0
+    assert sign_test(more, fewer) == pytest.approx(expected)

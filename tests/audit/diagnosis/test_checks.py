@@ -1,0 +1,113 @@
+"""Every check against observations that were made up, so that the answer is known."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from vivavoce.audit.diagnosis.checks import CHECKS, diagnose, prose_of
+from vivavoce.audit.diagnosis.observations import Observations
+from vivavoce.audit.diagnosis.verdict import verdict
+
+N, K = 64, 10
+SCORES = np.random.default_rng(0).normal(0, 3, (N, K)).astype(np.float32)
+
+
+def broken(count: int) -> np.ndarray:
+    """The first `count` of the images."""
+    return np.arange(N) < count
+
+
+HEALTHY = Observations(
+    classes=K,
+    epsilon=0.03,
+    clean_correct=95,
+    clean_total=100,
+    dead=0.0,
+    single_step=broken(30),
+    iterative=broken(40),
+    longer=broken(41),
+    wider=broken(60),
+    huge=broken(64),
+    fixed_loss=broken(38),
+    black_box=broken(35),
+    scores=SCORES,
+    scores_again=SCORES,
+    scores_apart=SCORES * np.float32(1 + 1e-6),
+    flips=broken(0),
+    rounded=(40, 39),
+)
+
+FAULTS = {
+    "no gradient": (
+        {"gradients_missing": "no rule for Round", "iterative": None, "longer": None},
+        "suspicious",
+    ),
+    "dead gradients": ({"dead": 0.3}, "masked"),
+    "single step beats iterative": ({"single_step": broken(50)}, "masked"),
+    "black box beats white box": ({"black_box": broken(44)}, "masked"),
+    "survival at a huge epsilon": ({"huge": broken(45)}, "masked"),
+    "still moving": ({"longer": broken(52)}, "suspicious"),
+    "larger epsilon does worse": ({"wider": broken(30)}, "masked"),
+    "fixed loss hides the margin": ({"fixed_loss": broken(25)}, "masked"),
+    "unstable scores": ({"flips": broken(4)}, "suspicious"),
+    "saturated output": ({"scores": np.eye(K, dtype=np.float32)[np.arange(N) % K]}, "masked"),
+    "random answers": ({"scores_again": SCORES + np.float32(0.1)}, "suspicious"),
+    "batch-dependent answers": ({"scores_apart": SCORES + np.float32(0.1)}, "suspicious"),
+    "lost by rounding": ({"rounded": (40, 20)}, "suspicious"),
+    "misread model": ({"clean_correct": 11}, "suspicious"),
+}
+
+
+def levels(seen: Observations) -> dict[str, str]:
+    return {check.name: check.level for check in diagnose(seen)}
+
+
+def test_every_check_has_a_fault_here():
+    assert FAULTS.keys() == CHECKS.keys()
+
+
+def test_a_healthy_audit_raises_no_alarm():
+    found = levels(HEALTHY)
+    assert found.keys() == CHECKS.keys()
+    assert set(found.values()) == {"fine"}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_each_fault_is_caught_by_its_check(name):
+    changes, level = FAULTS[name]
+    assert levels(replace(HEALTHY, **changes))[name] == level
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_statistic_above_its_limit_is_what_raises_the_alarm(name):
+    for seen in (HEALTHY, replace(HEALTHY, **FAULTS[name][0])):
+        check = next(c for c in diagnose(seen) if c.name == name)
+        assert (check.statistic > check.limit) == (check.level != "fine")
+
+
+def test_checks_without_their_observations_keep_silent():
+    bare = Observations(classes=K, epsilon=0.03, clean_correct=0, clean_total=1, dead=0.0)
+    assert set(levels(bare)) == {"no gradient", "dead gradients", "misread model"}
+
+
+def test_small_paired_differences_are_chance():
+    assert levels(replace(HEALTHY, single_step=broken(43)))["single step beats iterative"] == "fine"
+
+
+def test_the_verdict_says_what_is_wrong():
+    survived = broken(16)
+    words = verdict(survived, "pgd", diagnose(HEALTHY))
+    assert words.startswith("robust accuracy 25.0% (95 % interval")
+    assert words.endswith("gradients trustworthy")
+    masked = verdict(survived, "pgd", diagnose(replace(HEALTHY, dead=0.5, flips=broken(9))))
+    assert "masked because 50.0% of the gradients" in masked
+    assert "suspicious" not in masked
+    assert "suspicious because" in verdict(survived, "pgd", diagnose(replace(HEALTHY, flips=broken(9))))
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_every_check_is_explained_in_the_documentation(name, repository):
+    page = (repository / "docs" / "diagnosis.md").read_text()
+    assert f"## {name}" in page.lower()
+    assert prose_of(name) in " ".join(page.split())
