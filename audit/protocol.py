@@ -35,6 +35,9 @@ ATTACKS: dict[str, Callable[[], Attack]] = {
 }
 """Every attack by name, with the settings its protocols use."""
 
+GRADIENT_FREE = frozenset({"square", "square-300", "noise"})
+"""Attacks that ask for scores only."""
+
 Space = Literal["pixel", "normalized"]
 Norm = Literal["linf", "l2"]
 
@@ -150,6 +153,12 @@ def _check_names(name: str, attacks: Sequence[str], space: str | None, norm: str
         raise VivavoceError(f"no epsilon space {space!r}; give pixel or normalized")
     if norm not in (None, "linf", "l2"):
         raise VivavoceError(f"no norm {norm!r}; give linf or l2")
+
+
+def gradient_free(protocol: Protocol) -> Protocol:
+    """What is left of a protocol for a model without a gradient: its black-box attacks, or Square."""
+    left = tuple(name for name in protocol.attacks if name in GRADIENT_FREE)
+    return msgspec.structs.replace(protocol, attacks=left or ("square-300",))
 
 
 def target_classes(labels: np.ndarray, classes: int, seed: int) -> np.ndarray:

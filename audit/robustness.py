@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from .baselines import Baseline, baselines
 from .diagnosis.checks import diagnose
 from .diagnosis.probes import Probes, choose, observe
 from .evaluate import Evaluation, blank, evaluate
-from .protocol import Protocol
+from .protocol import Protocol, gradient_free
 from .report import Report, write_report
 from .state import StateFile, fingerprint
 from .target import Target
@@ -69,6 +69,8 @@ def robustness(model: ExportedModel, settings: Settings, progress: Progress = la
     indices = images.sample(settings.limit, settings.seed)
     goals = read_targets(settings.targets, images, indices) if settings.targets else None
     target = Target(model)
+    protocol = settings.protocol if target.gradient_missing is None else gradient_free(settings.protocol)
+    settings = replace(settings, protocol=protocol)
     evaluation = _evaluate(target, images, indices, goals, settings, progress)
     probes = _probes(target, images, evaluation, settings)
     watch = _named(progress, "diagnosis")

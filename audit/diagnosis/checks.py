@@ -139,7 +139,8 @@ def survival_at_huge_epsilon(seen: Observations) -> Finding | None:
 @check("still moving")
 def still_moving(seen: Observations) -> Finding | None:
     """If twice as many steps break clearly more images, the attack had not finished, and the figures are
-    an upper bound. The statistic is the confidence of a paired sign test over the images that only one breaks."""
+    an upper bound. The statistic is the confidence of a paired sign test over the images that only one of
+    the two breaks."""
     if seen.iterative is None or seen.longer is None:
         return None
     confidence, only_shorter, only_longer = _paired(seen.iterative, seen.longer)

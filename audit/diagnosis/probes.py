@@ -13,7 +13,6 @@ from ..attacks.pgd import PGD
 from ..attacks.square import Square
 from ..attacks.streams import Streams
 from ..evaluate import Evaluation
-from ..gradient.errors import UnsupportedOperator
 from ..judge import judge
 from ..target import Target
 from .observations import Observations
@@ -74,14 +73,11 @@ def observe(
     """
     target = probes.target
     seen: dict[str, np.ndarray | None] = {}
-    missing: str | None = None
     if len(probes.labels):
         for name, attack, ball in _attacks(probes, fixed_loss):
-            progress(name)
-            try:
+            if target.gradient_missing is None or name == "black_box":
+                progress(name)
                 seen[name] = probes.broken_by(attack, ball)
-            except UnsupportedOperator as error:
-                missing = str(error)
         progress("answers")
         seen |= _answers(probes)
     broken = [o.right != evaluation.right for o in evaluation.outcomes]
@@ -92,7 +88,7 @@ def observe(
         clean_correct=int(evaluation.right.sum()),
         clean_total=len(evaluation.labels),
         dead=target.dead / max(target.gradients, 1),
-        gradients_missing=missing,
+        gradients_missing=target.gradient_missing,
         rounded=(int(np.sum(broken)), int(np.sum(kept))),
         **seen,
     )

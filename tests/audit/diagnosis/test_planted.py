@@ -1,0 +1,129 @@
+"""Faults planted in a real model, each to be found by the diagnosis; and honest models, not to be suspected."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from vivavoce.artifacts import open_model
+from vivavoce.audit.protocol import resolve
+from vivavoce.audit.robustness import Settings, robustness
+
+QUICK = resolve("quick", attacks=["pgd"], epsilons=[0.06])
+
+
+def plant(path: Path, nodes, constants=(), before="scores", after="hidden") -> Path:
+    """Put nodes between the model's last value and its output `scores`, or between image and first node."""
+    model = onnx.load(open_model("digits-category").path)
+    graph = model.graph
+    for node in graph.node:
+        names = node.output if before == "scores" else node.input
+        for k, name in enumerate(names):
+            if name == before:
+                names[k] = after
+    graph.initializer.extend(numpy_helper.from_array(np.array(v, np.float32), n) for n, v in constants)
+    own = list(graph.node)
+    del graph.node[:]
+    graph.node.extend([*own, *nodes] if before == "scores" else [*nodes, *own])
+    onnx.save(model, path)
+    return path
+
+
+def saturated(path):
+    """Probabilities so sure that they are 0 and 1."""
+    nodes = [
+        helper.make_node("Mul", ["hidden", "big"], ["sharp"]),
+        helper.make_node("Softmax", ["sharp"], ["scores"], axis=1),
+    ]
+    return plant(path, nodes, [("big", 1000.0)])
+
+
+def rounded(path):
+    """A step function, through which no gradient passes."""
+    nodes = [
+        helper.make_node("Mul", ["hidden", "ten"], ["scaled"]),
+        helper.make_node("Round", ["scaled"], ["scores"]),
+    ]
+    return plant(path, nodes, [("ten", 10.0)])
+
+
+def clipped(path):
+    """Scores cut off at a level that all of them pass: the gradient is zero."""
+    nodes = [
+        helper.make_node("Mul", ["hidden", "tiny"], ["small"]),
+        helper.make_node("Max", ["small", "floor"], ["cut"]),
+        helper.make_node("Sub", ["cut", "floor"], ["flat"]),
+        helper.make_node("ArgMax", ["hidden"], ["best"], axis=1, keepdims=1),
+        helper.make_node("Cast", ["best"], ["number"], to=TensorProto.FLOAT),
+        helper.make_node("Equal", ["number", "all"], ["is"]),
+        helper.make_node("Cast", ["is"], ["one"], to=TensorProto.FLOAT),
+        helper.make_node("Add", ["flat", "one"], ["scores"]),
+    ]
+    constants = [("tiny", 1e-3), ("floor", 10.0), ("all", [list(range(10))])]
+    return plant(path, nodes, constants)
+
+
+def noisy(path):
+    """Random numbers on the image: every pass answers differently."""
+    nodes = [
+        helper.make_node("RandomNormalLike", ["image"], ["noise"], scale=0.05),
+        helper.make_node("Add", ["image", "noise"], ["shaken"]),
+    ]
+    return plant(path, nodes, before="image", after="shaken")
+
+
+def batch_dependent(path):
+    """Scores less their mean over the batch: the company decides."""
+    axes = numpy_helper.from_array(np.array([0], np.int64), "axes")
+    nodes = [
+        helper.make_node("ReduceMean", ["hidden", "axes"], ["company"], keepdims=1),
+        helper.make_node("Sub", ["hidden", "company"], ["scores"]),
+    ]
+    plant(path, nodes)
+    model = onnx.load(path)
+    model.graph.initializer.append(axes)
+    onnx.save(model, path)
+    return path
+
+
+PLANTED = {
+    saturated: ("saturated output", "masked"),
+    rounded: ("no gradient", "suspicious"),
+    clipped: ("dead gradients", "masked"),
+    noisy: ("random answers", "suspicious"),
+    batch_dependent: ("batch-dependent answers", "suspicious"),
+}
+
+
+def report_of(path):
+    settings = Settings(QUICK, data="digits", limit=48, batch_size=48)
+    return robustness(open_model(path), settings).report
+
+
+@pytest.mark.parametrize("fault", PLANTED)
+def test_planted_faults_are_caught(fault, tmp_path):
+    name, level = PLANTED[fault]
+    report = report_of(fault(tmp_path / "planted.onnx"))
+    found = {check.name: check.level for check in report.diagnosis}
+    assert found[name] == level, report.verdict
+    assert f"gradients {'masked' if 'masked' in found.values() else level} because" in report.verdict
+
+
+@pytest.mark.parametrize("name", ["digits-category", "digits-adversarial.onnx"])
+def test_honest_models_are_not_suspected(name, repository):
+    fixture = repository / "tests" / "fixtures" / name
+    report = report_of(fixture if fixture.exists() else name)
+    assert {check.level for check in report.diagnosis} == {"fine"}, report.verdict
+    assert report.verdict.endswith("gradients trustworthy")
+
+
+def test_the_paper_protocol_tells_that_the_speech_models_loss_hides_its_margin():
+    """Robustness of a label model under the paper's loss, against the margin between its labels."""
+    settings = Settings(resolve("paper", epsilons=[0.3], attacks=["iterative"]), limit=120)
+    report = robustness(open_model("digits-speech"), settings).report
+    check = next(c for c in report.diagnosis if c.name == "fixed loss hides the margin")
+    assert check.level == "masked", check.meaning
+    assert "margin" in report.verdict
+
