@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..console import need, progress_bar, terminal
+from .labels.kinds import KINDS
 
 if TYPE_CHECKING:
     from ..artifacts import LabelBank
@@ -22,7 +23,7 @@ def train(
         typer.Option(help="`digits`, or a folder with train/ and test/, one subfolder per class in each."),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the run: settings, checkpoints, result.")],
-    label: Annotated[str, typer.Option(help="Label representation: speech, category, …")] = "speech",
+    label: Annotated[str, typer.Option(help=f"Label representation: {', '.join(KINDS)}.")] = "speech",
     encoder: Annotated[str, typer.Option(help="Image encoder: resnet8, resnet14, … resnet110.")] = "resnet8",
     recipe: Annotated[str, typer.Option(help="`fast` (one cycle) or `paper`.")] = "fast",
     epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
@@ -30,6 +31,9 @@ def train(
     batch_size: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
     wavs: Annotated[
         Path | None, typer.Option(help="Speech from a folder of recordings: <class>.wav or <index>.wav.")
+    ] = None,
+    bank: Annotated[
+        Path | None, typer.Option(help="A label bank made by `vivavoce labels build`, instead of --label.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of split, initial weights, order and augmentation.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -47,18 +51,19 @@ def train(
 
     where = pick_device(device)
     splits = open_splits(dataset, seed)
-    bank = _bank(label, splits, wavs)
+    labels = _labels(label, splits, wavs, bank)
+    label = labels.kind if labels else label
     settings = resolve(
         recipe,
-        bank is not None,
+        labels is not None,
         epochs=epochs,
         learning_rate=learning_rate,
         batch_size=batch_size,
         flip=None if splits.flip else False,
     )
-    config = configure(label, encoder, seed, settings, splits, bank)
-    begin(out, config, bank, resume)
-    trainer = Trainer(config, bank, splits, out, where)
+    config = configure(label, encoder, seed, settings, splits, labels)
+    begin(out, config, labels, resume)
+    trainer = Trainer(config, labels, splits, out, where)
     if resume:
         trainer.resume()
     say = terminal()
@@ -79,10 +84,14 @@ def train(
     say.print(f"next: vivavoce export {out} -o model.onnx")
 
 
-def _bank(label: str, splits: Splits, wavs: Path | None) -> LabelBank | None:
+def _labels(label: str, splits: Splits, wavs: Path | None, bank: Path | None) -> LabelBank | None:
     from .labels import build
 
-    return build(label, splits.classes, wavs=wavs)
+    if bank is None:
+        return build(label, splits.classes, wavs=wavs)
+    from ..artifacts import LabelBank
+
+    return LabelBank.load(bank).matched_to(splits.classes)
 
 
 def configure(

@@ -14,20 +14,22 @@ class LabelDecoder(nn.Module):
 
     As in the released code: batch normalisation and LeakyReLU stand before the dense layer and after
     every transposed convolution but the last, whose output is bare, because labels reach below zero.
-    The first kernel makes 4x4; each further one doubles the side and halves the channels.
+    The first kernel makes 4x4 (3x3 for sizes such as 48); each further one doubles the side and halves
+    the channels.
 
     Args:
         features: length of the encoder's vector.
-        size: side of the square label, 4 times a power of two (64 in the paper).
+        size: side of the square label, 3 or 4 times a power of two (64 in the paper).
     """
 
     def __init__(self, features: int, size: int = 64) -> None:
         super().__init__()
-        doublings = (size // 4).bit_length() - 1
-        if size != 4 * 2**doublings or not 1 <= doublings <= 6:
-            raise VivavoceError(f"label size {size}: the decoder makes 8, 16, 32, 64, 128 or 256")
+        first = 3 if size % 3 == 0 else 4
+        doublings = (size // first).bit_length() - 1
+        if size != first * 2**doublings or not 1 <= doublings <= 6:
+            raise VivavoceError(f"label size {size}: the decoder makes 16, 32, 48, 64, 96, 128, …")
         self.dense = nn.Sequential(nn.BatchNorm1d(features), nn.LeakyReLU(0.01), nn.Linear(features, WIDTH))
-        layers: list[nn.Module] = [nn.ConvTranspose2d(WIDTH, WIDTH, 4, 1, 0)]
+        layers: list[nn.Module] = [nn.ConvTranspose2d(WIDTH, WIDTH, first, 1, 0)]
         width = WIDTH
         for step in range(doublings):
             narrower = 1 if step == doublings - 1 else max(width // 2, 1)

@@ -19,6 +19,7 @@ from ..artifacts.decoding import THRESHOLD
 from ..errors import VivavoceError
 from .augment import augment
 from .data import Part, Splits
+from .labels import KINDS
 from .model import Contract, Objective
 from .run import CHECKPOINT, RESULT, Config, read_tensors, save_tensors, write_whole
 
@@ -71,7 +72,7 @@ class Trainer:
         self.config, self.splits, self.folder, self.device = config, splits, folder, device
         self.model = config.model(bank).to(device)
         self.contract = Contract(self.model, bank).to(device)
-        self.objective = Objective(bank, device)
+        self.objective = Objective(bank, device, KINDS[config.label].smoothing)
         recipe = config.recipe
         self.optimizer = torch.optim.SGD(
             self.model.parameters(),

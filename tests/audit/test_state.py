@@ -38,7 +38,9 @@ def test_a_killed_audit_ends_in_the_same_report(tmp_path):
         robustness(model, settings(tmp_path), killed_after(100))
     assert (tmp_path / "state").exists()
     seen = []
-    again = robustness(model, settings(tmp_path), lambda what, done, total: seen.append(done) if total else None)
+    again = robustness(
+        model, settings(tmp_path), lambda what, done, total: seen.append(done) if total else None
+    )
     assert seen[0] > 80, "the first batch is not attacked again"
     assert comparable(again.report) == comparable(whole.report)
     assert not (tmp_path / "state").exists()

@@ -126,4 +126,3 @@ def test_the_paper_protocol_tells_that_the_speech_models_loss_hides_its_margin()
     check = next(c for c in report.diagnosis if c.name == "fixed loss hides the margin")
     assert check.level == "masked", check.meaning
     assert "margin" in report.verdict
-
