@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+# Before torch is imported: waiting threads must not spin, or they take the cores from onnxruntime's.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 import pytest
 
 

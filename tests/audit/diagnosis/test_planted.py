@@ -1,4 +1,4 @@
-"""Faults planted in a real model, each to be found by the diagnosis; and honest models, not to be suspected."""
+"""Faults planted in a real model, each to be found; and honest models, not to be suspected."""
 
 from pathlib import Path
 
