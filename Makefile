@@ -7,11 +7,11 @@ EVERYTHING := cpu$(comma)train$(comma)plot$(comma)listen$(comma)speech$(comma)es
 
 # make_env NAME, EXTRAS, GROUPS: an environment under .venv with this package in it, editable.
 define make_env
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "vivavoce needs Python 3.11 or newer; give one with: make PYTHON=python3.12")'
-	test -x .venv/$(1)/bin/uv || { rm -rf .venv/$(1); $(PYTHON) -m venv .venv/$(1); }
-	test -x .venv/$(1)/bin/uv || .venv/$(1)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
-	.venv/$(1)/bin/uv pip install --quiet --python .venv/$(1)/bin/python -c constraints.txt -e ".[$(2)]" $(3)
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "vivavoce needs Python 3.11 or newer; give one with: make PYTHON=python3.12")'
+	@test -x .venv/$(1)/bin/uv || { rm -rf .venv/$(1); $(PYTHON) -m venv .venv/$(1); }
+	@test -x .venv/$(1)/bin/uv || .venv/$(1)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
+	@.venv/$(1)/bin/uv pip install --quiet --python .venv/$(1)/bin/python -c constraints.txt -e ".[$(2)]" $(3)
+	@touch $@
 endef
 
 .PHONY: audit test test-full bench lint clean
