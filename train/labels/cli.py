@@ -61,6 +61,8 @@ def build(
     from .kinds import build as build_bank
 
     _check_writable(output)
+    if output.suffix != ".npz":
+        raise VivavoceError(f"{output}: a label bank's file ends in .npz")
     names, spoken = read_classes(classes)
     chosen = {
         "seed": seed, "engine": engine, "voice": voice, "language": language, "wavs": wavs, "model": model,
@@ -129,7 +131,9 @@ def stats(
     from ...artifacts.bank import LabelBank
     from . import statistics
 
-    opened = {path.stem: LabelBank.load(path) for path in banks}
+    stems = [path.stem for path in banks]
+    names = stems if len(set(stems)) == len(stems) else [str(path) for path in banks]
+    opened = {name: LabelBank.load(path) for name, path in zip(names, banks, strict=True)}
     _print_table(
         "As in Table 2 of Chen et al. 2021, a recipe of its own for each kind",
         {name: statistics.paper(bank.kind, bank.labels) for name, bank in opened.items()},

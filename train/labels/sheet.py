@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ...artifacts.bank import LabelBank
+from ...errors import VivavoceError
 from .statistics import describe_indistinct, indistinct_pairs
 
 PAPER, INK, MUTED, WARNING = "#ffffff", "#1b1b23", "#7a7a88", "#c8382e"
@@ -74,7 +75,13 @@ def draw_sheet(bank: LabelBank) -> Image.Image:
 
 
 def save_sheet(bank: LabelBank, path: Path) -> None:
-    """Draw the sheet into a file; the suffix chooses the format."""
+    """Draw the sheet into a file; the suffix chooses the format.
+
+    Raises:
+        VivavoceError: no picture has that suffix.
+    """
+    if Image.registered_extensions().get(path.suffix.lower()) not in Image.SAVE:
+        raise VivavoceError(f"{path}: no picture format ends in {path.suffix!r}; use .png")
     draw_sheet(bank).save(path)
 
 

