@@ -14,6 +14,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from ..errors import VivavoceError
+from .graph import rename, replace_nodes
 from .manifest import Decoding, Input, Interpolation, Manifest
 
 
@@ -86,7 +87,11 @@ def adapt(model: onnx.ModelProto, path: Path, options: Foreign) -> tuple[onnx.Mo
     names, named = _classes(options, count, path)
     adapted = onnx.ModelProto()
     adapted.CopyFrom(model)
-    _prepend(adapted.graph, inputs[0], entry)
+    own = {"image": "vivavoce/own_image", "scores": "vivavoce/own_scores"}
+    for taken, free in own.items():
+        rename(adapted.graph, taken, free)
+    scores = own.get(scores, scores)
+    _prepend(adapted.graph, own.get(inputs[0].name, inputs[0].name), entry)
     adapted.graph.node.append(helper.make_node("Identity", [scores], ["scores"], name="vivavoce/scores"))
     del adapted.graph.output[:]
     adapted.graph.output.append(
@@ -183,7 +188,7 @@ def _per_channel(values: tuple[float, ...], channels: int, field: str, path: Pat
     return values * channels if len(values) == 1 else values
 
 
-def _prepend(graph: onnx.GraphProto, value: onnx.ValueInfoProto, entry: _Entry) -> None:
+def _prepend(graph: onnx.GraphProto, entrance: str, entry: _Entry) -> None:
     """Put `image` and the preprocessing nodes before the model's own input."""
     nodes, current = [], "image"
 
@@ -211,11 +216,9 @@ def _prepend(graph: onnx.GraphProto, value: onnx.ValueInfoProto, entry: _Entry) 
     if entry.shape is not None:
         batch = entry.batch if isinstance(entry.batch, int) else -1
         step("Reshape", np.array([batch, *entry.shape], np.int64))
-    nodes.append(helper.make_node("Identity", [current], [value.name], name="vivavoce/input"))
-    own = [onnx.NodeProto.FromString(n.SerializeToString()) for n in graph.node]
-    del graph.node[:]
-    graph.node.extend(nodes + own)
-    kept = [v for v in graph.input if v.name != value.name]
+    nodes.append(helper.make_node("Identity", [current], [entrance], name="vivavoce/input"))
+    replace_nodes(graph, [*nodes, *graph.node])
+    kept = [v for v in graph.input if v.name != entrance]
     del graph.input[:]
     shape = [entry.batch, entry.channels, entry.height, entry.width]
     graph.input.extend([helper.make_tensor_value_info("image", TensorProto.FLOAT, shape), *kept])

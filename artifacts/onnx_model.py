@@ -13,6 +13,7 @@ from onnx import numpy_helper
 from ..errors import VivavoceError
 from .decoding import Outputs
 from .foreign import Foreign, adapt, with_settings_beside
+from .graph import sort_nodes
 from .manifest import METADATA_KEY, Manifest
 from .runtime import first_line, make_session
 
@@ -75,6 +76,7 @@ def _load(path: Path) -> onnx.ModelProto:
         model = onnx.load(path)
         if not model.graph.node or not model.graph.output:
             raise VivavoceError(f"{path}: not an ONNX model (it holds no graph)")
+        sort_nodes(model.graph)
         onnx.checker.check_model(model)
     except (DecodeError, UnicodeDecodeError):
         raise VivavoceError(f"{path}: not an ONNX model, or not all of it (it cannot be decoded)") from None

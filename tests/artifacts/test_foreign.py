@@ -121,3 +121,33 @@ def test_integer_images_are_refused(tmp_path):
     path = save(tmp_path / "m.onnx", ["N", 3, H, W], nodes_before=[cast], kind=TensorProto.UINT8)
     with pytest.raises(VivavoceError, match="uint8"):
         open_model(path)
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float64])
+def test_other_floats_are_converted_at_both_ends(kind, tmp_path):
+    path = save(tmp_path / "m.onnx", ["N", 3, H, W])
+    model = onnx.load(path)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.elem_type = helper.np_dtype_to_tensor_dtype(np.dtype(kind))
+    model.graph.initializer[0].CopyFrom(numpy_helper.from_array(WEIGHTS.astype(kind), "w"))
+    onnx.save(model, path)
+    scores = open_model(path).answer(IMAGES).scores
+    assert scores.dtype == np.float32
+    np.testing.assert_allclose(scores, linear(IMAGES), rtol=2e-2, atol=5e-2)
+
+
+def test_nodes_out_of_order_and_names_of_ours(tmp_path):
+    """A file that calls its own input `image` and its own output `scores`, with its nodes upside down."""
+    model = onnx.load(save(tmp_path / "m.onnx", ["N", 3, H, W]))
+    for node in model.graph.node:
+        for names in (node.input, node.output):
+            for k, name in enumerate(names):
+                names[k] = {"x": "image", "scores_": "scores"}.get(name, name)
+    model.graph.input[0].name, model.graph.output[0].name = "image", "scores"
+    upside_down = list(model.graph.node)[::-1]
+    copies = [onnx.NodeProto.FromString(n.SerializeToString()) for n in upside_down]
+    del model.graph.node[:]
+    model.graph.node.extend(copies)
+    onnx.save(model, tmp_path / "m.onnx")
+    scores = open_model(tmp_path / "m.onnx").answer(IMAGES).scores
+    np.testing.assert_allclose(scores, linear(IMAGES), rtol=1e-5, atol=1e-5)

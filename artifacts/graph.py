@@ -1,0 +1,59 @@
+"""Small surgery on ONNX graphs that opening a file needs."""
+
+from __future__ import annotations
+
+from graphlib import CycleError, TopologicalSorter
+
+import onnx
+
+from ..errors import VivavoceError
+
+
+def consumed(node: onnx.NodeProto) -> list[str]:
+    """Names a node reads, those read by its subgraphs included."""
+    names = [name for name in node.input if name]
+    for attribute in node.attribute:
+        for graph in (attribute.g, *attribute.graphs):
+            names += [name for inner in graph.node for name in consumed(inner)]
+    return names
+
+
+def sort_nodes(graph: onnx.GraphProto) -> None:
+    """Put the nodes in topological order, which the standard asks for and some writers ignore.
+
+    Raises:
+        VivavoceError: the graph has a cycle.
+    """
+    maker = {name: k for k, node in enumerate(graph.node) for name in node.output}
+    needs = {k: {maker[n] for n in consumed(node) if n in maker} for k, node in enumerate(graph.node)}
+    if all(maker < k for k, makers in needs.items() for maker in makers):
+        return
+    try:
+        order = list(TopologicalSorter(needs).static_order())
+    except CycleError as error:
+        raise VivavoceError(
+            f"the model's graph has a cycle (at node {graph.node[error.args[1][0]].name!r})"
+        ) from None
+    replace_nodes(graph, [graph.node[k] for k in order])
+
+
+def replace_nodes(graph: onnx.GraphProto, nodes: list[onnx.NodeProto]) -> None:
+    """Give a graph other nodes; they may be its own."""
+    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del graph.node[:]
+    graph.node.extend(copies)
+
+
+def rename(graph: onnx.GraphProto, before: str, after: str) -> None:
+    """Give a value of the main graph another name wherever it is made, read or declared."""
+    for part in (*graph.initializer, *graph.input, *graph.output, *graph.value_info):
+        if part.name == before:
+            part.name = after
+    for node in graph.node:
+        for names in (node.input, node.output):
+            for k, name in enumerate(names):
+                if name == before:
+                    names[k] = after
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                rename(inner, before, after)
