@@ -92,7 +92,8 @@ def adapt(model: onnx.ModelProto, path: Path, options: Foreign) -> tuple[onnx.Mo
         rename(adapted.graph, taken, free)
     scores = own.get(scores, scores)
     _prepend(adapted.graph, own.get(inputs[0].name, inputs[0].name), entry)
-    adapted.graph.node.append(helper.make_node("Identity", [scores], ["scores"], name="vivavoce/scores"))
+    last = helper.make_node("Cast", [scores], ["scores"], name="vivavoce/scores", to=TensorProto.FLOAT)
+    adapted.graph.node.append(last)
     del adapted.graph.output[:]
     adapted.graph.output.append(
         helper.make_tensor_value_info("scores", TensorProto.FLOAT, [entry.batch, count])
@@ -113,6 +114,10 @@ def adapt(model: onnx.ModelProto, path: Path, options: Foreign) -> tuple[onnx.Mo
     return adapted, manifest, named
 
 
+FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
+"""Types of images that have a gradient."""
+
+
 class _Entry(msgspec.Struct, frozen=True):
     """A foreign input as understood."""
 
@@ -127,14 +132,17 @@ class _Entry(msgspec.Struct, frozen=True):
     mean: tuple[float, ...]
     std: tuple[float, ...]
     reverse: bool
+    element: int
+    """The input's type, one of `FLOATS`."""
 
     @classmethod
     def understand(cls, value: onnx.ValueInfoProto, path: Path, options: Foreign) -> _Entry:
         dims = [d.dim_value or None for d in value.type.tensor_type.shape.dim]
-        if value.type.tensor_type.elem_type != TensorProto.FLOAT:
-            kind = TensorProto.DataType.Name(value.type.tensor_type.elem_type).lower()
+        element = value.type.tensor_type.elem_type
+        if element not in FLOATS:
+            kind = TensorProto.DataType.Name(element).lower()
             raise VivavoceError(
-                f"{path}: the input {value.name!r} is {kind}; only float32 images can be attacked"
+                f"{path}: the input {value.name!r} is {kind}; only float images can be attacked"
             )
         if len(dims) < 2:
             raise VivavoceError(f"{path}: the input {value.name!r} has shape {dims}, not that of images")
@@ -143,9 +151,8 @@ class _Entry(msgspec.Struct, frozen=True):
         mean = _per_channel(options.mean or (0.0,), channels, "mean", path)
         std = _per_channel(options.std or (1.0,), channels, "std", path)
         reverse = options.channels == "bgr"
-        return cls(
-            dims[0] or "N", channels, height, width, nhwc, shape, options.scale or 1.0, mean, std, reverse
-        )
+        scale, batch = options.scale or 1.0, dims[0] or "N"
+        return cls(batch, channels, height, width, nhwc, shape, scale, mean, std, reverse, element)
 
 
 def _image_shape(
@@ -216,6 +223,8 @@ def _prepend(graph: onnx.GraphProto, entrance: str, entry: _Entry) -> None:
     if entry.shape is not None:
         batch = entry.batch if isinstance(entry.batch, int) else -1
         step("Reshape", np.array([batch, *entry.shape], np.int64))
+    if entry.element != TensorProto.FLOAT:
+        step("Cast", to=entry.element)
     nodes.append(helper.make_node("Identity", [current], [entrance], name="vivavoce/input"))
     replace_nodes(graph, [*nodes, *graph.node])
     kept = [v for v in graph.input if v.name != entrance]
@@ -241,7 +250,7 @@ def _scores(model: onnx.ModelProto, output: str, path: Path) -> tuple[str, int]:
     """The value to take as scores, and the number of classes."""
     value = next(o for o in model.graph.output if o.name == output)
     dims = [d.dim_value for d in value.type.tensor_type.shape.dim]
-    if len(dims) != 2 or value.type.tensor_type.elem_type != TensorProto.FLOAT:
+    if len(dims) != 2 or value.type.tensor_type.elem_type not in FLOATS:
         kind = TensorProto.DataType.Name(value.type.tensor_type.elem_type).lower()
         raise VivavoceError(
             f"{path}: the output {output!r} is {kind} {dims}; a classifier gives float [N, classes]"
