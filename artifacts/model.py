@@ -39,14 +39,17 @@ def shipped_models() -> list[str]:
     return sorted(f.name.removesuffix(".onnx") for f in files if f.name.endswith(".onnx"))
 
 
-def open_model(model: str | Path, foreign: Foreign | None = None, device: str = "cpu") -> ExportedModel:
-    """Open an `.onnx` file, a TorchScript `.pt` file, or a model that ships with the package by name.
+def open_model(
+    model: str | Path, foreign: Foreign | None = None, device: str = "cpu", trust: bool = False
+) -> ExportedModel:
+    """Open an `.onnx`, TorchScript `.pt` or torch.export `.pt2` file, or a shipped model by name.
 
     Args:
         model: path or name.
         foreign: how to understand an `.onnx` file without a vivavoce manifest; what it leaves open
             is looked up in `<model>.toml` beside the file, then inferred.
         device: `cpu` or `cuda`.
+        trust: open a `.pt2` file too, whose reader may run code that the file brings along.
 
     Raises:
         VivavoceError: no such model, or the file is not one.
@@ -69,7 +72,16 @@ def open_model(model: str | Path, foreign: Foreign | None = None, device: str = 
         from .torch_model import TorchModel
 
         return TorchModel(path, device)
-    raise VivavoceError(f"{path}: not a kind of model that opens here; give .onnx or TorchScript .pt")
+    if path.suffix == ".pt2":
+        if not trust:
+            raise VivavoceError(
+                f"{path}: torch's reader of .pt2 files may run code that the file brings along; if you trust "
+                "where it comes from, say --trust-model"
+            )
+        from .torch_model import TorchModel
+
+        return TorchModel(path, device)
+    raise VivavoceError(f"{path}: not a kind of model that opens here; give .onnx, TorchScript .pt or .pt2")
 
 
 def _refuse_unless_torchscript(path: Path) -> None:

@@ -1,9 +1,10 @@
-"""Opening a TorchScript `.pt` file; torch is imported here and nowhere else on the ground floor."""
+"""Opening TorchScript `.pt` and torch.export `.pt2` files; nothing else on the ground floor imports torch."""
 
 from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,11 +13,15 @@ from .decoding import Outputs
 from .manifest import TORCHSCRIPT_FILE, Manifest
 from .runtime import first_line
 
+if TYPE_CHECKING:
+    import torch
+
 
 class TorchModel:
-    """A TorchScript classifier under the contract; see `ExportedModel`.
+    """A TorchScript or torch.export classifier under the contract; see `ExportedModel`.
 
-    The caller has made sure that the file is TorchScript: its code runs, a pickle's does not.
+    The caller has made sure that the file is TorchScript, whose code runs but unpickles nothing, or that
+    the user trusts it.
     """
 
     named = True
@@ -26,23 +31,19 @@ class TorchModel:
             import torch
         except ImportError:
             raise VivavoceError(
-                f'{path}: a TorchScript file needs torch; install it with: pip install "vivavoce[train]", '
+                f'{path}: this file needs torch; install it with: pip install "vivavoce[train]", '
                 "or export the model to .onnx"
             ) from None
         if device == "cuda" and not torch.cuda.is_available():
             raise VivavoceError("no CUDA device that torch can use is here; give --device cpu")
         extra = {TORCHSCRIPT_FILE: ""}
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)  # the format stays: users have such files
-                self.module = torch.jit.load(str(path), map_location=device, _extra_files=extra).eval()
-        except RuntimeError as error:
-            raise VivavoceError(
-                f"{path}: torch cannot load this TorchScript file: {first_line(error)}"
-            ) from error
+            self.module = _load(path, device, extra)
+        except Exception as error:  # torch raises many kinds for files that it cannot read
+            raise VivavoceError(f"{path}: torch cannot load this file: {first_line(error)}") from error
         if not extra[TORCHSCRIPT_FILE]:
             raise VivavoceError(
-                f"{path}: a TorchScript file without a vivavoce manifest; make it with `vivavoce export`, or "
+                f"{path}: a torch file without a vivavoce manifest; make it with `vivavoce export`, or "
                 "export the model to .onnx, which opens without one"
             )
         self.path, self.device = path, device
@@ -59,3 +60,14 @@ class TorchModel:
         with torch.no_grad():
             outputs = self.module(torch.from_numpy(images).to(self.device))
         return Outputs(*(o.cpu().numpy() for o in outputs))
+
+
+def _load(path: Path, device: str, extra: dict[str, str]) -> torch.nn.Module:
+    """Read a file's module, and what it carries beside into `extra`."""
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TorchScript is deprecated upstream; users have such files
+        if path.suffix == ".pt2":
+            return torch.export.load(path, extra_files=extra).module().to(device)
+        return torch.jit.load(str(path), map_location=device, _extra_files=extra).eval()

@@ -92,6 +92,7 @@ def robustness(
         Path | None, typer.Option(help="Keep the state in this file, and go on from it after a kill.")
     ] = None,
     device: Device = "cpu",
+    trust_model: Trust = False,
     scale: Scale = None,
     mean: Mean = None,
     std: Std = None,
@@ -118,7 +119,7 @@ def robustness(
     foreign = foreign_options(
         scale, mean, std, layout, channels, size, resize, crop, interpolation, output_name, classes
     )
-    opened = open_model(model, foreign, device)
+    opened = open_model(model, foreign, device, trust_model)
     check_sounds(opened, wav)
     default = "paper" if opened.manifest.training else "standard"
     chosen = resolve(
@@ -164,6 +165,7 @@ def _watched(model: ExportedModel, settings: Settings) -> Audit:
 def inspect(
     model: ModelArgument,
     device: Device = "cpu",
+    trust_model: Trust = False,
     scale: Scale = None,
     mean: Mean = None,
     std: Std = None,
@@ -186,7 +188,7 @@ def inspect(
     foreign = foreign_options(
         scale, mean, std, layout, channels, size, resize, crop, interpolation, output_name, classes
     )
-    show_model(open_model(model, foreign, device), terminal())
+    show_model(open_model(model, foreign, device, trust_model), terminal())
 
 
 def main() -> None:

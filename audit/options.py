@@ -17,6 +17,10 @@ def _option(text: str, metavar: str | None = None):
 
 
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]
+Trust = Annotated[
+    bool,
+    typer.Option("--trust-model", help="Open a .pt2 file, whose reader may run code that it brings along."),
+]
 Scale = Annotated[float | None, _option("The model gets (x * SCALE - MEAN) / STD for x in 0..1, e.g. 255.")]
 Mean = Annotated[str | None, _option("One value, or one per channel: 0.485,0.456,0.406.", "M[,M,M]")]
 Std = Annotated[str | None, _option("One value, or one per channel.", "S[,S,S]")]

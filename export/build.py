@@ -19,7 +19,7 @@ from ..train.model import Contract
 from ..train.run import Config, load_trained
 from .parity import Parity, compare, parity_images
 
-FORMATS = (".onnx", ".pt")
+FORMATS = (".onnx", ".pt", ".pt2")
 
 
 def export_run(run: Path, output: Path, dataset: str | None = None) -> tuple[Manifest, Parity]:
@@ -27,7 +27,7 @@ def export_run(run: Path, output: Path, dataset: str | None = None) -> tuple[Man
 
     Args:
         run: folder of a finished run.
-        output: `.onnx` or `.pt`.
+        output: `.onnx`, `.pt` or `.pt2`.
         dataset: where the data set lies now, for the comparison; None: where the run found it.
 
     Returns:
@@ -37,7 +37,7 @@ def export_run(run: Path, output: Path, dataset: str | None = None) -> tuple[Man
         VivavoceError: the run is not finished, the suffix is unknown, or file and model disagree.
     """
     if output.suffix not in FORMATS:
-        raise VivavoceError(f"{output}: exports are {' or '.join(FORMATS)}")
+        raise VivavoceError(f"{output}: exports are {', '.join(FORMATS)}")
     if not output.absolute().parent.is_dir():
         raise VivavoceError(f"{output.absolute().parent}: no such folder to write to")
     config, bank, model, result = load_trained(run)
@@ -47,7 +47,7 @@ def export_run(run: Path, output: Path, dataset: str | None = None) -> tuple[Man
     with tempfile.TemporaryDirectory(dir=output.absolute().parent) as scratch:
         trial = Path(scratch) / output.name
         _write(contract, manifest, trial)
-        parity = compare(open_model(trial), contract, images)
+        parity = compare(open_model(trial, trust=True), contract, images)
         assert manifest.training is not None
         training = msgspec.structs.replace(manifest.training, parity=asdict(parity))
         manifest = msgspec.structs.replace(manifest, training=training)
@@ -61,10 +61,14 @@ def _write(contract: Contract, manifest: Manifest, path: Path) -> None:
         from .to_onnx import write_onnx
 
         write_onnx(contract, manifest, path)
-    else:
+    elif path.suffix == ".pt":
         from .to_torchscript import write_torchscript
 
         write_torchscript(contract, manifest, path)
+    else:
+        from .to_pt2 import write_pt2
+
+        write_pt2(contract, manifest, path)
 
 
 def describe(config: Config, bank: LabelBank | None, result: dict[str, Any]) -> Manifest:

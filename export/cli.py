@@ -13,7 +13,7 @@ from ..console import need, terminal
 def export(
     run: Annotated[Path, typer.Argument(help="Folder of a finished training run.")],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="File to write: .onnx, or .pt for TorchScript.")
+        Path, typer.Option("--output", "-o", help="File to write: .onnx, .pt (TorchScript) or .pt2.")
     ],
     dataset: Annotated[
         str | None, typer.Option(help="Where the run's data set lies now, if it has moved.")

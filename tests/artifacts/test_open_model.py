@@ -72,6 +72,11 @@ def test_nothing_is_unpickled(tmp_path):
     for name in ("plain.pt", "saved.pt"):
         with pytest.raises(VivavoceError, match="never loaded"):
             open_model(tmp_path / name)
+    (tmp_path / "plain.pt2").write_bytes(pickle.dumps(Canary(canary)))
+    torch.save({"model": Canary(canary)}, tmp_path / "saved.pt2")
+    for name in ("plain.pt2", "saved.pt2"):
+        with pytest.raises(VivavoceError, match="--trust-model"):
+            open_model(tmp_path / name)
     assert not canary.exists()
 
 

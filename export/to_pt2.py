@@ -1,0 +1,22 @@
+"""A contract as one torch.export file."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import torch
+
+from ..artifacts.manifest import TORCHSCRIPT_FILE, Manifest
+from ..train.model import Contract
+
+
+def write_pt2(contract: Contract, manifest: Manifest, path: Path) -> None:
+    """Write an exported program with dynamic batch, the bank as buffer `label_bank`, and the manifest."""
+    size = (2, manifest.input.channels, manifest.input.height, manifest.input.width)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter warns about its own internals
+        program = torch.export.export(
+            contract, (torch.rand(*size),), dynamic_shapes=({0: torch.export.Dim("N")},)
+        )
+        torch.export.save(program, path, extra_files={TORCHSCRIPT_FILE: manifest.to_json()})
