@@ -13,7 +13,8 @@ from ..artifacts import decide, within_threshold
 from ..artifacts.manifest import Manifest
 from ..images import Fit, ImageSet
 from ..images.imageset import to_float
-from .attacks.base import Goal, confine
+from .attacks.base import Ball, Goal
+from .attacks.streams import Streams
 from .protocol import ATTACKS, Protocol, target_classes
 from .target import Target
 
@@ -85,7 +86,7 @@ def evaluate(
         images: data set whose labels index the model's classes.
         indices: which images.
         protocol: attacks and epsilons.
-        seed: decides the target classes.
+        seed: decides the target classes and the attacks' randomness.
         batch_size: images at a time.
         progress: told of each finished batch.
     """
@@ -101,7 +102,7 @@ def evaluate(
         pixels = images.pixels(indices[part], fit)
         for image, label in zip(pixels, evaluation.labels[part], strict=True):
             digest.update(image.tobytes() + int(label).to_bytes(8, "little"))
-        _attack_batch(target, evaluation, part, to_float(pixels), goals[part], progress)
+        _attack_batch(target, evaluation, part, to_float(pixels), goals[part], seed, progress)
     evaluation.digest = digest.hexdigest()
     return evaluation
 
@@ -130,6 +131,7 @@ def _attack_batch(
     part: np.ndarray,
     clean: np.ndarray,
     goals: np.ndarray,
+    seed: int,
     progress: Progress,
 ) -> None:
     """Put one batch through all attacks and enter what happened."""
@@ -140,9 +142,12 @@ def _attack_batch(
     for outcome in evaluation.outcomes:
         sweeps.setdefault((outcome.attack, outcome.targeted), []).append(outcome)
     for (name, targeted), outcomes in sweeps.items():
-        goal = Goal((goals if targeted else labels)[attacked], targeted)
+        goal = Goal(labels[attacked], goals[attacked] if targeted else None)
+        streams = Streams.of(seed, name, evaluation.indices[part[attacked]])
         if len(attacked):
-            _sweep(target, evaluation, outcomes, part[attacked], clean[attacked], goal, goals[attacked])
+            _sweep(
+                target, evaluation, outcomes, part[attacked], clean[attacked], goal, goals[attacked], streams
+            )
         for _ in outcomes:
             progress(len(part), name)
 
@@ -155,6 +160,7 @@ def _sweep(
     clean: np.ndarray,
     goal: Goal,
     goals: np.ndarray,
+    streams: Streams,
 ) -> None:
     """One attack over its epsilons on the images worth attacking; each result is asked of the file anew."""
     attack = ATTACKS[outcomes[0].attack]()
@@ -163,15 +169,16 @@ def _sweep(
     for still in (outcome for outcome in outcomes if outcome.epsilon == 0):
         still.right[places], still.near[places] = evaluation.right[places], evaluation.near[places]
         still.reached[places] = evaluation.decisions[places] == goals
-    results = attack.sweep(target, clean, goal, [o.radius for o in moving])
-    for outcome in moving:
+    balls = [Ball("linf", outcome.radius) for outcome in moving]
+    results = attack.sweep(target, clean, goal, balls, streams)
+    for outcome, ball in zip(moving, balls, strict=True):
         started, queries, gradients = time.perf_counter(), target.queries, target.gradients
-        adversarial = confine(next(results), clean, outcome.radius)
+        adversarial = ball.confine(next(results), clean)
         decisions, near = _judge(target, adversarial, labels)
         outcome.right[places] = (decisions == labels) & evaluation.right[places]
         outcome.near[places] = near & evaluation.near[places]
         outcome.reached[places] = decisions == goals
-        outcome.moved[places] = np.abs(adversarial - clean).max((1, 2, 3))
+        outcome.moved[places] = ball.size(adversarial, clean)
         outcome.queries += target.queries - queries
         outcome.gradients += target.gradients - gradients
         outcome.seconds += time.perf_counter() - started
