@@ -23,6 +23,7 @@ from .options import (
     Scale,
     Size,
     Std,
+    Trust,
     foreign_options,
 )  # fmt: skip
 

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
 from ..artifacts import ExportedModel, Outputs
 from ..artifacts.onnx_model import OnnxModel
+from .gradient.errors import UnsupportedOperator
 
-Gradient = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
-"""Images [N, C, H, W] and classes [N] to loss [N], gradient [N, C, H, W] and scores [N, K]."""
+
+class Gradient(Protocol):
+    """One loss of one model, and how it changes with the image."""
+
+    def __call__(
+        self, images: np.ndarray, goals: np.ndarray, rivals: np.ndarray | None = None, /
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Map images [N, C, H, W] and classes [N] to loss [N], gradient [N, C, H, W] and scores [N, K]."""
+        ...
 
 
 class Target:
@@ -18,8 +27,9 @@ class Target:
 
     Args:
         model: the exported model.
-        loss: what attacks climb: `smooth-l1` (to the class's bank row) or `cross-entropy`; None:
-            smooth L1 for label models, cross-entropy for the others (Chen et al. 2021, section 4.2).
+        loss: what attacks climb that choose none themselves: `smooth-l1` (to the class's bank row) or
+            one on the scores, see `gradient.losses`; None: smooth L1 for label models, cross-entropy
+            for the others (Chen et al. 2021, section 4.2).
     """
 
     def __init__(self, model: ExportedModel, loss: str | None = None) -> None:
@@ -31,23 +41,70 @@ class Target:
         """Gradients taken, counted per image."""
         self.dead = 0
         """Of those, the ones that were zero everywhere or not finite."""
-        self._gradient: Gradient | None = None
+        self.notes: list[str] = []
+        """What attacks had to do otherwise than published, and why; each once."""
+        self._gradients: dict[str, Gradient] = {}
+
+    @property
+    def classes(self) -> int:
+        """Number of classes K."""
+        return len(self.model.manifest.classes)
+
+    @cached_property
+    def gradient_missing(self) -> str | None:
+        """Why no gradient is available; None if it is."""
+        try:
+            self._gradients[self.loss] = _gradient_of(self.model, self.loss)
+        except UnsupportedOperator as error:
+            return str(error)
+        return None
 
     def answer(self, images: np.ndarray) -> Outputs:
         """Ask the file itself; images [N, C, H, W] in 0..1."""
         self.queries += len(images)
         return self.model.answer(images)
 
-    def gradient(self, images: np.ndarray, classes: np.ndarray) -> np.ndarray:
-        """Gradient of each image's loss for its class: float32 [N, C, H, W]."""
-        if self._gradient is None:
-            self._gradient = _gradient_of(self.model, self.loss)
-        _, gradient, _ = self._gradient(images, classes)
+    def gradient(
+        self,
+        images: np.ndarray,
+        classes: np.ndarray,
+        loss: str | None = None,
+        rivals: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Gradient of each image's loss for its class: float32 [N, C, H, W]; see `loss_and_gradient`."""
+        return self.loss_and_gradient(images, classes, loss or self.loss, rivals)[1]
+
+    def loss_and_gradient(
+        self, images: np.ndarray, classes: np.ndarray, loss: str, rivals: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """A loss, its gradient and the scores behind it.
+
+        Args:
+            images: float32 [N, C, H, W] in 0..1.
+            classes: int64 [N], the class that each image's loss is about.
+            loss: a name in `gradient.losses.LOSSES`.
+            rivals: int64 [N], the class it is played off against, for losses between two classes.
+
+        Returns:
+            loss float32 [N], gradient float32 [N, C, H, W] with zeros where it is not finite, and scores
+            float32 [N, K].
+
+        Raises:
+            UnsupportedOperator: no gradient is available; attacks without gradients still work.
+        """
+        if loss not in self._gradients:
+            self._gradients[loss] = _gradient_of(self.model, loss)
+        value, gradient, scores = self._gradients[loss](images, classes, rivals)
         flat = gradient.reshape(len(gradient), -1)
         alive = np.isfinite(flat).all(1) & (flat != 0).any(1)
         self.gradients += len(images)
         self.dead += int((~alive).sum())
-        return np.where(np.isfinite(gradient), gradient, 0)
+        return value, np.where(np.isfinite(gradient), gradient, 0), scores
+
+    def note(self, text: str) -> None:
+        """Remember, once, that an attack did something otherwise than published."""
+        if text not in self.notes:
+            self.notes.append(text)
 
 
 def _gradient_of(model: ExportedModel, loss: str) -> Gradient:

@@ -16,7 +16,8 @@ def write_pt2(contract: Contract, manifest: Manifest, path: Path) -> None:
     size = (2, manifest.input.channels, manifest.input.height, manifest.input.width)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns about its own internals
-        program = torch.export.export(
-            contract, (torch.rand(*size),), dynamic_shapes=({0: torch.export.Dim("N")},)
-        )
+        dynamic = ({0: torch.export.Dim("N")},)
+        program = torch.export.export(contract, (torch.rand(*size),), dynamic_shapes=dynamic)
+        for node in program.graph.nodes:
+            node.meta.pop("stack_trace", None)  # it holds paths of this machine
         torch.export.save(program, path, extra_files={TORCHSCRIPT_FILE: manifest.to_json()})

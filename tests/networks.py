@@ -222,11 +222,25 @@ def dlr(module: nn.Module, outputs, goals):
     return margin(module, outputs, goals) / (top[:, 0] - top[:, 2])
 
 
+def difference(module: nn.Module, outputs, goals):
+    rivals = (goals + 1) % K
+    return (scores_of(outputs).gather(1, rivals[:, None]) - scores_of(outputs).gather(1, goals[:, None]))[
+        :, 0
+    ]
+
+
+def targeted_dlr(module: nn.Module, outputs, goals):
+    top = scores_of(outputs).topk(4).values
+    return difference(module, outputs, goals) / (top[:, 0] - top[:, 2:].mean(1))
+
+
 TORCH_LOSSES: dict[str, Callable] = {
     "cross-entropy": lambda m, outputs, goals: F.cross_entropy(scores_of(outputs), goals, reduction="none"),
     "smooth-l1": smooth_l1,
     "margin": margin,
     "dlr": dlr,
+    "difference": difference,  # with the next class as the rival
+    "targeted-dlr": targeted_dlr,
 }
 
 

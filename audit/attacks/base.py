@@ -1,28 +1,95 @@
-"""What an attack is, and the box that none may leave."""
+"""What an attack is, what it is after, and the ball that none may leave."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
+from ...artifacts import decide
 from ..target import Target
+from .streams import Streams
+
+Norm = Literal["linf", "l2"]
+
+ROUNDING = 2.0**-24
+"""Largest error of a number of 0..1 that is rounded to float32, doubled to be safe. Perturbations that are
+drawn back to the l2 sphere stop short of it by what rounding all pixels can add, so that confining
+twice is the same as confining once."""
+
+
+@dataclass(frozen=True)
+class Ball:
+    """All images of 0..1 that are within a radius of a clean one."""
+
+    norm: Norm
+    radius: np.ndarray
+    """In units of 0..1. `linf`: half-width per channel, float32 [C, 1, 1]; `l2`: one number, float32
+    [1, 1, 1]."""
+
+    def confine(self, candidates: np.ndarray, images: np.ndarray) -> np.ndarray:
+        """Bring candidates [N, C, H, W] back into the ball around `images` and into 0..1.
+
+        Every attack's result passes here before it is judged. A pixel that is not a number becomes the
+        clean one. In l2 a candidate is clipped to 0..1 and then drawn straight towards its clean image,
+        which stays in 0..1 because both ends are.
+        """
+        candidates = np.where(np.isfinite(candidates), candidates, images)
+        if self.norm == "linf":
+            candidates = np.clip(candidates, images - self.radius, images + self.radius)
+            return np.clip(candidates, 0, 1).astype(np.float32)
+        kept = np.clip(candidates, 0, 1).astype(np.float32)
+        moved = kept.astype(np.float64) - images
+        length = euclid(moved)
+        aim = np.maximum(self.radius - ROUNDING * np.sqrt(images[0].size), 0)
+        drawn = images + aim / np.maximum(length, 1e-30) * moved
+        return np.where(length > self.radius, drawn, kept).astype(np.float32)
+
+    def size(self, adversarial: np.ndarray, images: np.ndarray) -> np.ndarray:
+        """How far each image was moved in the ball's norm, in units of 0..1: float64 [N].
+
+        In the l-infinity norm that is the largest change of a pixel, whatever its channel.
+        """
+        moved = adversarial.astype(np.float64) - images
+        if self.norm == "linf":
+            return np.abs(moved).max((1, 2, 3))
+        return euclid(moved).reshape(-1)
 
 
 @dataclass(frozen=True)
 class Goal:
-    """What an attack is after, one class per image."""
+    """What an attack is after."""
 
-    classes: np.ndarray
-    """int64 [N]: the class to get away from, or to get to."""
-    targeted: bool
+    labels: np.ndarray
+    """int64 [N]: the true classes."""
+    targets: np.ndarray | None = None
+    """int64 [N]: the classes to be decided for; None: any but the true one."""
+
+    @property
+    def targeted(self) -> bool:
+        """Whether one class is to be reached, and not just the true one left."""
+        return self.targets is not None
+
+    @property
+    def classes(self) -> np.ndarray:
+        """int64 [N]: the class that a loss is about, to get away from or to get to."""
+        return self.labels if self.targets is None else self.targets
 
     @property
     def direction(self) -> np.float32:
         """+1 to climb the loss of the true class, -1 to descend that of a target class."""
         return np.float32(-1 if self.targeted else 1)
+
+    def part(self, chosen: np.ndarray) -> Goal:
+        """The goal of some of the images; `chosen` is an index or mask."""
+        return Goal(self.labels[chosen], None if self.targets is None else self.targets[chosen])
+
+    def reached(self, scores: np.ndarray) -> np.ndarray:
+        """Whether the decision on scores [N, K] is what the attack wants: bool [N]."""
+        decisions = decide(scores)
+        return decisions != self.labels if self.targets is None else decisions == self.targets
 
 
 class Attack(Protocol):
@@ -31,27 +98,24 @@ class Attack(Protocol):
     name: str
 
     def sweep(
-        self, target: Target, images: np.ndarray, goal: Goal, radii: Sequence[np.ndarray]
+        self, target: Target, images: np.ndarray, goal: Goal, balls: Sequence[Ball], streams: Streams
     ) -> Iterator[np.ndarray]:
-        """Attack images [N, C, H, W] in 0..1 within each radius in turn.
+        """Attack images [N, C, H, W] in 0..1 within each ball in turn.
 
         Args:
             target: the model under attack.
             images: the clean images.
             goal: where to.
-            radii: half-widths of the l-infinity box per channel, float32 [C, 1, 1] each.
+            balls: how far.
+            streams: each image's own randomness.
 
         Yields:
-            Adversarial images [N, C, H, W], one batch per radius.
+            Adversarial images [N, C, H, W], one batch per ball: the best found for each image.
         """
         ...
 
 
-def confine(candidates: np.ndarray, images: np.ndarray, radius: np.ndarray) -> np.ndarray:
-    """Bring candidates back into the l-infinity box around `images` and into 0..1.
-
-    Every attack's result passes here before it is judged. A pixel that is not a number becomes the
-    clean one.
-    """
-    candidates = np.where(np.isfinite(candidates), candidates, images)
-    return np.clip(np.clip(candidates, images - radius, images + radius), 0, 1).astype(np.float32)
+def euclid(arrays: np.ndarray) -> np.ndarray:
+    """Euclidean length of each of N arrays, accumulated in float64: [N, 1, 1, 1]."""
+    flat = arrays.reshape(len(arrays), -1).astype(np.float64)
+    return np.sqrt(np.einsum("nd,nd->n", flat, flat)).reshape(-1, 1, 1, 1)

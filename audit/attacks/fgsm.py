@@ -7,21 +7,24 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ..target import Target
-from .base import Goal, confine
+from .base import Ball, Goal
+from .steepest import steepest
+from .streams import Streams
 
 
 class FGSM:
     """One step of x' = x + epsilon * sign(gradient of the loss), kept in 0..1.
 
-    Chen et al. 2021, section 4.2. All radii share one gradient.
+    Chen et al. 2021, section 4.2. All balls share one gradient. In l2 the step goes along the gradient
+    itself, with length epsilon.
     """
 
     name = "fgsm"
 
     def sweep(
-        self, target: Target, images: np.ndarray, goal: Goal, radii: Sequence[np.ndarray]
+        self, target: Target, images: np.ndarray, goal: Goal, balls: Sequence[Ball], streams: Streams
     ) -> Iterator[np.ndarray]:
         """See `Attack.sweep`."""
-        way = goal.direction * np.sign(target.gradient(images, goal.classes))
-        for radius in radii:
-            yield confine(images + radius * way, images, radius)
+        gradient = goal.direction * target.gradient(images, goal.classes)
+        for ball in balls:
+            yield ball.confine(images + ball.radius * steepest(gradient, ball.norm), images)

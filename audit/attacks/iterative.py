@@ -7,14 +7,16 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ..target import Target
-from .base import Goal, confine
+from .base import Ball, Goal
+from .steepest import steepest
+from .streams import Streams
 
 
 class Iterative:
     """Steps of epsilon / steps along the sign of the current gradient, kept in the box and in 0..1.
 
     Chen et al. 2021, section 4.2, with 5 steps. The gradient is that of the current image alone; the
-    released code adds up the gradients of all steps so far.
+    released code adds up the gradients of all steps so far. In l2 a step goes along the gradient.
     """
 
     name = "iterative"
@@ -23,13 +25,13 @@ class Iterative:
         self.steps = steps
 
     def sweep(
-        self, target: Target, images: np.ndarray, goal: Goal, radii: Sequence[np.ndarray]
+        self, target: Target, images: np.ndarray, goal: Goal, balls: Sequence[Ball], streams: Streams
     ) -> Iterator[np.ndarray]:
         """See `Attack.sweep`."""
-        for radius in radii:
-            step = goal.direction * radius / np.float32(self.steps)
+        for ball in balls:
+            step = goal.direction * ball.radius / np.float32(self.steps)
             current = images
             for _ in range(self.steps):
-                way = np.sign(target.gradient(current, goal.classes))
-                current = confine(current + step * way, images, radius)
+                way = steepest(target.gradient(current, goal.classes), ball.norm)
+                current = ball.confine(current + step * way, images)
             yield current

@@ -23,10 +23,12 @@ LABEL_BANK = "label_bank"
 class Loss:
     """A loss and the output of the model it is computed from."""
 
-    function: Callable[[Graph, Value, Value], Value]
-    """(graph, output, goals int64 [N]) -> float32 [N]."""
+    function: Callable[..., Value]
+    """(graph, output, goals int64 [N]) -> float32 [N]; after the goals `rivals` int64 [N], if it has any."""
     output: str
     """`scores` or `label`."""
+    rivals: bool = False
+    """Whether it plays the goal off against one other class per image."""
 
 
 def _one_hot(graph: Graph, scores: Value, goals: Value) -> Value:
@@ -69,12 +71,42 @@ def difference_of_logits_ratio(graph: Graph, scores: Value, goals: Value) -> Val
     if scores.shape[1] < 3:
         raise VivavoceError("the loss `dlr` needs at least 3 classes")
     own, rest = _goal_and_rest(graph, scores, goals)
-    shape = (scores.shape[0], 3)
-    top, _ = graph.emit_many(
-        "TopK", [scores, graph.integers([3])], [(shape, scores.dtype), (shape, np.dtype(np.int64))]
-    )
+    top = _largest(graph, scores, 3)
     spread = top.slice(1, 0, 1) - top.slice(1, 2, 3) + 1e-12
     return ((rest - own) / spread).reshape(scores.shape[0])
+
+
+def _largest(graph: Graph, scores: Value, count: int) -> Value:
+    """The largest scores of each image, falling: [N, count]."""
+    shape = (scores.shape[0], count)
+    top, _ = graph.emit_many(
+        "TopK", [scores, graph.integers([count])], [(shape, scores.dtype), (shape, np.dtype(np.int64))]
+    )
+    return top
+
+
+def difference(graph: Graph, scores: Value, goals: Value, rivals: Value) -> Value:
+    """Score of the rival minus the goal's: positive when the rival is preferred.
+
+    The scores of a label model fall with the squared distance to each row of its bank, so this is how
+    much nearer the prediction is to the rival's row.
+    """
+    own, other = (_one_hot(graph, scores, c).where(scores, 0.0).sum([1]) for c in (goals, rivals))
+    return (other - own).reshape(scores.shape[0])
+
+
+def targeted_difference_of_logits_ratio(graph: Graph, scores: Value, goals: Value, rivals: Value) -> Value:
+    """-(z_goal - z_rival) / (z_1st - (z_3rd + z_4th) / 2), the scores sorted (Croce & Hein 2020, equation 7).
+
+    Raises:
+        VivavoceError: fewer than four classes.
+    """
+    if scores.shape[1] < 4:
+        raise VivavoceError("the loss `targeted-dlr` needs at least 4 classes")
+    top = _largest(graph, scores, 4)
+    spread = top.slice(1, 0, 1) - top.slice(1, 2, 4).mean([1]) + 1e-12
+    gap = difference(graph, scores, goals, rivals).reshape(scores.shape[0], 1)
+    return (gap / spread).reshape(scores.shape[0])
 
 
 def smooth_l1(graph: Graph, label: Value, goals: Value) -> Value:
@@ -94,6 +126,8 @@ LOSSES = {
     "cross-entropy": Loss(cross_entropy, "scores"),
     "margin": Loss(margin, "scores"),
     "dlr": Loss(difference_of_logits_ratio, "scores"),
+    "difference": Loss(difference, "scores", rivals=True),
+    "targeted-dlr": Loss(targeted_difference_of_logits_ratio, "scores", rivals=True),
     "smooth-l1": Loss(smooth_l1, "label"),
 }
 

@@ -6,12 +6,14 @@ import numpy as np
 import onnx
 import onnxruntime
 
+from ...errors import VivavoceError
 from . import losses, providers
 from .graph import INT, Graph
 from .reverse import differentiate
 from .specialisation import Specialiser
 
 SCORES, LOSS, GRADIENT, GOALS = "scores", "vivavoce_loss", "vivavoce_gradient", "vivavoce_goals"
+RIVALS = "vivavoce_rivals"
 
 
 class InputGradient:
@@ -79,31 +81,44 @@ class InputGradient:
         output = graph.value(self._needed)
         if self.loss.output == SCORES:
             output = losses.before_softmax(graph, output)
-        loss = self.loss.function(graph, output, goals)
+        rivals = [graph.input(RIVALS, (shape[0],), INT)] if self.loss.rivals else []
+        loss = self.loss.function(graph, output, goals, *rivals)
         gradient = differentiate(graph, loss, self._prepared.image)
         return graph.model({self.scores: graph.value(self.scores), LOSS: loss, GRADIENT: gradient})
 
-    def __call__(self, images: np.ndarray, goals: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def __call__(
+        self, images: np.ndarray, goals: np.ndarray, rivals: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Loss, gradient and scores of a batch.
 
         Args:
             images: float32 [N, C, H, W].
             goals: int64 [N], the class that each image's loss is about.
+            rivals: int64 [N], the class it is played off against; ignored by losses without one.
 
         Returns:
             loss float32 [N], gradient of each image's own loss float32 [N, C, H, W], scores float32 [N, K].
+
+        Raises:
+            VivavoceError: the loss needs rivals and there are none.
         """
-        images, goals = np.asarray(images, np.float32), np.asarray(goals, np.int64)
+        images, classes = np.asarray(images, np.float32), {GOALS: np.asarray(goals, np.int64)}
+        if self.loss.rivals:
+            if rivals is None:
+                raise VivavoceError("this loss is between two classes; give `rivals`")
+            classes[RIVALS] = np.asarray(rivals, np.int64)
         step = self._prepared.step(images.shape[1:])
         if step is None:
-            return self._run(images, goals, self._size(len(images), images.shape[1:]))
-        starts = range(0, len(images), step)
-        parts = [self._run(images[k : k + step], goals[k : k + step], step) for k in starts]
+            return self._run(images, classes, self._size(len(images), images.shape[1:]))
+        parts = []
+        for k in range(0, len(images), step):
+            some = {name: array[k : k + step] for name, array in classes.items()}
+            parts.append(self._run(images[k : k + step], some, step))
         loss, gradient, scores = (np.concatenate(part) for part in zip(*parts, strict=True))
         return loss, gradient, scores
 
     def _run(
-        self, images: np.ndarray, goals: np.ndarray, size: int
+        self, images: np.ndarray, classes: dict[str, np.ndarray], size: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Run one batch, filled up to a size with copies.
 
@@ -112,8 +127,8 @@ class InputGradient:
         count = len(images)
         if size > count:
             fill = np.arange(size) % count
-            images, goals = images[fill], goals[fill]
-        feeds = {self._prepared.image: np.ascontiguousarray(images), GOALS: goals}
+            images, classes = images[fill], {name: array[fill] for name, array in classes.items()}
+        feeds = {self._prepared.image: np.ascontiguousarray(images), **classes}
         found = self._session(images.shape).run([LOSS, GRADIENT, self.scores], feeds)
         loss, gradient, scores = (np.asarray(array)[:count] for array in found)
         if self._file is not None:

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from vivavoce.artifacts import Outputs, open_model
-from vivavoce.audit.attacks.base import Goal
+from vivavoce.audit.attacks.base import Ball, Goal
 from vivavoce.audit.attacks.fgsm import FGSM
 from vivavoce.audit.attacks.iterative import Iterative
+from vivavoce.audit.attacks.streams import Streams
 from vivavoce.audit.diagnosis import dead_gradients, misread_model
 from vivavoce.audit.evaluate import evaluate
 from vivavoce.audit.protocol import resolve
@@ -106,7 +107,7 @@ class Linear:
 
 
 class LinearTarget(Target):
-    def gradient(self, images, classes):
+    def gradient(self, images, classes, loss=None, rivals=None):
         self.gradients += len(images)
         sign = np.where(classes == 0, -1, 1).astype(np.float32).reshape(-1, 1, 1, 1)
         return sign * self.model.weights  # type: ignore[attr-defined]
@@ -119,7 +120,9 @@ def test_attacks_walk_to_the_corner_of_the_box(attack, targeted):
     images = np.full((2, 3, 4, 4), 0.5, np.float32)
     radius = np.array([0.1, 0.2, 0.3], np.float32).reshape(3, 1, 1)
     classes = np.array([0, 1])
-    (out,) = attack.sweep(target, images, Goal(classes, targeted), [radius])
+    goal = Goal(1 - classes, classes) if targeted else Goal(classes)
+    streams = Streams.of(0, attack.name, np.arange(2))
+    (out,) = attack.sweep(target, images, goal, [Ball("linf", radius)], streams)
     away = np.where(classes == 0, -1, 1).reshape(-1, 1, 1, 1) * (-1 if targeted else 1)
     np.testing.assert_allclose(out, images + radius * away * np.sign(target.model.weights), atol=1e-6)  # type: ignore[attr-defined]
 
@@ -138,7 +141,7 @@ def test_zero_gradients_are_counted(monkeypatch):
     target = Target(open_model("digits-category"))
     gradient = np.zeros((3, 3, 2, 2), np.float32)
     gradient[1, 0, 0, 0], gradient[2] = 1, np.nan
-    target._gradient = lambda images, classes: (np.zeros(3), gradient, np.zeros((3, 10)))
+    target._gradients["cross-entropy"] = lambda *given: (np.zeros(3), gradient, np.zeros((3, 10)))
     out = target.gradient(np.zeros((3, 3, 2, 2), np.float32), np.zeros(3, np.int64))
     assert np.isfinite(out).all()
     assert (target.gradients, target.dead) == (3, 2)

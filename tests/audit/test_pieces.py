@@ -9,7 +9,6 @@ import pytest
 from scipy.stats import binomtest
 
 from vivavoce.artifacts.manifest import Input
-from vivavoce.audit.attacks.base import confine
 from vivavoce.audit.protocol import PROTOCOLS, resolve, target_classes
 from vivavoce.audit.report import json_schema, pack_bits, unpack_bits
 from vivavoce.audit.statistics import sign_test, wilson
@@ -33,13 +32,6 @@ def test_targets_are_never_true_cover_all_classes_and_depend_on_the_seed_alone()
     assert set(goals[labels == 3]) == set(range(10)) - {3}
     assert np.array_equal(goals, target_classes(labels, 10, 0))
     assert not np.array_equal(goals, target_classes(labels, 10, 1))
-
-
-def test_confine_keeps_the_box_the_range_and_the_finite():
-    clean = np.array([0.0, 0.5, 1.0, 0.5], np.float32).reshape(1, 1, 2, 2)
-    wild = np.array([-1.0, 2.0, 0.95, math.nan], np.float32).reshape(1, 1, 2, 2)
-    kept = confine(wild, clean, np.full((1, 1, 1), 0.1, np.float32))
-    assert kept.ravel().tolist() == pytest.approx([0.0, 0.6, 0.95, 0.5])
 
 
 def test_normalized_epsilon_becomes_pixels_by_the_standard_deviation():

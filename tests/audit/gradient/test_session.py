@@ -1,11 +1,15 @@
 """The whole room on small networks of each family, against torch in float64."""
 
+import networks
 import numpy as np
 import pytest
-from networks import Truth, network, to_onnx, torch_gradient
+import torch
+from networks import K, Truth, network, to_onnx, torch_gradient
 from onnx.helper import make_node as node
 
 from vivavoce.audit.gradient import InputGradient, UnsupportedOperator
+from vivavoce.audit.gradient.losses import LOSSES
+from vivavoce.audit.gradient.torchscript import TorchScriptGradient
 from vivavoce.errors import VivavoceError
 
 TRUTHS: dict[tuple[str, str], Truth] = {}
@@ -34,14 +38,37 @@ def test_cross_entropy(batch, name, dynamo, dynamic):
 
 
 @pytest.mark.parametrize("dynamo", [False, True], ids=["torchscript", "dynamo"])
-@pytest.mark.parametrize("loss", ["smooth-l1", "cross-entropy", "margin", "dlr"])
+@pytest.mark.parametrize("loss", sorted(LOSSES))
 def test_label_model(batch, loss, dynamo):
     expected = truth("label", loss, batch)
     model = to_onnx(network("label"), dynamo=dynamo)
-    value, found, scores = InputGradient(model, loss, threads=2)(*batch)
+    value, found, scores = InputGradient(model, loss, threads=2)(*batch, (batch[1] + 1) % K)
     expected.check(found)
     np.testing.assert_allclose(value, expected.loss, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(scores, expected.scores, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("loss", sorted(LOSSES))
+def test_the_torchscript_twin_has_the_same_losses(batch, loss):
+    module = network("label")
+
+    class Contract(torch.nn.Module):
+        def forward(self, image):
+            scores, label = module(image)
+            rows = [
+                networks.smooth_l1(module, (scores, label), torch.full((len(image),), k)) for k in range(K)
+            ]
+            return scores, label, torch.stack(rows, 1)
+
+    found = TorchScriptGradient(Contract(), loss)(*batch, (batch[1] + 1) % K)  # type: ignore[arg-type]
+    expected = truth("label", loss, batch)
+    expected.check(found[1])
+    np.testing.assert_allclose(found[0], expected.loss, rtol=1e-4, atol=1e-5)
+
+
+def test_losses_between_two_classes_ask_for_the_other(batch):
+    with pytest.raises(VivavoceError, match="rivals"):
+        InputGradient(to_onnx(network("resnet")), "difference")(*batch)
 
 
 @pytest.mark.parametrize("count", [1, 5, 9])
