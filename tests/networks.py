@@ -174,10 +174,16 @@ def network(name: str) -> nn.Module:
 
 
 def to_onnx(
-    module: nn.Module, *, dynamo: bool = False, dynamic: bool = True, opset: int = 18, size: int = 32
+    module: nn.Module,
+    *,
+    dynamo: bool = False,
+    dynamic: bool = True,
+    opset: int = 18,
+    size: int = 32,
+    batch: int = 2,
 ) -> onnx.ModelProto:
     """Export with input `image`, outputs `scores` and, for label models, `label`."""
-    example = torch.rand(2, 3, size, size)
+    example = torch.rand(batch, 3, size, size)
     outputs = ["scores", "label"] if isinstance(module, LabelModel) else ["scores"]
     named = {"input_names": ["image"], "output_names": outputs, "opset_version": opset}
     with warnings.catch_warnings():

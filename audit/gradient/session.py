@@ -53,6 +53,7 @@ class InputGradient:
         self.loss = losses.find(loss)
         self.scores = scores
         self.device, self.threads, self.straight_through = device, threads, straight_through
+        self.blocked = device == "cpu"
         needed = scores if self.loss.output == SCORES else self.loss.output
         self._prepared = Specialiser(model, image, list(dict.fromkeys([scores, needed])))
         self._needed = needed
@@ -74,9 +75,8 @@ class InputGradient:
 
     def graph(self, shape: tuple[int, ...]) -> onnx.ModelProto:
         """The input-gradient graph for images of one shape [N, C, H, W]."""
-        graph = Graph(
-            self._prepared.at(shape), blocked=self.device == "cpu", straight_through=self.straight_through
-        )
+        model = self._prepared.at(shape)
+        graph = Graph(model, blocked=self.blocked, straight_through=self.straight_through)
         goals = graph.input(GOALS, (shape[0],), INT)
         output = graph.value(self._needed)
         if self.loss.output == SCORES:

@@ -33,7 +33,22 @@ def conv(node: Node, dy: Value) -> Gradients:
     With stride 1 that is again a convolution, of dy padded by d (K - 1) - p, with the weight's two
     channel axes exchanged and its kernel reversed; onnxruntime runs it in the blocked layout.
     """
-    x, weight = node.x, node.array(1, "weight")
+    return _conv_gradient(node, dy, node.graph.constant(node.array(1, "weight")))
+
+
+@rule("ConvInteger")
+def conv_integer(node: Node, dy: Value) -> Gradients:
+    """y = conv(x - zx, w - zw) on integers; dx as for Conv with the weight w - zw."""
+    weight = node.array(1, "weight").astype(np.float32)
+    zero = node.array(3, "zero point").astype(np.float32) if node.has(3) else np.zeros((), np.float32)
+    columns = zero.reshape(-1, *[1] * (weight.ndim - 1)) if zero.size > 1 else zero.reshape(())
+    return _conv_gradient(node, dy, node.graph.constant(weight - columns))
+
+
+def _conv_gradient(node: Node, dy: Value, kernel: Value) -> Value:
+    """The transposed convolution: as a convolution where the stride is 1, else as ConvTranspose."""
+    x, weight = node.x, kernel.array
+    assert weight is not None
     window = Window(node, weight.shape[2:])
     if all(stride == 1 for stride in window.strides):
         before = [r - p for r, p in zip(window.reach, window.before, strict=True)]
@@ -45,7 +60,7 @@ def conv(node: Node, dy: Value) -> Gradients:
                 "Conv", inputs, x.shape, kernel_shape=window.kernel, pads=before + after,
                 dilations=window.dilations, group=group,
             )  # fmt: skip
-    return layout.anchor(_transposed(node, dy, window))
+    return layout.anchor(_transposed(node, dy, kernel, window))
 
 
 def _reversed(weight: np.ndarray, group: int) -> np.ndarray:
@@ -56,13 +71,13 @@ def _reversed(weight: np.ndarray, group: int) -> np.ndarray:
     return grouped.reshape(group * per_group, out // group, *kernel)
 
 
-def _transposed(node: Node, dy: Value, window: Window) -> Value:
+def _transposed(node: Node, dy: Value, kernel: Value, window: Window) -> Value:
     """The transposed convolution, enlarged by the rows at the end that no window reached."""
     covered = [s * (size - 1) + r + 1 - b - a for s, size, r, b, a in zip(
         window.strides, dy.shape[2:], window.reach, window.before, window.after, strict=True)]  # fmt: skip
     missed = [size - c for size, c in zip(node.x.shape[2:], covered, strict=True)]
     return node.graph.emit(
-        "ConvTranspose", [dy, node.input(1)], node.x.shape, kernel_shape=window.kernel,
+        "ConvTranspose", [dy, kernel], node.x.shape, kernel_shape=window.kernel,
         strides=window.strides, pads=window.before + window.after, dilations=window.dilations,
         output_padding=missed, group=node.integer("group", 1),
     )  # fmt: skip

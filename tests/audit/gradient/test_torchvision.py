@@ -1,0 +1,58 @@
+"""Torchvision's families at 224 pixels, by both exporters, with open and fixed batch."""
+
+import numpy as np
+import pytest
+import torch
+from networks import Truth, to_onnx, torch_gradient
+from vivavoce.audit.gradient import InputGradient
+
+pytestmark = pytest.mark.full
+models = pytest.importorskip("torchvision").models
+NAMES = [
+    "resnet50",
+    "efficientnet_b0",
+    "densenet121",
+    "mobilenet_v3_small",
+    "vit_b_16",
+    "convnext_tiny",
+    "swin_t",
+]
+
+
+def build(name: str) -> torch.nn.Module:
+    """Random weights, with batch statistics that were really gathered."""
+    torch.manual_seed(0)
+    torch.backends.mha.set_fastpath_enabled(False)  # the older exporter does not know its operator
+    module = getattr(models, name)(weights=None, num_classes=10)
+    for part in module.modules():
+        if isinstance(part, torch.nn.BatchNorm2d):
+            part.momentum = None  # the plain mean
+    module.eval()
+    for part in module.modules():
+        if isinstance(part, torch.nn.BatchNorm2d):
+            part.train()
+        if isinstance(part, torch.nn.Linear) and not part.weight.any():
+            torch.nn.init.normal_(part.weight, std=0.02)  # a head of zeros has no gradient
+    with torch.no_grad():
+        module(torch.rand(4, 3, 224, 224))
+    return module.eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def case(request) -> tuple[torch.nn.Module, np.ndarray, np.ndarray, Truth]:
+    module = build(request.param)
+    rng = np.random.default_rng(0)
+    images, goals = rng.random((4, 3, 224, 224), dtype=np.float32), rng.integers(0, 10, 4)
+    return module, images, goals, torch_gradient(module, "cross-entropy", images, goals)
+
+
+@pytest.mark.parametrize("dynamic", [True, False], ids=["dynamic", "fixed"])
+@pytest.mark.parametrize("dynamo", [False, True], ids=["torchscript", "dynamo"])
+def test_the_gradient_is_as_good_as_that_of_torch(case, dynamo, dynamic):
+    module, images, goals, truth = case
+    model = to_onnx(module, dynamo=dynamo, dynamic=dynamic, size=224)
+    _, gradient, _ = InputGradient(model, "cross-entropy", threads=2)(images, goals)
+    error = truth.error_of(gradient)
+    print(f"median {np.median(error):.1e}, torch float32 {np.median(truth.error):.1e}", end=" ")
+    assert np.median(error) <= 2 * np.median(truth.error)
+    assert error.max() <= 2 * truth.error.max()
