@@ -79,7 +79,13 @@ def robustness(
         int, typer.Option(min=0, help="Audit a stratified sample of this many images; 0: all.")
     ] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the sample, the targets and every attack.")] = 0,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 64,
+    batch_size: Annotated[
+        str, typer.Option(help="Images at a time, or `auto`: what keeps memory under 2 GB.")
+    ] = "auto",
+    straight_through: Annotated[
+        bool,
+        typer.Option("--straight-through", help="Let gradients pass Sign, Round and the like unchanged."),
+    ] = False,
     output: Annotated[
         list[Path] | None,
         typer.Option(
@@ -132,13 +138,35 @@ def robustness(
         as_released,
         targets is not None,
     )
-    settings = Settings(chosen, data, limit, seed, batch_size, targets, resume, baselines, _command())
+    settings = Settings(
+        chosen,
+        data,
+        limit,
+        seed,
+        images_at_a_time(batch_size),
+        straight_through,
+        targets,
+        resume,
+        baselines,
+        _command(),
+    )
     audit = _watched(opened, settings)
     write_outputs(audit, output or [])
     written = [*(output or []), *write_sounds(audit, wav)]
     show(audit.report, terminal())
     for path in written:
         typer.echo(f"wrote {path}", err=True)
+
+
+def images_at_a_time(text: str) -> int | None:
+    """Read `--batch-size`: a number, or None for `auto`."""
+    from ..errors import VivavoceError
+
+    if text == "auto":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise VivavoceError(f"--batch-size: {text!r} is neither a number of images nor `auto`")
+    return int(text)
 
 
 def _command() -> str:

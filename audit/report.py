@@ -132,6 +132,8 @@ class Report(msgspec.Struct, frozen=True):
     rows: tuple[Row, ...]
     diagnosis: tuple[Check, ...]
     baselines: tuple[Baseline, ...]
+    notes: tuple[str, ...]
+    """What attacks had to do otherwise than published, and why."""
     verdict: str
     images: tuple[ImageOutcome, ...]
     environment: Environment
@@ -185,6 +187,7 @@ def write_report(
         rows=rows,
         diagnosis=checks,
         baselines=baselines,
+        notes=tuple(target.notes),
         verdict=verdict(evaluation.robust(), protocol.described, checks),
         images=_images(images, evaluation),
         environment=_environment(command, seed, target.model),

@@ -45,7 +45,10 @@ class Settings:
     limit: int = 1000
     """Audit a stratified sample of at most this many images; 0: all."""
     seed: int = 0
-    batch_size: int = 64
+    batch_size: int | None = None
+    """Images at a time; None: what keeps resident memory under 2 GB, at most 64."""
+    straight_through: bool = False
+    """Take step functions as the identity in the gradient, instead of having none."""
     targets: Path | None = None
     """CSV file with a target class for every audited image: `file,target`."""
     resume: Path | None = None
@@ -68,9 +71,10 @@ def robustness(model: ExportedModel, settings: Settings, progress: Progress = la
     images, matching = match(open_images(source), model.manifest.classes, model.named)
     indices = images.sample(settings.limit, settings.seed)
     goals = read_targets(settings.targets, images, indices) if settings.targets else None
-    target = Target(model)
+    target = Target(model, straight_through=settings.straight_through)
     protocol = settings.protocol if target.gradient_missing is None else gradient_free(settings.protocol)
-    settings = replace(settings, protocol=protocol)
+    batch_size = settings.batch_size or target.fitting_batch()
+    settings = replace(settings, protocol=protocol, batch_size=batch_size)
     evaluation = _evaluate(target, images, indices, goals, settings, progress)
     probes = _probes(target, images, evaluation, settings)
     watch = _named(progress, "diagnosis")
@@ -110,7 +114,7 @@ def _evaluate(
     """The protocol itself, with its state kept if that is wanted."""
     protocol, state, start = settings.protocol, None, None
     if settings.resume:
-        path, batch = target.model.path, settings.batch_size
+        path, batch = target.model.path, settings.batch_size or 1
         state = StateFile(settings.resume, fingerprint(path, protocol, indices, goals, settings.seed, batch))
         start = blank(target, images, indices, protocol)
         if settings.resume.exists():
@@ -124,7 +128,7 @@ def _evaluate(
         progress(attack, done, steps)
 
     return evaluate(
-        target, images, indices, protocol, seed=settings.seed, batch_size=settings.batch_size, goals=goals,
+        target, images, indices, protocol, seed=settings.seed, batch_size=settings.batch_size or 1, goals=goals,
         progress=advance, start=start, keep=lambda e, _: state.save(e, target) if state else None,
     )  # fmt: skip
 

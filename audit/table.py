@@ -82,6 +82,8 @@ def show(report: Report, console: Console) -> None:
         console.print(f"[{colour}]{check.level}[/] {check.name}: {check.meaning}")
     for beside in report.baselines:
         console.print(f"  {beside.name}: {_beside(beside)}")
+    for note in report.notes:
+        console.print(f"note: {note}", style="dim")
     console.print(f"[bold]{report.verdict}[/]")
 
 

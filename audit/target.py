@@ -11,6 +11,11 @@ from ..artifacts import ExportedModel, Outputs
 from ..artifacts.onnx_model import OnnxModel
 from .gradient.errors import UnsupportedOperator
 
+MEMORY = 2_000_000_000
+"""Resident memory that an audit keeps to when it chooses its batch size, bytes."""
+LARGEST = 64
+"""Most images at a time; larger batches are not faster."""
+
 
 class Gradient(Protocol):
     """One loss of one model, and how it changes with the image."""
@@ -30,10 +35,11 @@ class Target:
         loss: what attacks climb that choose none themselves: `smooth-l1` (to the class's bank row) or
             one on the scores, see `gradient.losses`; None: smooth L1 for label models, cross-entropy
             for the others (Chen et al. 2021, section 4.2).
+        straight_through: take step functions as the identity in the gradient, instead of having none.
     """
 
-    def __init__(self, model: ExportedModel, loss: str | None = None) -> None:
-        self.model = model
+    def __init__(self, model: ExportedModel, loss: str | None = None, straight_through: bool = False) -> None:
+        self.model, self.straight_through = model, straight_through
         self.loss = loss or ("smooth-l1" if model.manifest.label else "cross-entropy")
         self.queries = 0
         """Images the file has answered."""
@@ -54,7 +60,7 @@ class Target:
     def gradient_missing(self) -> str | None:
         """Why no gradient is available; None if it is."""
         try:
-            self._gradients[self.loss] = _gradient_of(self.model, self.loss)
+            self._gradients[self.loss] = self._gradient_of(self.loss)
         except UnsupportedOperator as error:
             return str(error)
         return None
@@ -93,7 +99,7 @@ class Target:
             UnsupportedOperator: no gradient is available; attacks without gradients still work.
         """
         if loss not in self._gradients:
-            self._gradients[loss] = _gradient_of(self.model, loss)
+            self._gradients[loss] = self._gradient_of(loss)
         value, gradient, scores = self._gradients[loss](images, classes, rivals)
         flat = gradient.reshape(len(gradient), -1)
         alive = np.isfinite(flat).all(1) & (flat != 0).any(1)
@@ -106,12 +112,22 @@ class Target:
         if text not in self.notes:
             self.notes.append(text)
 
+    def fitting_batch(self, budget: int = MEMORY) -> int:
+        """How many images at a time fit a budget of resident memory in bytes; 64 for models run by torch."""
+        if not isinstance(self.model, OnnxModel) or self.gradient_missing is not None:
+            return LARGEST
+        from .gradient.memory import batch_size
 
-def _gradient_of(model: ExportedModel, loss: str) -> Gradient:
-    if isinstance(model, OnnxModel):
-        from .gradient.session import InputGradient
+        return batch_size(self.model.graph, budget, self.loss, largest=LARGEST)
 
-        return InputGradient(model.graph, loss, image="image", device=model.device)
-    from .gradient.torchscript import TorchScriptGradient
+    def _gradient_of(self, loss: str) -> Gradient:
+        model = self.model
+        if isinstance(model, OnnxModel):
+            from .gradient.session import InputGradient
 
-    return TorchScriptGradient(model.module, loss, model.device)  # type: ignore[attr-defined]
+            return InputGradient(
+                model.graph, loss, device=model.device, straight_through=self.straight_through
+            )
+        from .gradient.torchscript import TorchScriptGradient
+
+        return TorchScriptGradient(model.module, loss, model.device)  # type: ignore[attr-defined]

@@ -25,6 +25,7 @@ from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from networks import K, LabelModel, network, to_onnx
+
 from vivavoce.audit.gradient import InputGradient
 
 ROWS = {

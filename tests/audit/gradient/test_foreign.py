@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+
 from vivavoce.audit.gradient import InputGradient
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"

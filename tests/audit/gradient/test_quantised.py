@@ -15,6 +15,7 @@ from onnxruntime.quantization import (
     quantize_dynamic,
     quantize_static,
 )
+
 from vivavoce.audit.gradient import InputGradient, support
 
 COUNT = 256

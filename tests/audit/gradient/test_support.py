@@ -3,6 +3,7 @@ import onnxruntime
 import pytest
 from networks import network, to_onnx
 from onnx.helper import make_node as node
+
 from vivavoce.audit.gradient import InputGradient, UnsupportedOperator, batch_size, support
 from vivavoce.audit.gradient.memory import peak_bytes
 from vivavoce.errors import VivavoceError

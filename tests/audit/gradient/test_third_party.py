@@ -4,6 +4,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+
 from vivavoce.audit.gradient import InputGradient, support
 from vivavoce.errors import VivavoceError
 

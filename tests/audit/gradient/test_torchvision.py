@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from networks import Truth, to_onnx, torch_gradient
+
 from vivavoce.audit.gradient import InputGradient
 
 pytestmark = pytest.mark.full
