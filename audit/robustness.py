@@ -128,9 +128,17 @@ def _evaluate(
         progress(attack, done, steps)
 
     return evaluate(
-        target, images, indices, protocol, seed=settings.seed, batch_size=settings.batch_size or 1, goals=goals,
-        progress=advance, start=start, keep=lambda e, _: state.save(e, target) if state else None,
-    )  # fmt: skip
+        target,
+        images,
+        indices,
+        protocol,
+        seed=settings.seed,
+        batch_size=settings.batch_size or 1,
+        goals=goals,
+        progress=advance,
+        start=start,
+        keep=lambda evaluation, _: state.save(evaluation, target) if state else None,
+    )
 
 
 def _probes(target: Target, images: ImageSet, evaluation: Evaluation, settings: Settings) -> Probes:
