@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from .attacks.base import Ball, Goal
-from .attacks.corruptions import CORRUPTIONS, corrupt
+from .attacks.corruptions import all_corruptions
 from .attacks.fab import FAB
 from .attacks.noise import Noise
 from .attacks.streams import Streams
@@ -36,13 +36,11 @@ def baselines(probes: Probes, progress: Callable[[str], None] = lambda name: Non
         return
     progress("noise")
     yield _counted("random noise in the ball", ~probes.broken_by(Noise()))
-    for name in CORRUPTIONS:
-        progress(name)
-        streams = Streams.of(probes.seed, f"corruption {name}", probes.indices)
-        for severity in range(1, 6):
-            images = corrupt(name, probes.clean, severity, streams)
-            right = judge(probes.target, images, probes.labels).decisions == probes.labels
-            yield _counted(f"{name}, severity {severity}", right)
+    for corruption in all_corruptions():
+        progress(corruption.name)
+        images = corruption.apply(probes.clean, Streams.of(probes.seed, corruption.name, probes.indices))
+        right = judge(probes.target, images, probes.labels).decisions == probes.labels
+        yield _counted(corruption.name, right)
     progress("minimum norm")
     if probes.target.gradient_missing is None:
         yield _minimum_norm(probes)
@@ -57,9 +55,12 @@ def _minimum_norm(probes: Probes) -> Baseline:
 
     An image that it does not break counts as infinitely far.
     """
-    whole = Ball(probes.ball.norm, np.full((1, 1, 1), np.inf, np.float32))
+    reach = 1.0 if probes.ball.norm == "linf" else probes.clean[0].size ** 0.5
+    whole = Ball(probes.ball.norm, np.full((1, 1, 1), reach, np.float32))
     streams = Streams.of(probes.seed, "minimum norm", probes.indices)
-    (result,) = FAB().sweep(probes.target, probes.clean, Goal(probes.labels, None), [whole], streams)
+    (result,) = FAB(minimum=True).sweep(
+        probes.target, probes.clean, Goal(probes.labels, None), [whole], streams
+    )
     broken = judge(probes.target, result, probes.labels).decisions != probes.labels
     sizes = np.where(broken, whole.size(result, probes.clean), np.inf)
     median = float(np.median(sizes))

@@ -10,11 +10,13 @@ import numpy as np
 
 from ..artifacts.manifest import Input
 from ..errors import VivavoceError
+from .attacks.adaptive import FalseAcceptance, Rejection
 from .attacks.apgd import APGD
 from .attacks.base import Attack, Ball
 from .attacks.fab import FAB
 from .attacks.fgsm import FGSM
 from .attacks.iterative import Iterative
+from .attacks.margin import Margin
 from .attacks.noise import Noise
 from .attacks.pgd import PGD
 from .attacks.released import ReleasedFGSM, ReleasedIterative
@@ -25,9 +27,14 @@ ATTACKS: dict[str, Callable[[], Attack]] = {
     "iterative": Iterative,
     "fgsm-released": ReleasedFGSM,
     "iterative-released": ReleasedIterative,
+    "margin": Margin,
     "pgd": lambda: PGD(steps=20, loss="margin"),
     "apgd-ce": lambda: APGD("cross-entropy"),
     "apgd-t": lambda: APGD("targeted-dlr"),
+    "apgd-margin": lambda: APGD("margin"),
+    "apgd-difference": lambda: APGD("difference", rivals=None),
+    "rejection": Rejection,
+    "false-acceptance": FalseAcceptance,
     "fab-t": FAB,
     "square": Square,
     "square-300": lambda: Square(queries=300),
@@ -35,6 +42,8 @@ ATTACKS: dict[str, Callable[[], Attack]] = {
 }
 """Every attack by name, with the settings its protocols use."""
 
+UNTARGETED = frozenset({"margin", "rejection", "noise"})
+"""Attacks that have no use for a target class."""
 GRADIENT_FREE = frozenset({"square", "square-300", "noise"})
 """Attacks that ask for scores only."""
 
@@ -153,6 +162,11 @@ def _check_names(name: str, attacks: Sequence[str], space: str | None, norm: str
         raise VivavoceError(f"no epsilon space {space!r}; give pixel or normalized")
     if norm not in (None, "linf", "l2"):
         raise VivavoceError(f"no norm {norm!r}; give linf or l2")
+
+
+def with_margin(protocol: Protocol) -> Protocol:
+    """The paper's protocol with an attack on the decision's margin beside its own, for label models."""
+    return msgspec.structs.replace(protocol, attacks=tuple(dict.fromkeys((*protocol.attacks, "margin"))))
 
 
 def gradient_free(protocol: Protocol) -> Protocol:

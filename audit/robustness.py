@@ -17,7 +17,7 @@ from .baselines import Baseline, baselines
 from .diagnosis.checks import diagnose
 from .diagnosis.probes import Probes, choose, observe
 from .evaluate import Evaluation, blank, evaluate
-from .protocol import Protocol, gradient_free
+from .protocol import PROTOCOLS, Protocol, gradient_free, with_margin
 from .report import Report, write_report
 from .state import StateFile, fingerprint
 from .target import Target
@@ -72,7 +72,11 @@ def robustness(model: ExportedModel, settings: Settings, progress: Progress = la
     indices = images.sample(settings.limit, settings.seed)
     goals = read_targets(settings.targets, images, indices) if settings.targets else None
     target = Target(model, straight_through=settings.straight_through)
-    protocol = settings.protocol if target.gradient_missing is None else gradient_free(settings.protocol)
+    protocol = settings.protocol
+    if protocol.attacks == PROTOCOLS["paper"].attacks and model.manifest.label:
+        protocol = with_margin(protocol)
+    if target.gradient_missing is not None:
+        protocol = gradient_free(protocol)
     batch_size = settings.batch_size or target.fitting_batch()
     settings = replace(settings, protocol=protocol, batch_size=batch_size)
     evaluation = _evaluate(target, images, indices, goals, settings, progress)
@@ -112,15 +116,15 @@ def _evaluate(
     progress: Progress,
 ) -> Evaluation:
     """The protocol itself, with its state kept if that is wanted."""
-    protocol, state, start = settings.protocol, None, None
+    protocol, state = settings.protocol, None
+    start = blank(target, images, indices, protocol)
     if settings.resume:
         path, batch = target.model.path, settings.batch_size or 1
         state = StateFile(settings.resume, fingerprint(path, protocol, indices, goals, settings.seed, batch))
-        start = blank(target, images, indices, protocol)
         if settings.resume.exists():
             state.load(start, target)
-    steps = len(indices) * len(protocol.attacks) * len(protocol.targeted) * len(protocol.epsilons)
-    done = 0 if start is None else len(start.digests) * steps // max(len(indices), 1)
+    steps = len(indices) * len(start.outcomes)
+    done = len(start.digests) * steps // max(len(indices), 1)
 
     def advance(count: int, attack: str) -> None:
         nonlocal done

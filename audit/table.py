@@ -28,8 +28,8 @@ def title(attack: str, targeted: bool) -> str:
 
 def cell(row: Row) -> str:
     """Accuracy in percent, and after a bar the threshold's where there is one."""
-    text = f"{row.accuracy:.1%}"
-    return text if row.threshold_accuracy is None else f"{text} | {row.threshold_accuracy:.1%}"
+    text = f"{100 * row.accuracy:.1f}"
+    return text if row.threshold_accuracy is None else f"{text} | {100 * row.threshold_accuracy:.1f}"
 
 
 def heading(report: Report) -> list[str]:
@@ -59,7 +59,7 @@ def _beside(baseline: Baseline) -> str:
 def legend(report: Report) -> str:
     """What the cells hold."""
     parts = "nearest-neighbour | threshold accuracy" if report.clean.threshold is not None else "accuracy"
-    return f"cells: {parts} on all images; epsilon in {report.protocol.epsilon_space} units"
+    return f"cells: {parts}, % of all images; epsilon in {report.protocol.epsilon_space} units"
 
 
 def show(report: Report, console: Console) -> None:
