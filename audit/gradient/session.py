@@ -14,6 +14,9 @@ from .value import Value
 
 SCORES, LOSS, GRADIENT, GOALS = "scores", "vivavoce_loss", "vivavoce_gradient", "vivavoce_goals"
 
+KEPT = 4
+"""Batch sizes that stay loaded; each holds the weights."""
+
 
 class InputGradient:
     """Loss and its gradient with respect to the image, for one model and one loss, on onnxruntime.
@@ -135,6 +138,8 @@ class InputGradient:
 
     def _session(self, shape: tuple[int, ...]) -> onnxruntime.InferenceSession:
         if shape not in self._sessions:
+            if len(self._sessions) >= KEPT:
+                self._sessions.pop(next(iter(self._sessions)))  # the oldest
             self._sessions[shape] = providers.load(
                 self.graph(shape).SerializeToString(), self.device, self.threads
             )
