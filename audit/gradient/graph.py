@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -132,7 +133,7 @@ class Graph:
     def constant(self, array: np.ndarray) -> Value:
         """Add a constant; equal ones are stored once."""
         array = np.asarray(array, order="C")
-        key = (array.dtype.str, array.shape, array.tobytes())
+        key = (array.dtype.str, array.shape, hashlib.blake2b(array.data, digest_size=16).digest())
         if key not in self._constants:
             name = self.fresh("constant")
             self._added[name] = self._arrays[name] = array
@@ -178,21 +179,20 @@ class Graph:
                 return name
 
     def model(self, outputs: dict[str, Value]) -> onnx.ModelProto:
-        """The finished model: only the nodes that the outputs need, the outputs under the given names."""
-        names = [
-            helper.make_node("Identity", [v.name], [name]) for name, v in outputs.items() if v.name != name
-        ]
-        infos = [_information(name, value) for name, value in outputs.items()]
-        added = [numpy_helper.from_array(array, name) for name, array in self._added.items()]
-        graph = helper.make_graph(
-            [*self.nodes, *names],
-            "input-gradient",
-            self.inputs,
-            infos,
-            [*self.base.graph.initializer, *added],
-        )
-        opsets = list(self.base.opset_import)
-        return prune(helper.make_model(graph, opset_imports=opsets, ir_version=max(8, self.base.ir_version)))
+        """The finished model: only what the outputs need, the outputs under the given names."""
+        model = onnx.ModelProto(ir_version=max(8, self.base.ir_version))
+        model.opset_import.extend(self.base.opset_import)
+        model.graph.name = "input-gradient"
+        model.graph.input.extend(self.inputs)
+        model.graph.output.extend(_information(name, value) for name, value in outputs.items())
+        named = [helper.make_node("Identity", [v.name], [k]) for k, v in outputs.items() if v.name != k]
+        kept, read = needed([*self.nodes, *named], set(outputs))
+        model.graph.node.extend(kept)
+        model.graph.initializer.extend(t for name, t in self._initializers.items() if name in read)
+        for name, array in self._added.items():
+            if name in read:
+                model.graph.initializer.append(numpy_helper.from_array(array, name))
+        return model
 
 
 def _information(name: str, value: Value) -> onnx.ValueInfoProto:
@@ -212,17 +212,24 @@ def _value_types(model: onnx.ModelProto) -> dict[str, tuple[tuple[int, ...] | No
 
 def prune(model: onnx.ModelProto, keep: Iterable[str] = ()) -> onnx.ModelProto:
     """Drop, in place, the nodes and initializers that neither outputs nor `keep` need; return the model."""
-    needed = {output.name for output in model.graph.output}.union(keep)
-    kept = []
-    for node in reversed(model.graph.node):
-        if needed.intersection(node.output):
-            kept.append(node)
-            needed |= consumed(node)
-    initializers = [t for t in model.graph.initializer if t.name in needed]
-    del model.graph.node[:], model.graph.initializer[:]
-    model.graph.node.extend(reversed(kept))
-    model.graph.initializer.extend(initializers)
+    kept, read = needed(list(model.graph.node), {output.name for output in model.graph.output}.union(keep))
+    unused = [k for k, t in enumerate(model.graph.initializer) if t.name not in read]
+    for k in reversed(unused):
+        del model.graph.initializer[k]
+    if len(kept) < len(model.graph.node):
+        del model.graph.node[:]
+        model.graph.node.extend(kept)
     return model
+
+
+def needed(nodes: list[onnx.NodeProto], wanted: set[str]) -> tuple[list[onnx.NodeProto], set[str]]:
+    """The nodes that make the wanted values, and every name that those nodes read."""
+    read, kept = set(wanted), []
+    for node in reversed(nodes):
+        if read.intersection(node.output):
+            kept.append(node)
+            read |= consumed(node)
+    return kept[::-1], read
 
 
 def consumed(node: onnx.NodeProto) -> set[str]:

@@ -11,9 +11,13 @@ from . import losses, providers
 from .graph import INT, Graph
 from .reverse import differentiate
 from .specialisation import Specialiser
+from .value import Value
 
 SCORES, LOSS, GRADIENT, GOALS = "scores", "vivavoce_loss", "vivavoce_gradient", "vivavoce_goals"
 RIVALS = "vivavoce_rivals"
+
+KEPT = 4
+"""Batch sizes that stay loaded; each holds the weights."""
 
 
 class InputGradient:
@@ -58,10 +62,12 @@ class InputGradient:
         self._prepared = Specialiser(model, image, list(dict.fromkeys([scores, needed])))
         self._needed = needed
         self._sessions: dict[tuple[int, ...], onnxruntime.InferenceSession] = {}
-        self._file = providers.load(model, device, threads) if self._prepared.quantised else None
+        self._file = (
+            providers.load(model.SerializeToString(), device, threads) if self._prepared.quantised else None
+        )
         self._file_input = image if any(v.name == image for v in model.graph.input) else self._prepared.image
         if self._prepared.rest is not None:
-            self.graph((self.declared_batch or 1, *self._prepared.rest))  # refuse now what cannot be done
+            self.differentiated((self.declared_batch or 1, *self._prepared.rest))  # refuse now what it cannot
 
     @property
     def declared_shape(self) -> tuple[int, ...] | None:
@@ -75,6 +81,11 @@ class InputGradient:
 
     def graph(self, shape: tuple[int, ...]) -> onnx.ModelProto:
         """The input-gradient graph for images of one shape [N, C, H, W]."""
+        graph, outputs = self.differentiated(shape)
+        return graph.model(outputs)
+
+    def differentiated(self, shape: tuple[int, ...]) -> tuple[Graph, dict[str, Value]]:
+        """The nodes of the model, the loss and the gradient, and what to put out."""
         model = self._prepared.at(shape)
         graph = Graph(model, blocked=self.blocked, straight_through=self.straight_through)
         goals = graph.input(GOALS, (shape[0],), INT)
@@ -84,7 +95,7 @@ class InputGradient:
         rivals = [graph.input(RIVALS, (shape[0],), INT)] if self.loss.rivals else []
         loss = self.loss.function(graph, output, goals, *rivals)
         gradient = differentiate(graph, loss, self._prepared.image)
-        return graph.model({self.scores: graph.value(self.scores), LOSS: loss, GRADIENT: gradient})
+        return graph, {self.scores: graph.value(self.scores), LOSS: loss, GRADIENT: gradient}
 
     def __call__(
         self, images: np.ndarray, goals: np.ndarray, rivals: np.ndarray | None = None
@@ -142,5 +153,9 @@ class InputGradient:
 
     def _session(self, shape: tuple[int, ...]) -> onnxruntime.InferenceSession:
         if shape not in self._sessions:
-            self._sessions[shape] = providers.load(self.graph(shape), self.device, self.threads)
+            if len(self._sessions) >= KEPT:
+                self._sessions.pop(next(iter(self._sessions)))  # the oldest
+            self._sessions[shape] = providers.load(
+                self.graph(shape).SerializeToString(), self.device, self.threads
+            )
         return self._sessions[shape]

@@ -8,6 +8,7 @@ is done at once, in numpy, and emits nothing.
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -25,13 +26,21 @@ class Value:
     """One named tensor of a graph, of known shape and type."""
 
     def __init__(self, graph: Graph, name: str, shape: Sequence[int], dtype: np.dtype) -> None:
-        self.graph = graph
+        self._graph = weakref.ref(graph)  # graphs hold weights: no cycles that keep them alive
         self.name = name
         self.shape = tuple(int(size) for size in shape)
         self.dtype = dtype
 
     def __repr__(self) -> str:
         return f"Value({self.name!r}, {list(self.shape)}, {self.dtype})"
+
+    @property
+    def graph(self) -> Graph:
+        """The graph that the value belongs to."""
+        graph = self._graph()
+        if graph is None:
+            raise ReferenceError(f"the graph of {self.name} is gone")
+        return graph
 
     @property
     def rank(self) -> int:

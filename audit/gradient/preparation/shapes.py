@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -9,8 +11,8 @@ from onnx import helper, shape_inference
 
 
 def infer(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Infer shapes by the standard's rules and, for values those leave open, by running the model once."""
-    model = shape_inference.infer_shapes(model, data_prop=True)
+    """Infer shapes, in place, by the standard's rules and, for values those leave open, by a run."""
+    _infer_by_rules(model)
     known = {
         v.name for v in (*model.graph.input, *model.graph.value_info, *model.graph.output) if _complete(v)
     }
@@ -19,6 +21,36 @@ def infer(model: onnx.ModelProto) -> onnx.ModelProto:
     if missing:
         _add(model, _measure(model, missing))
     return model
+
+
+def _infer_by_rules(model: onnx.ModelProto) -> None:
+    """The standard's shape inference, in place, on a copy whose large weights have lost their data.
+
+    The copy's nodes must read nothing from them but their shapes, and copies of all weights add up.
+    """
+    light = onnx.ModelProto()
+    light.ir_version = model.ir_version
+    light.opset_import.extend(model.opset_import)
+    light.graph.node.extend(model.graph.node)
+    light.graph.input.extend(model.graph.input)
+    light.graph.output.extend(model.graph.output)
+    light.graph.value_info.extend(model.graph.value_info)
+    light.graph.name = model.graph.name
+    for tensor in model.graph.initializer:
+        if math.prod(tensor.dims) <= _SMALL:
+            light.graph.initializer.append(tensor)
+        else:
+            light.graph.input.append(
+                helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+            )
+    found = shape_inference.infer_shapes(light, data_prop=True).graph
+    del model.graph.value_info[:], model.graph.output[:]
+    model.graph.value_info.extend(found.value_info)
+    model.graph.output.extend(found.output)
+
+
+_SMALL = 1024
+"""Entries up to which a constant may be a shape, an axis or a scale."""
 
 
 def _complete(info: onnx.ValueInfoProto) -> bool:

@@ -1,5 +1,6 @@
 """Int8 files made by onnxruntime's own quantiser: the estimated gradient against the float model's."""
 
+import copy
 import logging
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
 from networks import network, to_onnx
 from onnxruntime.quantization import (
     CalibrationDataReader,
@@ -38,12 +40,22 @@ def images() -> tuple[np.ndarray, np.ndarray]:
     return rng.random((COUNT, 3, 32, 32), dtype=np.float32), rng.integers(0, 10, COUNT)
 
 
+def undecided(module: torch.nn.Module) -> torch.nn.Module:
+    """A copy without a favourite class, so that its decisions differ from image to image."""
+    module = copy.deepcopy(module)
+    head = module.get_submodule("1")
+    with torch.no_grad():
+        mean = module(torch.rand(256, 3, 32, 32)).mean(0)
+        head.get_parameter("bias").sub_(mean)
+    return module
+
+
 @pytest.fixture(scope="module")
 def files(tmp_path_factory) -> dict[str, Path]:
     """ResNet-32: float, QDQ, QOperator, dynamic."""
     folder = tmp_path_factory.mktemp("quantised")
     paths = {kind: folder / f"{kind}.onnx" for kind in ("float", "qdq", "channels", "qoperator", "dynamic")}
-    onnx.save(to_onnx(network("resnet32")), paths["float"])
+    onnx.save(to_onnx(undecided(network("resnet32"))), paths["float"])
     logging.disable(logging.WARNING)
     styles = {"qdq": QuantFormat.QDQ, "channels": QuantFormat.QDQ, "qoperator": QuantFormat.QOperator}
     for kind, style in styles.items():
@@ -70,6 +82,23 @@ def test_the_estimate_points_where_the_float_gradient_does(files, images, refere
     assert np.median(cosine) >= 0.9, np.median(cosine)
     session = onnxruntime.InferenceSession(files[kind], providers=["CPUExecutionProvider"])
     np.testing.assert_array_equal(scores, session.run(["scores"], {"image": images[0]})[0])
+
+
+def success(path: Path, images: np.ndarray, epsilon: float = 0.5 / 255) -> float:
+    """Share of the images whose decision ten steps of projected gradient ascent change."""
+    gradient = InputGradient(onnx.load(path), "cross-entropy", threads=2)
+    goals = gradient(images, np.zeros(len(images), np.int64))[2].argmax(1)
+    x, low, high = images, np.maximum(images - epsilon, 0), np.minimum(images + epsilon, 1)
+    for _ in range(10):
+        x = np.clip(x + epsilon / 4 * np.sign(gradient(x, goals)[1]), low, high)
+    return float((gradient(x, goals)[2].argmax(1) != goals).mean())
+
+
+@pytest.mark.parametrize("kind", ["qdq", "qoperator"])
+def test_an_attack_on_the_int8_file_loses_little(files, images, kind):
+    whole = success(files["float"], images[0])
+    assert 0.05 < whole < 0.95, whole
+    assert success(files[kind], images[0]) >= whole - 0.02
 
 
 @pytest.mark.parametrize("kind", ["qdq", "qoperator", "dynamic"])
