@@ -15,7 +15,7 @@ from ..images import Fit, ImageSet, match, open_images
 from ..images.imageset import to_float
 from .baselines import Baseline, baselines
 from .diagnosis.checks import diagnose
-from .diagnosis.probes import Probes, choose, observe
+from .diagnosis.probes import Probes, choose, observe, telling_epsilon
 from .evaluate import Evaluation, blank, evaluate
 from .protocol import PROTOCOLS, Protocol, gradient_free, with_margin
 from .report import Report, write_report
@@ -146,14 +146,14 @@ def _evaluate(
 
 
 def _probes(target: Target, images: ImageSet, evaluation: Evaluation, settings: Settings) -> Probes:
-    """The images of the diagnosis, and the ball of the largest epsilon."""
+    """The images of the diagnosis, and its ball."""
     places = choose(evaluation, settings.seed)
     indices = evaluation.indices[places]
     entry = target.model.manifest.input
     fit = Fit.of(entry)
     empty = np.zeros((0, fit.height, fit.width, fit.channels), np.uint8)
     pixels = images.pixels(indices, fit) if len(indices) else empty
-    ball = settings.protocol.ball(settings.protocol.epsilons[-1], entry)
+    ball = settings.protocol.ball(telling_epsilon(evaluation), entry)
     return Probes(target, to_float(pixels), evaluation.labels[places], indices, ball, settings.seed)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -67,7 +68,7 @@ class StateFile:
                         "give another --resume file, or remove this one"
                     )
                 self._fill(evaluation, about, archive)
-        except (OSError, EOFError, KeyError, ValueError, msgspec.DecodeError) as error:
+        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, msgspec.DecodeError) as error:
             raise VivavoceError(f"{self.path}: not the state of an audit ({error})") from error
         target.queries, target.gradients, target.dead = about.tally
 

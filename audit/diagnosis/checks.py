@@ -234,7 +234,7 @@ def lost_by_rounding(seen: Observations) -> Finding | None:
     lost = 1 - kept / found
     return (
         lost,
-        0.1,
+        0.5,
         "suspicious",
         f"{kept} of {found} adversarial examples still fool the model as 8-bit pixels",
     )

@@ -18,7 +18,7 @@ class Observations:
     classes: int
     """Number of classes K."""
     epsilon: float
-    """Largest half-width of the box over the channels, in pixel units."""
+    """Radius of the probes' ball in pixel units, its largest over the channels."""
     clean_correct: int
     """Images of the whole audit decided correctly."""
     clean_total: int

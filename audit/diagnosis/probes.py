@@ -17,8 +17,8 @@ from ..judge import judge
 from ..target import Target
 from .observations import Observations
 
-IMAGES = 64
-"""Images of the diagnosis: one batch."""
+IMAGES = 128
+"""Images of the diagnosis."""
 STEPS = 20
 QUERIES = 300
 HUGE = 0.5
@@ -51,6 +51,13 @@ class Probes:
         return Ball(self.ball.norm, self.ball.radius * np.float32(factor))
 
 
+def telling_epsilon(evaluation: Evaluation) -> float:
+    """The epsilon at which about half of the images stand the protocol: where probes tell most apart."""
+    half = evaluation.right.mean() / 2
+    grid = sorted({o.epsilon for o in evaluation.outcomes if o.epsilon > 0} or {0.0})
+    return min(grid, key=lambda epsilon: abs(evaluation.robust(epsilon).mean() - half))
+
+
 def choose(evaluation: Evaluation, seed: int) -> np.ndarray:
     """Places among the audited images of the diagnosis's: right ones, drawn from the seed, in order."""
     right = np.flatnonzero(evaluation.right)
@@ -73,7 +80,7 @@ def observe(
     """
     target = probes.target
     seen: dict[str, np.ndarray | None] = {}
-    if len(probes.labels):
+    if len(probes.labels) and probes.ball.radius.max() > 0:
         for name, attack, ball in _attacks(probes, fixed_loss):
             if target.gradient_missing is None or name == "black_box":
                 progress(name)

@@ -36,9 +36,9 @@ def test_targets_are_never_true_cover_all_classes_and_depend_on_the_seed_alone()
 
 def test_normalized_epsilon_becomes_pixels_by_the_standard_deviation():
     entry = Input(32, 32, mean=(0.5,) * 3, std=(0.2, 0.3, 0.4))
-    radius = PROTOCOLS["paper"].radius(0.1, entry)
+    radius = PROTOCOLS["paper"].ball(0.1, entry).radius
     assert radius.ravel() == pytest.approx([0.02, 0.03, 0.04])
-    assert resolve("paper", space="pixel").radius(0.1, entry).ravel() == pytest.approx([0.1] * 3)
+    assert resolve("paper", space="pixel").ball(0.1, entry).radius.ravel() == pytest.approx([0.1] * 3)
 
 
 def test_the_papers_protocol():

@@ -35,7 +35,7 @@ def test_a_killed_audit_ends_in_the_same_report(tmp_path):
     model = open_model("digits-speech")
     whole = robustness(model, settings(tmp_path, resume=None))
     with pytest.raises(Killed):
-        robustness(model, settings(tmp_path), killed_after(100))
+        robustness(model, settings(tmp_path), killed_after(150))
     assert (tmp_path / "state").exists()
     seen = []
     again = robustness(
@@ -52,7 +52,7 @@ def test_a_killed_audit_ends_in_the_same_report(tmp_path):
 def test_the_state_of_another_audit_is_refused(tmp_path):
     model = open_model("digits-category")
     with pytest.raises(Killed):
-        robustness(model, settings(tmp_path), killed_after(100))
+        robustness(model, settings(tmp_path), killed_after(150))
     with pytest.raises(VivavoceError, match="another audit"):
         robustness(model, settings(tmp_path, seed=1))
 

@@ -54,7 +54,7 @@ FAULTS = {
     "saturated output": ({"scores": np.eye(K, dtype=np.float32)[np.arange(N) % K]}, "masked"),
     "random answers": ({"scores_again": SCORES + np.float32(0.1)}, "suspicious"),
     "batch-dependent answers": ({"scores_apart": SCORES + np.float32(0.1)}, "suspicious"),
-    "lost by rounding": ({"rounded": (40, 20)}, "suspicious"),
+    "lost by rounding": ({"rounded": (40, 19)}, "suspicious"),
     "misread model": ({"clean_correct": 11}, "suspicious"),
 }
 

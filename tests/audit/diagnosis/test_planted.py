@@ -121,7 +121,7 @@ def test_honest_models_are_not_suspected(name, repository):
 
 def test_the_paper_protocol_tells_that_the_speech_models_loss_hides_its_margin():
     """Robustness of a label model under the paper's loss, against the margin between its labels."""
-    settings = Settings(resolve("paper", epsilons=[0.3], attacks=["iterative"]), limit=120)
+    settings = Settings(resolve("paper", epsilons=[0.2], attacks=["iterative"]), limit=150)
     report = robustness(open_model("digits-speech"), settings).report
     check = next(c for c in report.diagnosis if c.name == "fixed loss hides the margin")
     assert check.level == "masked", check.meaning
