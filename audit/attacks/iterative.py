@@ -8,7 +8,7 @@ import numpy as np
 
 from ..target import Target
 from .base import Ball, Goal
-from .steepest import steepest
+from .directions import steepest
 from .streams import Streams
 
 

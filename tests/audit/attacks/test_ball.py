@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vivavoce.audit.attacks.base import Ball, Goal
-from vivavoce.audit.attacks.steepest import steepest
+from vivavoce.audit.attacks.directions import steepest
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.random((40, 3, 5, 4), dtype=np.float32)

@@ -1,0 +1,98 @@
+"""What attacks with gradients climb, and against which other classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from ..gradient.losses import find
+from ..target import Target
+from .base import Goal
+
+FEWEST = {"dlr": (3, "margin"), "targeted-dlr": (4, "difference")}
+"""Losses that compare an image's largest scores: how many classes they need, and the loss for fewer."""
+
+
+class Objective(Protocol):
+    """A number per image that an attack makes larger."""
+
+    def __call__(self, points: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Look at some of the images of a batch.
+
+        Args:
+            points: candidates, float32 [n, C, H, W].
+            places: int64 [n], which image of the batch each belongs to.
+
+        Returns:
+            Value [n], its gradient [n, C, H, W], and whether the file itself confirms that the goal is
+            reached, bool [n].
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class ScoreObjective:
+    """A loss of the class to leave, or minus that of the class to reach."""
+
+    target: Target
+    goal: Goal
+    loss: str
+    rivals: np.ndarray | None = None
+    """int64 [N], for losses between two classes: the other one."""
+
+    def __call__(self, points: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """See `Objective`."""
+        goal = self.goal.part(places)
+        if self.rivals is None:
+            sign, classes, rivals = goal.direction, goal.classes, None
+        else:
+            sign, classes, rivals = np.float32(1), goal.labels, self.rivals[places]
+        value, gradient, scores = self.target.loss_and_gradient(points, classes, self.loss, rivals)
+        return sign * value, sign * gradient, confirmed(self.target, goal, points, scores)
+
+
+def confirmed(target: Target, goal: Goal, points: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Where scores [N, K] say that the goal is reached, ask the file: bool [N].
+
+    The gradient's graph computes the same scores as the file only up to rounding, and an attack that
+    stops at a success which the file then denies would have stopped too early.
+    """
+    reached = goal.reached(scores)
+    if reached.any():
+        reached[reached] = goal.part(reached).reached(target.answer(points[reached]).scores)
+    return reached
+
+
+def usable_loss(loss: str, target: Target) -> str:
+    """The loss itself, or its substitute for a model with too few classes, which the target notes."""
+    fewest, substitute = FEWEST.get(loss, (0, loss))
+    if target.classes >= fewest:
+        return loss
+    target.note(f"{loss} needs {fewest} classes, the model has {target.classes}: {substitute} instead")
+    return substitute
+
+
+def opponents(
+    target: Target, images: np.ndarray, goal: Goal, loss: str, most: int | None
+) -> Iterator[np.ndarray | None]:
+    """The other classes [N] that a loss plays the true one off against, one after the other.
+
+    A loss of one class has none: None, once. A targeted goal has one. Otherwise those with the largest
+    scores on the clean images come first, at most `most` of them (None: all).
+    """
+    if not find(loss).rivals:
+        yield None
+    elif goal.targets is not None:
+        yield goal.targets
+    else:
+        ranking = others_by_score(target.answer(images).scores, goal.labels)
+        yield from ranking[:, :most].T
+
+
+def others_by_score(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """All classes but the true one, those with larger scores first: int64 [N, K-1]."""
+    ranking = np.argsort(-scores, axis=1, kind="stable")
+    return ranking[ranking != labels[:, None]].reshape(len(labels), -1)
