@@ -36,6 +36,6 @@ def judge(target: Target, images: np.ndarray, labels: np.ndarray) -> Judgement:
         no = np.zeros(len(images), bool)
         return Judgement(decisions, no, no, no)
     near = within_threshold(outputs.loss, labels, threshold)
-    rejected = ~(outputs.loss < threshold).any(1)
+    rejected = np.logical_not((outputs.loss < threshold).any(axis=1))
     misled = (decisions != labels) & within_threshold(outputs.loss, decisions, threshold)
     return Judgement(decisions, near, rejected, misled)
