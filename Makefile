@@ -25,8 +25,10 @@ test: .venv/test/ready lint  ## the quick suite
 test-full: .venv/test/ready lint  ## everything: minutes to hours, more data
 	.venv/test/bin/pytest
 
-bench: .venv/test/ready  ## timings, as ratios
-	.venv/test/bin/pytest tests/benchmarks --benchmark-only
+bench: .venv/bench/ready  ## timings, as ratios
+	.venv/bench/bin/pytest tests/benchmarks --benchmark-only
+	.venv/bench/bin/python tests/benchmarks/paper_sweep.py
+	.venv/bench/bin/python tests/benchmarks/gradient_speed.py
 
 lint: .venv/test/ready
 	.venv/test/bin/ruff check .
@@ -38,6 +40,9 @@ lint: .venv/test/ready
 
 .venv/test/ready: $(SPEC)
 	$(call make_env,test,$(EVERYTHING),--group test)
+
+.venv/bench/ready: $(SPEC)
+	$(call make_env,bench,cpu$(comma)train$(comma)plot$(comma)listen,--group test --group bench)
 
 clean:
 	rm -rf .venv build dist *.egg-info
