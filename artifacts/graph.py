@@ -9,12 +9,14 @@ import onnx
 from ..errors import VivavoceError
 
 
-def consumed(node: onnx.NodeProto) -> list[str]:
-    """Names a node reads, those read by its subgraphs included."""
-    names = [name for name in node.input if name]
+def consumed(node: onnx.NodeProto) -> set[str]:
+    """Names a node reads, those that its subgraphs take from outside included."""
+    names = {name for name in node.input if name}
     for attribute in node.attribute:
         for graph in (attribute.g, *attribute.graphs):
-            names += [name for inner in graph.node for name in consumed(inner)]
+            for inner in graph.node:
+                names |= consumed(inner)
+            names |= {output.name for output in graph.output}
     return names
 
 

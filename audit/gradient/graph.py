@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from ...artifacts.graph import consumed
 from .errors import MissingRule
 from .value import Operand, Value
 
@@ -230,14 +231,3 @@ def needed(nodes: list[onnx.NodeProto], wanted: set[str]) -> tuple[list[onnx.Nod
             kept.append(node)
             read |= consumed(node)
     return kept[::-1], read
-
-
-def consumed(node: onnx.NodeProto) -> set[str]:
-    """Names a node reads, those that its subgraphs take from outside included."""
-    names = {name for name in node.input if name}
-    for attribute in node.attribute:
-        for graph in (attribute.g, *attribute.graphs):
-            for inner in graph.node:
-                names |= consumed(inner)
-            names |= {output.name for output in graph.output}
-    return names

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import onnx
 
+from ...artifacts.graph import consumed
 from ...errors import VivavoceError
 from .errors import MissingRule
-from .graph import Graph, consumed, needed
+from .graph import Graph, needed
 from .session import InputGradient
 
 OVERHEAD = 250_000_000

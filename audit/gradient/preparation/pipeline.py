@@ -16,8 +16,9 @@ import onnx
 import onnxruntime
 from onnx import helper, inliner, version_converter
 
+from ....artifacts.graph import sort_nodes
 from ....errors import VivavoceError
-from ..graph import STANDARD, consumed, prune
+from ..graph import STANDARD, prune
 from ..losses import LABEL_BANK
 from ..rules import RULES
 from . import shapes
@@ -40,7 +41,7 @@ def normalise(model: onnx.ModelProto, outputs: Sequence[str]) -> tuple[onnx.Mode
     """
     model = inliner.inline_local_functions(model) if model.functions else _copy(model)
     _keep_outputs(model, outputs)
-    _sort(model.graph)
+    sort_nodes(model.graph)
     constants = {t.name for t in model.graph.initializer}
     inputs = [v for v in model.graph.input if v.name not in constants]
     del model.graph.input[:], model.graph.value_info[:]
@@ -67,26 +68,6 @@ def _keep_outputs(model: onnx.ModelProto, names: Sequence[str]) -> None:
     for name in names:
         element = by_name[name].type.tensor_type.elem_type
         model.graph.output.append(helper.make_tensor_value_info(name, element, None))
-
-
-def _sort(graph: onnx.GraphProto) -> None:
-    """Put the nodes in topological order, which the standard asks for and some writers ignore."""
-    made = {name for node in graph.node for name in node.output}
-    waiting, done, ordered = list(graph.node), set(), []
-    while waiting:
-        left = []
-        for node in waiting:
-            if all(name in done or name not in made for name in consumed(node)):
-                ordered.append(node)
-                done.update(node.output)
-            else:
-                left.append(node)
-        if len(left) == len(waiting):
-            raise VivavoceError(f"the model's graph has a cycle (at node `{waiting[0].name}`)")
-        waiting = left
-    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in ordered]
-    del graph.node[:]
-    graph.node.extend(copies)
 
 
 def _convert(model: onnx.ModelProto) -> onnx.ModelProto:
