@@ -82,8 +82,7 @@ def robustness(model: ExportedModel, settings: Settings, progress: Progress = la
     evaluation = _evaluate(target, images, indices, goals, settings, progress)
     probes = _probes(target, images, evaluation, settings)
     watch = _named(progress, "diagnosis")
-    fixed_loss = settings.protocol.name == "paper" and model.manifest.label is not None
-    checks = diagnose(observe(probes, evaluation, fixed_loss, watch))
+    checks = diagnose(observe(probes, evaluation, watch))
     beside: tuple[Baseline, ...] = ()
     if settings.baselines:
         beside = tuple(baselines(probes, _named(progress, "baselines")))

@@ -13,6 +13,7 @@ class Observations:
 
     Every probe sees every image, not only the survivors of the probes before: otherwise a weak
     attack that runs first would make a strong one look weak. A probe that could not run is None.
+    `paper` and `margin` are read off the audit's own rows where it has them, on all its m images.
     """
 
     classes: int
@@ -36,8 +37,10 @@ class Observations:
     """bool [n]: broken by PGD on the margin with twice the epsilon."""
     huge: np.ndarray | None = None
     """bool [n]: broken by PGD on the margin in a box of half the range."""
-    fixed_loss: np.ndarray | None = None
-    """bool [n]: broken by the protocol's own loss with the steps of `iterative`; label models only."""
+    paper: np.ndarray | None = None
+    """bool [m]: broken by the paper's iterative method on its own loss; label models only."""
+    margin: np.ndarray | None = None
+    """bool [m]: the same images, broken by an attack on the decision's margin."""
     black_box: np.ndarray | None = None
     """bool [n]: broken by Square, which sees scores only."""
     scores: np.ndarray | None = None

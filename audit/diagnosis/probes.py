@@ -9,6 +9,7 @@ import numpy as np
 
 from ..attacks.base import Attack, Ball, Goal
 from ..attacks.fgsm import FGSM
+from ..attacks.iterative import Iterative
 from ..attacks.pgd import PGD
 from ..attacks.square import Square
 from ..attacks.streams import Streams
@@ -17,7 +18,7 @@ from ..judge import judge
 from ..target import Target
 from .observations import Observations
 
-IMAGES = 128
+IMAGES = 64
 """Images of the diagnosis."""
 STEPS = 20
 QUERIES = 300
@@ -67,7 +68,6 @@ def choose(evaluation: Evaluation, seed: int) -> np.ndarray:
 def observe(
     probes: Probes,
     evaluation: Evaluation,
-    fixed_loss: bool,
     progress: Callable[[str], None] = lambda name: None,
 ) -> Observations:
     """Run every probe.
@@ -75,18 +75,18 @@ def observe(
     Args:
         probes: the images and the ball.
         evaluation: the audit itself.
-        fixed_loss: whether to compare the target's default loss with the margin (label models).
         progress: told of each probe before it runs.
     """
     target = probes.target
     seen: dict[str, np.ndarray | None] = {}
     if len(probes.labels) and probes.ball.radius.max() > 0:
-        for name, attack, ball in _attacks(probes, fixed_loss):
+        for name, attack, ball in _attacks(probes):
             if target.gradient_missing is None or name == "black_box":
                 progress(name)
                 seen[name] = probes.broken_by(attack, ball)
         progress("answers")
         seen |= _answers(probes)
+    seen |= _paper_and_margin(evaluation, seen)
     broken = [o.right != evaluation.right for o in evaluation.outcomes]
     kept = [(o.rounded != evaluation.right) & b for o, b in zip(evaluation.outcomes, broken, strict=True)]
     return Observations(
@@ -101,7 +101,7 @@ def observe(
     )
 
 
-def _attacks(probes: Probes, fixed_loss: bool) -> list[tuple[str, Attack, Ball | None]]:
+def _attacks(probes: Probes) -> list[tuple[str, Attack, Ball | None]]:
     """Probe by the name of its observation."""
     huge = Ball("linf", np.full((1, 1, 1), HUGE, np.float32))
     attacks: list[tuple[str, Attack, Ball | None]] = [
@@ -113,9 +113,21 @@ def _attacks(probes: Probes, fixed_loss: bool) -> list[tuple[str, Attack, Ball |
     ]
     if probes.ball.norm == "linf":
         attacks.append(("single_step", FGSM(), None))
-    if fixed_loss:
-        attacks.append(("fixed_loss", PGD(steps=STEPS, loss=probes.target.loss), None))
+    if probes.ball.norm == "linf" and probes.target.loss == "smooth-l1":
+        attacks.append(("paper", Iterative(), None))
     return attacks
+
+
+def _paper_and_margin(
+    evaluation: Evaluation, seen: dict[str, np.ndarray | None]
+) -> dict[str, np.ndarray | None]:
+    """What the paper's attack and one on the margin break: of the audit's rows, or else of the probes."""
+    epsilon = telling_epsilon(evaluation)
+    rows = {o.attack: o for o in evaluation.outcomes if o.epsilon == epsilon and not o.targeted}
+    if {"iterative", "margin"} <= rows.keys():
+        right = evaluation.right
+        return {"paper": ~rows["iterative"].right[right], "margin": ~rows["margin"].right[right]}
+    return {"margin": seen.get("iterative") if "paper" in seen else None}
 
 
 def _answers(probes: Probes) -> dict[str, np.ndarray | None]:

@@ -96,7 +96,7 @@ BAD = {
     "unknown attack": lambda t: (["digits-speech", "--attack", "magic"], "fgsm, iterative"),
     "unknown output": lambda t: (["digits-speech", "--output", "r.docx"], ".json"),
     "no folder for output": lambda t: (["digits-speech", "--output", "no/r.json"], "no such folder"),
-    "unknown device": lambda t: (["digits-speech", "--device", "tpu"], "cpu or cuda"),
+    "unknown device": lambda t: (["digits-speech", "--device", "tpu"], "cpu, cuda"),
     "preprocessing for our own": lambda t: (["digits-speech", "--scale", "255"], "manifest"),
     "mean that is no number": lambda t: (["digits-speech", "--mean", "a,b"], "--mean"),
     "layout unknown": lambda t: (["digits-speech", "--layout", "chwn"], "--layout"),

@@ -21,7 +21,7 @@ FLAGS = (
 
 @pytest.fixture(scope="module")
 def speech_page(tmp_path_factory):
-    settings = Settings(resolve("paper", epsilons=[0.0, 0.3]), limit=40, baselines=True, command="audit …")
+    settings = Settings(resolve("paper", epsilons=[0.0, 0.3]), limit=40, command="audit …")
     path = tmp_path_factory.mktemp("page") / "report.html"
     path.write_text(page(robustness(open_model("digits-speech"), settings)), encoding="utf-8")
     return path

@@ -136,3 +136,15 @@ def test_both_norms_stay_in_their_ball(norm):
 def test_the_papers_attacks_have_no_l2():
     with pytest.raises(VivavoceError, match="--protocol standard"):
         resolve("paper", norm="l2")
+
+
+def test_baselines_lie_beside_the_attacks():
+    report = audit(limit=6, baselines=True)
+    by_name = {b.name: b for b in report.baselines}
+    assert len(by_name) == 1 + 6 * 5 + 1
+    noise = by_name["random noise in the ball"]
+    assert noise.accuracy is not None
+    assert noise.accuracy >= report.rows[-1].accuracy
+    smallest = by_name["smallest perturbation (FAB)"]
+    assert smallest.median_size is not None
+    assert 0.005 < smallest.median_size < 0.5

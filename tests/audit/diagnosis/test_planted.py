@@ -119,10 +119,10 @@ def test_honest_models_are_not_suspected(name, repository):
     assert report.verdict.endswith("gradients trustworthy")
 
 
-def test_the_paper_protocol_tells_that_the_speech_models_loss_hides_its_margin():
+def test_the_verdict_tells_that_the_paper_attacks_flatter_the_speech_model():
     """Robustness of a label model under the paper's loss, against the margin between its labels."""
-    settings = Settings(resolve("paper", epsilons=[0.2], attacks=["iterative"]), limit=150)
+    settings = Settings(resolve("paper", epsilons=[0.2]), limit=150)
     report = robustness(open_model("digits-speech"), settings).report
-    check = next(c for c in report.diagnosis if c.name == "fixed loss hides the margin")
+    check = next(c for c in report.diagnosis if c.name == "margin attack breaks more")
     assert check.level == "masked", check.meaning
     assert "margin" in report.verdict
