@@ -170,7 +170,7 @@ def test_cifar(name, norm, radius, cifar, small):
     model, target = small
     pixels, labels = cifar["test"]
     chosen = np.random.default_rng(0).permutation(len(labels))[:512]
-    images, labels = (pixels[chosen] / 255).astype(np.float32), labels[chosen]
+    images, labels = np.ascontiguousarray(pixels[chosen] / 255, np.float32), labels[chosen]
     right = decide(target.answer(images).scores) == labels
     assert right.mean() > 0.5
     ball, budget = sphere(norm, radius), Budget()

@@ -64,14 +64,14 @@ def open_target(folder: Path, model: str) -> Target:
     with (folder / "truth.csv").open() as file:
         row = next(r for r in csv.DictReader(file) if r["model"] == f"{model}.onnx")
     mean, std = (tuple(float(v) for v in row[key].split(" (")[0].split(",")) for key in ("mean", "std"))
-    options = Foreign(mean=mean, std=std, layout="nhwc" if row["layout"] == "NHWC" else "nchw")
+    options = Foreign(mean=mean, std=std, layout="nhwc" if row["layout"] == "NHWC" else None)
     return Target(open_model(folder / "onnx" / f"{model}.onnx", options))
 
 
 def pixels(file: Path, channels: int) -> np.ndarray:
     with Image.open(file) as image:
         array = np.asarray(image.convert("L" if channels == 1 else "RGB"))
-    return array.reshape(*array.shape[:2], channels).transpose(2, 0, 1)
+    return array.reshape(*array.shape[:2], channels)
 
 
 def broken(target: Target, rows: list[Row], epsilon: float) -> tuple[np.ndarray, np.ndarray]:
