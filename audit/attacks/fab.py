@@ -16,6 +16,8 @@ from .streams import Streams
 
 REFINEMENTS = 10
 """Halvings of the way back to the image at the end of a search for the smallest perturbation."""
+CHUNK = 2**22
+"""Pixels that are projected at a time, in float64."""
 
 
 class FAB:
@@ -131,7 +133,10 @@ class FAB:
             value, gradient, _ = search.target.loss_and_gradient(
                 current, search.goal.labels[left], "difference", others
             )
-            current = self._mixture(search.frame, current, clean, value, gradient)
+            rows = max(CHUNK // clean[0].size, 1)
+            parts = (slice(k, k + rows) for k in range(0, len(clean), rows))
+            arrays = (current, clean, value, gradient)
+            current = np.concatenate([self._mixture(search.frame, *(a[p] for a in arrays)) for p in parts])
             broken = search.enter(left, current)
             back = clean + np.float32(self.beta) * (current - clean)
             current = np.where(broken[:, None, None, None], back, current)

@@ -124,10 +124,10 @@ class Small(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         layers, i = [], 3
-        for o, stride in [(24, 1), (32, 2), (48, 1), (64, 2), (96, 2)]:
+        for o, stride in [(16, 1), (24, 2), (32, 1), (48, 2), (64, 2)]:
             layers += [nn.Conv2d(i, o, 3, stride, 1, bias=False), nn.BatchNorm2d(o), nn.ReLU()]
             i = o
-        self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(96 * 16, 10))
+        self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(64 * 16, 10))
 
     def forward(self, x):
         return self.body((x - 0.47) / 0.25)
@@ -137,7 +137,7 @@ class Small(nn.Module):
 def small(cifar, tmp_path_factory) -> tuple[nn.Module, Target]:
     """An undefended model and its exported file."""
     torch.manual_seed(0)
-    model, epochs, size = Small(), 3, 128
+    model, epochs, size = Small(), 2, 128
     images, labels = (torch.from_numpy(a) for a in cifar["train"])
     optimiser = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
     steps = epochs * (len(images) // size)
@@ -170,9 +170,9 @@ def test_cifar(name, norm, radius, cifar, small):
     model, target = small
     pixels, labels = cifar["test"]
     chosen = np.random.default_rng(0).permutation(len(labels))[:512]
-    images, labels = (pixels[chosen] / 255).astype(np.float32), labels[chosen]
+    images, labels = np.ascontiguousarray(pixels[chosen] / 255, np.float32), labels[chosen]
     right = decide(target.answer(images).scores) == labels
-    assert right.mean() > 0.6
+    assert right.mean() > 0.5
     ball, budget = sphere(norm, radius), Budget()
     us = ours(name, budget, target, images[right], labels[right], ball).sum() / 512
     them = theirs(name, budget, model, images[right], labels[right], ball).sum() / 512
