@@ -165,15 +165,18 @@ def margin_attack_breaks_more(seen: Observations) -> Finding | None:
     """A model that predicts labels decides for the nearest one. The attacks of Chen et al. climb the
     distance to one label for at most five steps, and that distance can grow while the decision stays; an
     attack on the margin between the nearest other label and the true one aims at the decision itself. Where
-    it breaks clearly more images, robustness under the paper's attacks is not robustness. The statistic is
-    the confidence of a paired sign test over the images that only one of the two breaks."""
+    it breaks clearly more images, robustness under the paper's attacks is not robustness. They are
+    compared at the epsilon where they differ most. The statistic is the confidence of a paired sign test over
+    the images that only one of the two breaks, corrected for the choice."""
     if seen.paper is None or seen.margin is None:
         return None
-    confidence, _, _ = _paired(seen.paper, seen.margin)
-    survive = f"{1 - seen.paper.mean():.1%} survive the paper's iterative method"
-    margin = f"{1 - seen.margin.mean():.1%} an attack on the margin between labels"
-    where = f"at epsilon {seen.epsilon:.3g} of the pixels' range"
-    meaning = f"of {len(seen.paper)} images {survive} {where}, {margin}"
+    epsilon, tries = seen.compared_at
+    confidence = 1 - tries * (1 - _paired(seen.paper, seen.margin)[0])
+    share, margin = (f"{1 - broken.mean():.1%}" for broken in (seen.paper, seen.margin))
+    meaning = (
+        f"{share} of {len(seen.paper)} images survive the paper's iterative method at epsilon {epsilon:.3g}, "
+        f"{margin} an attack on the margin between labels"
+    )
     return confidence, 1 - ALPHA, "masked", meaning
 
 

@@ -41,6 +41,8 @@ class Observations:
     """bool [m]: broken by the paper's iterative method on its own loss; label models only."""
     margin: np.ndarray | None = None
     """bool [m]: the same images, broken by an attack on the decision's margin."""
+    compared_at: tuple[float, int] = (0.0, 1)
+    """Epsilon (of the protocol) at which the two are compared, chosen among so many for their difference."""
     black_box: np.ndarray | None = None
     """bool [n]: broken by Square, which sees scores only."""
     scores: np.ndarray | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -78,7 +79,7 @@ def observe(
         progress: told of each probe before it runs.
     """
     target = probes.target
-    seen: dict[str, np.ndarray | None] = {}
+    seen: dict[str, Any] = {}
     if len(probes.labels) and probes.ball.radius.max() > 0:
         for name, attack, ball in _attacks(probes):
             if target.gradient_missing is None or name == "black_box":
@@ -118,16 +119,17 @@ def _attacks(probes: Probes) -> list[tuple[str, Attack, Ball | None]]:
     return attacks
 
 
-def _paper_and_margin(
-    evaluation: Evaluation, seen: dict[str, np.ndarray | None]
-) -> dict[str, np.ndarray | None]:
-    """What the paper's attack and one on the margin break: of the audit's rows, or else of the probes."""
-    epsilon = telling_epsilon(evaluation)
-    rows = {o.attack: o for o in evaluation.outcomes if o.epsilon == epsilon and not o.targeted}
-    if {"iterative", "margin"} <= rows.keys():
-        right = evaluation.right
-        return {"paper": ~rows["iterative"].right[right], "margin": ~rows["margin"].right[right]}
-    return {"margin": seen.get("iterative") if "paper" in seen else None}
+def _paper_and_margin(evaluation: Evaluation, seen: dict[str, Any]) -> dict[str, Any]:
+    """What the paper's attack and one on the margin break: in the audit's rows, or else of the probes."""
+    rows = {(o.attack, o.epsilon): o.right for o in evaluation.outcomes if not o.targeted and o.epsilon > 0}
+    grid = sorted({e for attack, e in rows if attack == "margin" and ("iterative", e) in rows})
+    if not grid:
+        margin = seen.get("iterative") if "paper" in seen else None
+        return {"margin": margin, "compared_at": (telling_epsilon(evaluation), 1)}
+    gap = {e: int(rows["iterative", e].sum()) - int(rows["margin", e].sum()) for e in grid}
+    widest = max(grid, key=lambda epsilon: gap[epsilon])
+    paper, margin = (~rows[attack, widest][evaluation.right] for attack in ("iterative", "margin"))
+    return {"paper": paper, "margin": margin, "compared_at": (widest, len(grid))}
 
 
 def _answers(probes: Probes) -> dict[str, np.ndarray | None]:

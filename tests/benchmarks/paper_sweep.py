@@ -70,7 +70,7 @@ def foolbox_sweep(model, images, labels, goals, std):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--images", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
@@ -85,12 +85,12 @@ def main() -> None:
     _, bank, trained, _ = load_trained(RUNS / "digits-category")
     model = Scores(Contract(trained, bank)).eval().requires_grad_(False)
     std = float(trained.std[0])
-    tensors = [torch.from_numpy(a) for a in (images, labels, goals)]
+    x, y, t = (torch.from_numpy(a) for a in (images, labels, goals))
     target, paper = Target(open_model("digits-category")), resolve("paper")
     contest: dict[str, Callable[[], object]] = {
         "ours": lambda: evaluate(target, digits, indices, paper, batch_size=options.images),
-        "the authors' loop": lambda: authors_loop(model, *tensors, std),
-        "foolbox": lambda: foolbox_sweep(model, *tensors, std),
+        "the authors' loop": lambda: authors_loop(model, x, y, t, std),
+        "foolbox": lambda: foolbox_sweep(model, x, y, t, std),
     }
     contest["ours"]()  # its graphs are made once
     seconds = {name: [] for name in contest}
