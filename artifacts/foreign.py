@@ -61,7 +61,9 @@ def with_settings_beside(path: Path, options: Foreign | None) -> Foreign:
     return msgspec.structs.replace(settings, **given)
 
 
-def adapt(model: onnx.ModelProto, path: Path, options: Foreign) -> tuple[onnx.ModelProto, Manifest, bool]:
+def adapt(
+    model: onnx.ModelProto, path: Path, options: Foreign
+) -> tuple[onnx.ModelProto, Manifest, bool, str | None]:
     """Give a foreign model the contract's input `image` and output `scores`.
 
     Preprocessing becomes nodes in front of the graph, so that everything downstream, gradients
@@ -69,7 +71,8 @@ def adapt(model: onnx.ModelProto, path: Path, options: Foreign) -> tuple[onnx.Mo
     decisions, but scores on the scale of logits, whose gradient does not vanish with confidence.
 
     Returns:
-        The adapted graph, its manifest, and whether the class names are known.
+        The adapted graph, its manifest, whether the class names are known, and the operator that was
+        bypassed at the end (None: none was).
 
     Raises:
         VivavoceError: the file does not look like a classifier of one image, or needs an option.
@@ -83,7 +86,7 @@ def adapt(model: onnx.ModelProto, path: Path, options: Foreign) -> tuple[onnx.Mo
         )
     entry = _Entry.understand(inputs[0], path, options)
     output = _output(graph, path, options)
-    scores, count = _scores(model, output, path)
+    scores, count, bypassed = _scores(model, output, path)
     names, named = _classes(options, count, path)
     adapted = onnx.ModelProto()
     adapted.CopyFrom(model)
@@ -111,7 +114,7 @@ def adapt(model: onnx.ModelProto, path: Path, options: Foreign) -> tuple[onnx.Mo
             interpolation=options.interpolation or "bilinear",
         ),
     )
-    return adapted, manifest, named
+    return adapted, manifest, named, bypassed
 
 
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
@@ -246,8 +249,8 @@ def _output(graph: onnx.GraphProto, path: Path, options: Foreign) -> str:
     return names[0]
 
 
-def _scores(model: onnx.ModelProto, output: str, path: Path) -> tuple[str, int]:
-    """The value to take as scores, and the number of classes."""
+def _scores(model: onnx.ModelProto, output: str, path: Path) -> tuple[str, int, str | None]:
+    """The value to take as scores, the number of classes, and the final operator that is left out."""
     value = next(o for o in model.graph.output if o.name == output)
     dims = [d.dim_value for d in value.type.tensor_type.shape.dim]
     if len(dims) != 2 or value.type.tensor_type.elem_type not in FLOATS:
@@ -261,8 +264,8 @@ def _scores(model: onnx.ModelProto, output: str, path: Path) -> tuple[str, int]:
         )
     last = next((n for n in model.graph.node if output in n.output), None)
     if last is not None and last.op_type in ("Softmax", "LogSoftmax"):
-        return last.input[0], dims[1]
-    return output, dims[1]
+        return last.input[0], dims[1], last.op_type
+    return output, dims[1], None
 
 
 def _classes(options: Foreign, count: int, path: Path) -> tuple[tuple[str, ...], bool]:

@@ -27,13 +27,14 @@ class OnnxModel:
         text = next((p.value for p in model.metadata_props if p.key == METADATA_KEY), None)
         if text is None:
             self.foreign: Foreign | None = with_settings_beside(path, foreign)
-            self.graph, self.manifest, self.named = adapt(model, path, self.foreign)
+            self.graph, self.manifest, self.named, self.bypassed = adapt(model, path, self.foreign)
         else:
             if foreign and foreign != Foreign():
                 raise VivavoceError(
                     f"{path}: its manifest already says how to feed it; drop the preprocessing options"
                 )
             self.foreign = None
+            self.bypassed: str | None = None
             self.graph, self.manifest, self.named = model, Manifest.from_json(text, str(path)), True
             _check_contract(model, self.manifest, path)
         banks = (t for t in self.graph.graph.initializer if t.name == "label_bank")

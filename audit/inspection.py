@@ -23,7 +23,8 @@ def _sections(model: ExportedModel) -> Iterator[tuple[str, list[str]]]:
     manifest = model.manifest
     yield model.path.name, _file_lines(model)
     yield "input", _input_lines(manifest)
-    yield "answers", _answer_lines(manifest, model.named)
+    bypassed = model.bypassed if isinstance(model, OnnxModel) else None
+    yield "answers", _answer_lines(manifest, model.named, bypassed)
     if manifest.training:
         t = manifest.training
         figures = ", ".join(f"{name.replace('_', ' ')} {value:.2%}" for name, value in t.accuracy.items())
@@ -59,7 +60,7 @@ def _input_lines(manifest: Manifest) -> list[str]:
     ]
 
 
-def _answer_lines(manifest: Manifest, named: bool) -> list[str]:
+def _answer_lines(manifest: Manifest, named: bool, bypassed: str | None) -> list[str]:
     names = ", ".join(manifest.classes[:12]) + (", …" if len(manifest.classes) > 12 else "")
     lines = [
         f"{len(manifest.classes)} classes: {names}" + ("" if named else " (the file does not name them)")
@@ -77,6 +78,10 @@ def _answer_lines(manifest: Manifest, named: bool) -> list[str]:
         )
     else:
         lines.append("decoding: arg-max of the scores")
+    if bypassed:
+        lines.append(
+            f"scores are taken before the final {bypassed}: same decisions, gradients that do not vanish"
+        )
     return lines
 
 

@@ -93,6 +93,7 @@ def write_sounds(audit: Audit, folder: Path | None) -> list[Path]:
     for example in answered(audit):
         for side, answer in (("clean", example.clean), ("adversarial", example.adversarial)):
             if answer.sound is not None:
-                written.append(folder / f"{Path(example.name).stem}-{side}.wav")
+                stem = Path(example.name).stem.replace(" ", "-")
+                written.append(folder / f"{stem}-{side}.wav")
                 write_wav(written[-1], answer.sound, answer.rate)
     return written

@@ -118,6 +118,8 @@ def _evaluate(
     protocol, state = settings.protocol, None
     start = blank(target, images, indices, protocol)
     if settings.resume:
+        if not settings.resume.absolute().parent.is_dir():
+            raise VivavoceError(f"{settings.resume.parent}: no such folder to keep the state in")
         path, batch = target.model.path, settings.batch_size or 1
         state = StateFile(settings.resume, fingerprint(path, protocol, indices, goals, settings.seed, batch))
         if settings.resume.exists():
