@@ -15,13 +15,14 @@ from .decoding import Outputs
 from .foreign import Foreign, adapt, with_settings_beside
 from .graph import sort_nodes
 from .manifest import METADATA_KEY, Manifest
-from .runtime import first_line, make_session
+from .runtime import check_device, first_line, make_session
 
 
 class OnnxModel:
     """An ONNX classifier under the contract; see `ExportedModel`."""
 
     def __init__(self, path: Path, foreign: Foreign | None = None, device: str = "cpu") -> None:
+        check_device(device)
         self.path, self.device = path, device
         model = _load(path)
         text = next((p.value for p in model.metadata_props if p.key == METADATA_KEY), None)
@@ -47,7 +48,7 @@ class OnnxModel:
     @cached_property
     def session(self):
         """The onnxruntime session of the file."""
-        return make_session(self.graph, str(self.path), self.device)
+        return make_session(self.graph.SerializeToString(), str(self.path), self.device)
 
     def answer(self, images: np.ndarray) -> Outputs:
         """Run the file on images [N, C, H, W] in 0..1.

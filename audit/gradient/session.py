@@ -6,8 +6,9 @@ import numpy as np
 import onnx
 import onnxruntime
 
+from ...artifacts.runtime import check_device, make_session
 from ...errors import VivavoceError
-from . import losses, providers
+from . import losses
 from .graph import INT, Graph
 from .reverse import differentiate
 from .specialisation import Specialiser
@@ -53,7 +54,7 @@ class InputGradient:
         straight_through: bool = False,
         scores: str = SCORES,
     ) -> None:
-        providers.check(device)
+        check_device(device)
         self.loss = losses.find(loss)
         self.scores = scores
         self.device, self.threads, self.straight_through = device, threads, straight_through
@@ -63,7 +64,9 @@ class InputGradient:
         self._needed = needed
         self._sessions: dict[tuple[int, ...], onnxruntime.InferenceSession] = {}
         self._file = (
-            providers.load(model.SerializeToString(), device, threads) if self._prepared.quantised else None
+            make_session(model.SerializeToString(), device=device, threads=threads)
+            if self._prepared.quantised
+            else None
         )
         self._file_input = image if any(v.name == image for v in model.graph.input) else self._prepared.image
         if self._prepared.rest is not None:
@@ -155,7 +158,7 @@ class InputGradient:
         if shape not in self._sessions:
             if len(self._sessions) >= KEPT:
                 self._sessions.pop(next(iter(self._sessions)))  # the oldest
-            self._sessions[shape] = providers.load(
-                self.graph(shape).SerializeToString(), self.device, self.threads
+            self._sessions[shape] = make_session(
+                self.graph(shape).SerializeToString(), device=self.device, threads=self.threads
             )
         return self._sessions[shape]
