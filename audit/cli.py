@@ -29,7 +29,7 @@ from .options import (
 
 if TYPE_CHECKING:
     from ..artifacts import ExportedModel
-    from .robustness import Audit, Settings
+    from .walk import Audit, Settings
 
 app = make_app("Audit the robustness of an exported image classifier, on the file itself.")
 
@@ -118,9 +118,9 @@ def robustness(
     """
     from ..artifacts import open_model
     from .outputs import check_outputs, check_sounds, write_outputs, write_sounds
-    from .protocol import resolve
-    from .robustness import Settings
+    from .protocol import default, resolve
     from .table import show
+    from .walk import Settings
 
     check_outputs(output or [])
     foreign = foreign_options(
@@ -128,9 +128,8 @@ def robustness(
     )
     opened = open_model(model, foreign, device, trust_model)
     check_sounds(opened, wav)
-    default = "paper" if opened.manifest.training else "standard"
     chosen = resolve(
-        protocol or default,
+        protocol or default(opened.manifest).name,
         attack or (),
         epsilon or (),
         epsilon_space,
@@ -176,7 +175,7 @@ def _command() -> str:
 
 def _watched(model: ExportedModel, settings: Settings) -> Audit:
     """Audit under a progress bar."""
-    from .robustness import robustness as audit_model
+    from .walk import robustness as audit_model
 
     with progress_bar() as bar:
         task = bar.add_task("attacking", total=None, note="")
