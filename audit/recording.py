@@ -93,6 +93,7 @@ def _clean(evaluation: Evaluation, nearest: bool, threshold: bool) -> Clean:
         interval,
         accuracy if nearest else None,
         float(evaluation.near.mean()) if threshold else None,
+        pack_bits(evaluation.near) if threshold else None,
     )
 
 

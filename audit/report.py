@@ -60,6 +60,8 @@ class Clean(msgspec.Struct, frozen=True):
     """`accuracy`, where it comes from nearest-neighbour decoding."""
     threshold: float | None
     """Share of predictions within the threshold of the true label; label models only."""
+    near: str | None = None
+    """Which images those are, packed like a row's survivors."""
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -174,6 +176,12 @@ def pack_bits(flags: np.ndarray) -> str:
 
 
 def unpack_bits(text: str, n: int) -> np.ndarray:
-    """Undo `pack_bits`: bool [n]."""
-    packed = np.frombuffer(base64.b64decode(text), np.uint8)
+    """Undo `pack_bits`: bool [n].
+
+    Raises:
+        ValueError: not the bits of n flags.
+    """
+    packed = np.frombuffer(base64.b64decode(text, validate=True), np.uint8)
+    if len(packed) != -(-n // 8):
+        raise ValueError(f"{len(packed)} bytes for {n} flags")
     return np.unpackbits(packed, count=n).astype(bool)
