@@ -39,6 +39,20 @@ def shipped_models() -> list[str]:
     return sorted(f.name.removesuffix(".onnx") for f in files if f.name.endswith(".onnx"))
 
 
+def find_model(model: str | Path) -> Path:
+    """The file of a model given by path, or by name if it ships.
+
+    Raises:
+        VivavoceError: no such model.
+    """
+    path = Path(model)
+    if not path.exists() and str(model) in shipped_models():
+        path = Path(str(resources.files(f"{__package__}.models").joinpath(f"{model}.onnx")))
+    if not path.exists():
+        raise VivavoceError(f"{model}: no such model; give a file, or one of {', '.join(shipped_models())}")
+    return path
+
+
 def open_model(
     model: str | Path, foreign: Foreign | None = None, device: str = "cpu", trust: bool = False
 ) -> ExportedModel:
@@ -54,11 +68,7 @@ def open_model(
     Raises:
         VivavoceError: no such model, or the file is not one.
     """
-    path = Path(model)
-    if not path.exists() and str(model) in shipped_models():
-        path = Path(str(resources.files(f"{__package__}.models").joinpath(f"{model}.onnx")))
-    if not path.exists():
-        raise VivavoceError(f"{model}: no such model; give a file, or one of {', '.join(shipped_models())}")
+    path = find_model(model)
     if path.is_dir():
         raise VivavoceError(f"{path}: a folder, not a model; to audit a training run, export it first")
     if path.stat().st_size == 0:

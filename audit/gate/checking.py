@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from ...artifacts import ExportedModel, Foreign, open_model
+from ...artifacts import ExportedModel, Foreign, find_model, open_model
 from ...artifacts.onnx_model import has_manifest
 from ...errors import VivavoceError
 from ...images import Fit, match, open_images
@@ -42,22 +42,17 @@ def open_like(
     """Open a model that is to be compared with an earlier one.
 
     A file without a manifest that nobody tells anything about (neither `foreign` nor a `<model>.toml`
-    beside it) is fed and read as the earlier one was, and has its class names.
+    beside it) is fed and read as the earlier one was.
 
     Raises:
         VivavoceError: as `open_model`.
     """
     told = foreign is not None and foreign != Foreign()
-    path = Path(model)
+    path = find_model(model)
     silent = path.suffix == ".onnx" and path.is_file() and not path.with_suffix(".toml").exists()
     if not told and silent and earlier.model.foreign and not has_manifest(path):
         foreign = earlier.model.foreign
-    opened = open_model(model, foreign, device, trust)
-    names = earlier.model.manifest.classes
-    if not opened.named and len(opened.manifest.classes) == len(names):
-        opened.manifest = msgspec.structs.replace(opened.manifest, classes=names)
-        opened.named = names != tuple(str(k) for k in range(len(names)))
-    return opened
+    return open_model(model, foreign, device, trust)
 
 
 def check(
@@ -112,6 +107,7 @@ def audit_again(
         VivavoceError: model and report do not fit.
     """
     settings = replace(settings_of(earlier, data, folder), command=command)
+    _name_classes(model, earlier.model.manifest.classes)
     for difference in class_differences(earlier.model.manifest.classes, model.manifest.classes):
         raise VivavoceError(f"{model.path.name} is another classifier than the baseline's: {difference}")
     old, new = earlier.model.manifest.input, model.manifest.input
@@ -126,6 +122,13 @@ def audit_again(
     if not other_data:
         _refuse_other_data(model, earlier, settings)
     return robustness(model, settings, progress)
+
+
+def _name_classes(model: ExportedModel, names: tuple[str, ...]) -> None:
+    """A model that does not name its classes has those of the earlier one, in its order."""
+    if not model.named and len(model.manifest.classes) == len(names):
+        model.manifest = msgspec.structs.replace(model.manifest, classes=names)
+        model.named = names != tuple(str(k) for k in range(len(names)))
 
 
 def settings_of(report: Report, data: str | None = None, folder: Path | None = None) -> Settings:
@@ -190,13 +193,24 @@ def compare(
     Args:
         before: a report, or a model, which is audited first.
         after: the same.
-        settings: how to audit where both are models; a report brings its own, its `data` excepted.
+        settings: how to audit where both are models; a report brings its own, `data` excepted.
         alpha: probability of calling any row different by chance.
         progress: as for `robustness`.
 
     Raises:
         VivavoceError: they are not about the same images, or a model cannot be audited.
     """
+    return compare_audits(before, after, settings, alpha, progress)[0]
+
+
+def compare_audits(
+    before: Report | ExportedModel,
+    after: Report | ExportedModel,
+    settings: Settings | None,
+    alpha: float,
+    progress: Progress,
+) -> tuple[Comparison, Report, Report]:
+    """The same as `compare`, with both reports."""
     data = settings.data if settings else None
     if isinstance(before, Report):
         first = before
@@ -206,4 +220,4 @@ def compare(
         first = robustness(before, settings, progress).report
         data = data or source_of(before, None)
     second = after if isinstance(after, Report) else audit_again(after, first, data, progress=progress).report
-    return compare_reports(first, second, Limits(alpha=alpha), gate=False)
+    return compare_reports(first, second, Limits(alpha=alpha), gate=False), first, second

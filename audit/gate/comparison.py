@@ -68,8 +68,11 @@ class Ratio(msgspec.Struct, frozen=True):
     @property
     def told(self) -> str:
         """The ratio in one line."""
-        limit = f", limit {self.limit:.2f}" if self.limit is not None else ""
-        return f"{self.name}: x{self.ratio:.2f} ({self.before:.3g} to {self.after:.3g} {self.unit}{limit})"
+        limit = f", limit x{self.limit:.2f}" if self.limit is not None else ""
+        aside = ", the machine's speed taken out" if self.unit == "ms" else ""
+        return (
+            f"{self.name} x{self.ratio:.2f} ({self.before:.3g} to {self.after:.3g} {self.unit}{aside}{limit})"
+        )
 
 
 class Comparison(msgspec.Struct, frozen=True):
