@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable
 
@@ -19,7 +18,7 @@ ROUNDS = 25
 
 
 class Speed(msgspec.Struct, frozen=True):
-    """Medians of alternating runs on one image, milliseconds."""
+    """Fastest of alternating runs on one image, milliseconds: what others on the machine add is left out."""
 
     milliseconds: float
     reference: float
@@ -43,7 +42,7 @@ def measure(model: ExportedModel) -> Speed:
             found.append(1000 * (time.perf_counter() - before))
         if time.perf_counter() - started > BUDGET:
             break
-    return Speed(*(round(statistics.median(found), 3) for found in times))
+    return Speed(*(round(min(found), 3) for found in times))
 
 
 def _runner(model: ExportedModel) -> Callable[[], object]:

@@ -8,7 +8,6 @@ from typing import Literal
 import msgspec
 
 from ..report import Report
-from .pairing import gradient_lost
 
 LEVELS = ("fine", "suspicious", "masked")
 STRUCTURAL = frozenset({"no gradient", "probabilities for scores", "random answers"})
@@ -30,9 +29,6 @@ class Change(msgspec.Struct, frozen=True):
 
 def changes(before: Report, after: Report) -> Iterator[Change]:
     """Every change; `failed` are those that make the new figures unbelievable or incomparable."""
-    if gradient_lost(before, after):
-        meaning = "its gradient is gone, so the baseline's attacks cannot run"
-        yield Change("gradient", "available", "missing", "failed", meaning)
     old = {check.name: check.level for check in before.diagnosis}
     for check in after.diagnosis:
         was = old.get(check.name, "fine")

@@ -70,9 +70,8 @@ class Ratio(msgspec.Struct, frozen=True):
         """The ratio in one line."""
         limit = f", limit x{self.limit:.2f}" if self.limit is not None else ""
         aside = ", the machine's speed taken out" if self.unit == "ms" else ""
-        return (
-            f"{self.name} x{self.ratio:.2f} ({self.before:.3g} to {self.after:.3g} {self.unit}{aside}{limit})"
-        )
+        figures = f"{self.before:.3g} to {self.after:.3g} {self.unit}"
+        return f"{self.name} x{self.ratio:.2f} ({figures}{aside}{limit})"
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -155,8 +154,8 @@ def compare_reports(
         VivavoceError: images or protocol differ, a report is damaged, or a limit names no row.
     """
     limits = limits or Limits()
-    refuse_mismatch(before, after)
     old, new = vectors(before), vectors(after)
+    refuse_mismatch(before, after)
     names = [name for name in old if name in new]
     if gradient_lost(before, after):
         names = [name for name in names if name.startswith("clean")]

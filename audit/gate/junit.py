@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as Tree
 
-from .comparison import Comparison
+from .comparison import Comparison, Pair
 from .table import words
 
 UNPRINTABLE = {code: None for code in range(32) if chr(code) not in "\t\n\r"}
@@ -13,7 +13,7 @@ UNPRINTABLE = {code: None for code in range(32) if chr(code) not in "\t\n\r"}
 
 def junit(comparison: Comparison) -> str:
     """The comparison as a JUnit report, for any service that draws test results."""
-    cases = [_row(row, comparison) for row in comparison.rows]
+    cases = [_row(row) for row in comparison.rows]
     cases += [_case(c.name, "diagnosis", c.result == "failed", c.meaning) for c in comparison.changes]
     cases += [_case(r.name, "cost", r.failed, r.told) for r in comparison.ratios]
     failed = str(sum(case.find("failure") is not None for case in cases))
@@ -26,9 +26,8 @@ def junit(comparison: Comparison) -> str:
     return Tree.tostring(whole, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _row(row, comparison: Comparison) -> Tree.Element:
-    told = f"{row.told}: {words(row, comparison.gate)}"
-    return _case(row.title, "accuracy", row.result == "failed", told)
+def _row(row: Pair) -> Tree.Element:
+    return _case(row.title, "accuracy", row.result == "failed", f"{row.told}: {words(row)}")
 
 
 def _case(name: str, kind: str, failed: bool, told: str) -> Tree.Element:

@@ -95,7 +95,8 @@ def _differences(before: Report, after: Report) -> Iterator[str]:
     pair = [msgspec.structs.asdict(r.protocol) | {"std": None} for r in (before, after)]
     for report, conduct in zip((before, after), pair, strict=True):
         conduct |= {"seed": report.environment.seed, "straight-through": report.straight_through}
-        conduct["targets"] = tuple(i.target for i in report.images)
+        chosen = [image.target for image in report.images if image.target is not None]
+        conduct["targets"] = f"{len(chosen)} chosen, {hash(tuple(chosen)):x}" if chosen else "drawn"
     if gradient_lost(before, after):
         del pair[0]["attacks"], pair[1]["attacks"]
     for name in pair[0]:

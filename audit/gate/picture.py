@@ -37,8 +37,8 @@ def _curves(figure, before: Report, after: Report) -> None:
     figure.set_size_inches(3.1 * len(old) + 0.5, 3.8)
     panels = figure.subplots(1, len(old), sharey=True, squeeze=False)[0]
     for panel, key in zip(panels, old, strict=True):
-        _curve(panel, _from_clean(before, list(old[key].values())), OLD, f"{before.model.file} (before)")
-        _curve(panel, _from_clean(after, list(new[key].values())), NEW, f"{after.model.file} (after)")
+        _curve(panel, _from_clean(before, list(old[key].values())), OLD, 5, f"{before.model.file} (before)")
+        _curve(panel, _from_clean(after, list(new[key].values())), NEW, 1.5, f"{after.model.file} (after)")
         panel.set_title(title(*key), fontsize=10)
         panel.set_xlabel(f"epsilon ({before.protocol.epsilon_space})")
         panel.set_ylim(-2, 102)
@@ -56,24 +56,29 @@ def _from_clean(report: Report, rows: list[Row]) -> list[tuple[float, float, flo
     return [(0.0, clean.accuracy, *clean.interval), *points]
 
 
-def _curve(panel, points: list[tuple[float, float, float, float]], colour: str, label: str) -> None:
+def _curve(
+    panel, points: list[tuple[float, float, float, float]], colour: str, width: float, label: str
+) -> None:
+    """The earlier curve is broad and pale, so that it shows where the later one lies on it."""
     x = [point[0] for point in points]
     accuracy, low, high = ([100 * point[k] for point in points] for k in (1, 2, 3))
     panel.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
-    panel.plot(x, accuracy, "-", marker="o", ms=3.5, color=colour, label=label)
+    panel.plot(x, accuracy, "-", marker="o", lw=width, ms=2 + width, color=colour, alpha=0.8, label=label)
 
 
 def _figures(figure, comparison: Comparison) -> None:
     """A line per row, from before to after."""
     rows = comparison.rows[::-1]
-    figure.set_size_inches(8, 1.6 + 0.32 * len(rows))
+    figure.set_size_inches(8, 1.7 + 0.28 * len(rows))
     panel = figure.subplots()
     for y, row in enumerate(rows):
         colour = LOSS if row.points < 0 else GAIN
         panel.plot([100 * row.before, 100 * row.after], [y, y], color=colour, alpha=0.6, lw=2)
-    for side, name, colour in (("before", comparison.before, OLD), ("after", comparison.after, NEW)):
+    sides = (("before", comparison.before, OLD, 11), ("after", comparison.after, NEW, 6))
+    for side, name, colour, size in sides:
         shares = [100 * getattr(row, side) for row in rows]
-        panel.plot(shares, range(len(rows)), "o", color=colour, label=f"{name} ({side})")
+        panel.plot(shares, range(len(rows)), "o", color=colour, ms=size, label=f"{name} ({side})")
+    panel.set_ylim(-0.7, len(rows) - 0.3)
     panel.set_yticks(range(len(rows)), [row.title for row in rows], fontsize=9)
     panel.set_xlabel("% of all images")
     panel.set_xlim(-2, 102)

@@ -19,13 +19,11 @@ WIDTH = 120
 """Columns where there is no terminal: a log is scrolled, not wrapped."""
 
 
-def words(row: Pair, gate: bool) -> str:
+def words(row: Pair) -> str:
     """What a row's result means."""
     if row.result == "tolerated":
         return f"within {row.tolerance:g}"
-    if row.result == "unproven":
-        return "could be chance" if gate else "may be chance"
-    return row.result
+    return "chance?" if row.result == "unproven" else row.result
 
 
 def heading(comparison: Comparison) -> list[str]:
@@ -40,28 +38,33 @@ def footing(comparison: Comparison) -> list[str]:
     """Costs, and how fine the comparison is."""
     test = "one-sided" if comparison.gate else "two-sided"
     how = f"p: exact {test} McNemar test, corrected over {len(comparison.rows)} rows by Holm"
-    return [*(ratio.told for ratio in comparison.ratios), f"{how}; {comparison.resolution}"]
+    return [*(ratio.told for ratio in comparison.ratios), how, comparison.resolution]
 
 
 def cells(row: Pair) -> tuple[str, ...]:
     """A row's figures: before, after, points, lost, gained, p."""
     figures = (f"{100 * row.before:.1f}", f"{100 * row.after:.1f}", f"{row.points:+.1f}")
-    return (*figures, str(row.lost), str(row.gained), f"{row.p:.2g}")
+    return (*figures, f"{row.lost:d}", f"{row.gained:d}", f"{row.p:.2g}")
 
 
 def show(comparison: Comparison, console: Console) -> None:
     """Print the comparison, its verdict last and alone in colour that matters."""
+    if not console.is_terminal:
+        console.width = max(console.width, WIDTH)
     for line in heading(comparison):
         console.print(line, markup=False)
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("row", no_wrap=True)
-    for name in ("before %", "after %", "points", "lost", "gained", "p"):
+    for name in ("before", "after", "points", "lost", "gained", "p"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
+    above = ""
     for row in comparison.rows:
-        style = COLOURS.get(row.result, "")
-        table.add_row(row.name, *cells(row), Text(words(row, comparison.gate), style), style=style or None)
-    console.print(table, width=None if console.is_terminal else WIDTH, crop=False)
+        start, _, part = row.name.rpartition("/")
+        name = f"  /{part}" if start and start == above else row.name
+        above = above if start and start == above else row.name
+        table.add_row(name, *cells(row), words(row), style=COLOURS.get(row.result))
+    console.print(table)
     for change in comparison.changes:
         line = f"{change.name}, {change.before} to {change.after}: {change.meaning}"
         console.print(Text.assemble((change.result, COLOURS[change.result]), f" {line}"))
@@ -81,14 +84,14 @@ def text(comparison: Comparison) -> str:
 def markdown(comparison: Comparison) -> str:
     """The comparison as a Markdown section, as for a job's summary."""
     mark = "" if not comparison.gate else "✅ " if comparison.passed else "❌ "
-    names = ["row", "before %", "after %", "points", "lost", "gained", "p", ""]
+    names = ["row", "before, %", "after, %", "points", "lost", "gained", "p", ""]
     lines = [f"## {mark}{comparison.after}", "", f"**{comparison.summary}**", ""]
     lines += [f"- {line}" for line in heading(comparison)]
     for change in comparison.changes:
         lines.append(f"- {change.result}: {change.name}, {change.before} to {change.after}: {change.meaning}")
     lines += ["", "| " + " | ".join(names) + " |", "|---|" + "---:|" * 6 + "---|"]
     for row in comparison.rows:
-        result = words(row, comparison.gate)
+        result = words(row)
         told = f"**{result}**" if row.result in ("failed", "lower") else result
         lines.append("| " + " | ".join([row.title, *cells(row), told]) + " |")
     return "\n".join([*lines, "", *(f"- {line}" for line in footing(comparison))]) + "\n"
