@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ...console import terminal
+from ...console import terminal, unread
 from ..options import (
     Channels,
     Classes,
@@ -153,10 +153,11 @@ def _tell(compared: Compared, output: list[str]) -> None:
     from .table import show
 
     written = write_outputs(compared, output)
-    show(compared.comparison, terminal())
-    if compared.comparison.gate and os.environ.get("GITHUB_ACTIONS") == "true":
-        for line in github_annotations(compared.comparison, compared.where):
-            typer.echo(line)
+    with unread():
+        show(compared.comparison, terminal())
+        if compared.comparison.gate and os.environ.get("GITHUB_ACTIONS") == "true":
+            for line in github_annotations(compared.comparison, compared.where):
+                typer.echo(line)
     for path in written:
         typer.echo(f"wrote {path}", err=True)
 
