@@ -104,6 +104,11 @@ def _check_contract(model: onnx.ModelProto, manifest: Manifest, path: Path) -> N
     missing = [n for n in wanted if n not in outputs] + ["image"] * ("image" not in inputs)
     if missing:
         raise VivavoceError(f"{path}: its manifest promises {missing[0]!r}, which its graph does not have")
+    if manifest.label and all(t.name != "label_bank" for t in model.graph.initializer):
+        raise VivavoceError(
+            f"{path}: its label bank is gone (initializer `label_bank`): an optimiser folded it away; quantise "
+            "or optimise without constant folding"
+        )
     k = outputs["scores"][-1]
     if k not in (0, len(manifest.classes)):
         raise VivavoceError(f"{path}: {k} scores for the {len(manifest.classes)} classes of its manifest")

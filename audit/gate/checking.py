@@ -212,6 +212,7 @@ def compare_audits(
     progress: Progress,
 ) -> tuple[Comparison, Report, Report]:
     """The same as `compare`, with both reports."""
+    limits = Limits(alpha=alpha)
     data = settings.data if settings else None
     if isinstance(before, Report):
         first = before
@@ -221,4 +222,4 @@ def compare_audits(
         first = robustness(before, settings, progress).report
         data = data or source_of(before, None)
     second = after if isinstance(after, Report) else audit_again(after, first, data, progress=progress).report
-    return compare_reports(first, second, Limits(alpha=alpha), gate=False), first, second
+    return compare_reports(first, second, limits, gate=False), first, second

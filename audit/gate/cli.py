@@ -284,7 +284,9 @@ def quantize_check(
     if save and not int8:
         typer.echo(f"wrote {save}", err=True)
     small = next(ratio for ratio in comparison.ratios if ratio.name == "file size")
-    verdict = "safe to ship" if comparison.passed else "not safe to ship"
+    verdict = "not safe to ship"
+    if comparison.passed:
+        verdict = f"safe to ship, as far as {comparison.n} images can show"
     style = "bold green" if comparison.passed else "bold red"
     terminal().print(f"{verdict}: {comparison.after} is {small.ratio:.0%} of the size", style=style)
     if not comparison.passed:

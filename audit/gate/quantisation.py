@@ -59,6 +59,8 @@ def check_quantised(
     """
     if not isinstance(model, OnnxModel):
         raise VivavoceError(f"{model.path}: only .onnx files are quantised here")
+    if save and not save.absolute().parent.is_dir():
+        raise VivavoceError(f"{save.parent}: no such folder to write to")
     with tempfile.TemporaryDirectory() as folder:
         path = int8 or save or Path(folder) / f"{model.path.stem}-int8.onnx"
         if int8 is None:
@@ -98,7 +100,9 @@ def quantise(model: OnnxModel, images: np.ndarray, path: Path) -> None:
         prepared = Path(folder) / "prepared.onnx"
         logging.disable(logging.WARNING)  # onnxruntime's advice is for those who call it themselves
         try:
-            quant_pre_process(model.path, prepared, skip_symbolic_shape=True)
+            # Folding constants would take the label bank out of the file.
+            keep = model.bank is not None
+            quant_pre_process(model.path, prepared, skip_optimization=keep, skip_symbolic_shape=True)
             graph = onnx.load(prepared).graph
             quantize_static(
                 prepared, path, _reader(name, fed), quant_format=QuantFormat.QDQ, per_channel=True,
