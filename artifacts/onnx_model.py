@@ -106,7 +106,7 @@ def _check_contract(model: onnx.ModelProto, manifest: Manifest, path: Path) -> N
         raise VivavoceError(f"{path}: its manifest promises {missing[0]!r}, which its graph does not have")
     if manifest.label and all(t.name != "label_bank" for t in model.graph.initializer):
         raise VivavoceError(
-            f"{path}: its label bank is gone (initializer `label_bank`): an optimiser folded it away; quantise "
+            f"{path}: its label bank (initializer `label_bank`) is gone: an optimiser folded it away; quantise "
             "or optimise without constant folding"
         )
     k = outputs["scores"][-1]
