@@ -173,3 +173,13 @@ def test_every_reply_to_nonsense_is_one_line_of_json(server: Address):
         reply = server.ask(method, path, b"x" if method == "POST" else None)
         assert reply.status == status, path
         assert "\n" not in json.loads(reply.content)["detail"]
+
+
+def test_small_answers_leave_at_once():
+    """Without TCP_NODELAY every answer on a kept connection waits 40 ms for an acknowledgement."""
+    import socket
+
+    from vivavoce.serve.server.run import listen
+
+    with listen("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
