@@ -5,6 +5,16 @@ const MOST = 10; // scores shown at first
 const element = (id) => document.getElementById(id);
 let address = null; // of the sound that is played
 
+// Before anything was shown, and when there is no answer to what was.
+export function showNothing(why) {
+  element("word").replaceChildren(text("span", "…", "waiting"));
+  element("verdict").className = "verdict";
+  element("verdict").textContent = why;
+  element("status").textContent = "";
+  element("sound").pause();
+  element("again").hidden = element("details").hidden = true;
+}
+
 export function showAnswer(told, about) {
   const word = told.spoken ?? told.class;
   showWord(told, word);
@@ -31,7 +41,7 @@ function showVoice(told, about, word) {
   address = told.sound ? URL.createObjectURL(told.sound) : null;
   element("voice").hidden = !told.label && !about.silence;
   document.querySelector(".spectrogram").hidden = !told.label;
-  sound.hidden = !address;
+  sound.hidden = element("again").hidden = !address;
   if (address) sound.src = address;
   else sound.removeAttribute("src");
   mute.hidden = Boolean(address);
@@ -43,7 +53,7 @@ function showVoice(told, about, word) {
     element("spectrogram").setAttribute("aria-label", `Spectrogram of the spoken “${word}”${length && `, ${length}`}`);
     element("to").textContent = length;
   }
-  if (address && element("aloud").checked) sound.play().catch(() => {}); // where pages may not start sounds
+  if (address && element("aloud").checked) play();
 }
 
 function showNearness({ loss, threshold, sure }, word) {
@@ -68,7 +78,7 @@ function showScores(scores) {
     bar.style.width = `${(100 * (score - worst)) / range}%`;
     track.setAttribute("aria-hidden", "true");
     track.append(bar);
-    line.append(text("span", name, "name"), track, text("span", score === null ? "none" : score.toFixed(2), "value"));
+    line.append(text("span", name, "name"), track, text("span", number(score), "value"));
     return line;
   });
   const more = element("more");
@@ -83,6 +93,8 @@ function showScores(scores) {
   element("scores").replaceChildren(...lines);
 }
 
+const number = (score) => (score === null ? "none" : score.toFixed(2).replace("-", "−"));
+
 function text(kind, content, name) {
   const made = document.createElement(kind);
   made.className = name;
@@ -90,9 +102,15 @@ function text(kind, content, name) {
   return made;
 }
 
-// A line that runs over the spectrogram while the sound plays.
-export function setUpPlayhead() {
+function play() {
+  element("sound").currentTime = 0;
+  element("sound").play().catch(() => {}); // some browsers let a page speak only after a tap
+}
+
+// The button that repeats the sound, and a line that runs over the spectrogram with it.
+export function setUpSound() {
   const sound = element("sound"), line = element("playhead");
+  element("again").addEventListener("click", play);
   const move = () => {
     line.hidden = sound.paused || !sound.duration;
     line.style.left = `${(100 * sound.currentTime) / (sound.duration || 1)}%`;

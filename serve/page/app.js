@@ -1,5 +1,5 @@
 // The page: an image comes by a button, a drop, the clipboard or the camera; the answer is shown and said.
-import { setUpPlayhead, showAnswer } from "./answer.js";
+import { setUpSound, showAnswer, showNothing } from "./answer.js";
 import { setUpCamera } from "./camera.js";
 
 const TINY = 128; // pixels up to which an image is shown as squares
@@ -23,9 +23,13 @@ export async function start(backend) {
     try {
       await known;
       const told = await backend.ask(blob, about, mine.signal);
-      if (!mine.signal.aborted) showAnswer(told, about);
+      if (mine.signal.aborted) return;
+      showAnswer(told, about);
+      reveal();
     } catch (error) {
-      if (!mine.signal.aborted) fail(explain(error, name));
+      if (mine.signal.aborted) return;
+      showNothing("No answer to that.");
+      fail(explain(error, name));
     } finally {
       if (asking === mine) element("answer").setAttribute("aria-busy", "false");
     }
@@ -33,7 +37,8 @@ export async function start(backend) {
 
   setUpInputs(show);
   setUpCamera(show, fail);
-  setUpPlayhead();
+  setUpSound();
+  showNothing("It has not seen anything yet.");
 }
 
 function describe(about) {
@@ -41,6 +46,14 @@ function describe(about) {
   const words = about.spoken.length ? about.spoken : about.classes;
   const some = words.slice(0, 10).join(", ") + (words.length > 10 ? ` and ${words.length - 10} more` : "");
   element("about").textContent = `Show ${about.model} an image; it ${about.speaks ? "says" : "tells"} which it sees: ${some}.`;
+}
+
+// On a small screen the answer is below; bring it up.
+function reveal() {
+  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  if (element("answer").getBoundingClientRect().top > innerHeight * 0.6) {
+    element("answer").scrollIntoView({ behavior: calm ? "auto" : "smooth" });
+  }
 }
 
 function setUpInputs(show) {

@@ -6,6 +6,9 @@ const make = (kind, ...content) => {
   return made;
 };
 
+// Text with `code` in it.
+const prose = (text) => text.split("`").map((part, k) => (k % 2 ? make("code", part) : part));
+
 const here = new URL(".", location.href).href;
 document.getElementById("examples").textContent = [
   `curl --data-binary @photo.jpg ${here}v1/classify`,
@@ -15,7 +18,7 @@ document.getElementById("examples").textContent = [
 
 function table(title, rows) {
   if (!rows.length) return [];
-  const body = rows.map(([name, told]) => make("tr", make("td", make("code", name)), make("td", told)));
+  const body = rows.map(([name, told]) => make("tr", make("td", make("code", name)), make("td", ...prose(told))));
   const [first, second] = ["name", "meaning"].map((head) => make("th", head));
   first.scope = second.scope = "col";
   return [make("h3", title), make("table", make("thead", make("tr", first, second)), make("tbody", ...body))];
@@ -35,7 +38,7 @@ function section(method, path, told, schemas) {
   const reply = fields(told.responses["200"]?.content?.["application/json"]?.schema, schemas);
   const statuses = Object.entries(told.responses).filter(([status]) => status !== "200");
   return make(
-    "section", heading, make("p", told.description ?? told.summary),
+    "section", heading, make("p", ...prose(told.description ?? told.summary)),
     ...table("Body", bodies), ...table("Parameters", parameters), ...table("Reply", reply),
     ...table("When it cannot", statuses.map(([status, { description }]) => [status, description])),
   );

@@ -19,7 +19,7 @@ class Audio(BaseModel):
 
     type: str = Field(default="audio/wav", description="Media type.")
     rate: int = Field(description="Samples per second.")
-    seconds: float
+    seconds: float = Field(description="Its length.")
     base64: str = Field(description="The WAV file: mono, 16 bits.")
 
 
@@ -45,21 +45,26 @@ class Reply(BaseModel):
 class ModelReply(BaseModel):
     """What the server serves."""
 
-    model: str
-    classes: list[str]
-    spoken: list[str]
+    model: str = Field(description="Its file's name.")
+    classes: list[str] = Field(description="Its classes, in the order of the scores.")
+    spoken: list[str] = Field(description="The word for each class; empty for a model without words.")
     speaks: bool = Field(description="Whether answers have a sound.")
     label: str | None = Field(description="Kind of label that is predicted; null for a model on logits.")
-    threshold: float | None
+    threshold: float | None = Field(description="The model is sure while `loss` is under this.")
     floor: float | None = Field(description="Decibels that count as silence, for drawing spectrograms.")
     seconds: list[float] | None = Field(description="Length of each class's word.")
     top_hertz: float | None = Field(description="Upper edge of the spectrogram.")
     height: int = Field(description="Pixels of the images that the model sees.")
-    width: int
-    dataset: str | None
+    width: int = Field(description="The same, across.")
+    channels: int = Field(description="3 for RGB, 1 for grey.")
+    resize: int | None = Field(
+        description="Images are resized to this on the shorter side and cropped; null: resized to fit."
+    )
+    interpolation: str = Field(description="How images are resized.")
+    dataset: str | None = Field(description="What the model learnt from.")
     accuracy: dict[str, float] = Field(description="Figures from when the model was made, in 0..1.")
-    max_bytes: int
-    max_pixels: int
+    max_bytes: int = Field(description="Of a request's body.")
+    max_pixels: int = Field(description="Of an image.")
 
 
 class Problem(BaseModel):
@@ -124,6 +129,9 @@ def describe(model: ExportedModel, limits: Limits) -> ModelReply:
         top_hertz=mel.fmax if mel else None,
         height=manifest.input.height,
         width=manifest.input.width,
+        channels=manifest.input.channels,
+        resize=manifest.input.resize,
+        interpolation=manifest.input.interpolation,
         dataset=manifest.training.dataset if manifest.training else None,
         accuracy=manifest.training.accuracy if manifest.training else {},
         max_bytes=limits.body,
