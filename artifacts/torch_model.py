@@ -25,6 +25,7 @@ class TorchModel:
     """
 
     named = True
+    voice = None
 
     def __init__(self, path: Path, device: str = "cpu") -> None:
         try:
