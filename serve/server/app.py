@@ -125,7 +125,11 @@ def _add_rest(app: FastAPI, service: Service) -> None:
         """Classes, words, threshold, and the limits on what may be sent."""
         return about
 
-    @app.get("/healthz", summary="Whether the server takes requests", responses={503: {"description": "About to stop."}})
+    @app.get(
+        "/healthz",
+        summary="Whether the server takes requests",
+        responses={503: {"description": "About to stop."}},
+    )
     async def healthz() -> Response:
         """`ok`, or 503 when it is about to stop."""
         state = "stopping" if service.stopping else "ok"
