@@ -6,7 +6,7 @@ import contextlib
 import csv
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -58,8 +58,7 @@ def answer_all(arguments: Sequence[str], model: str | None, wishes: Wishes) -> i
     failed = 0
     with contextlib.ExitStack() as stack:
         speaker = stack.enter_context(Speaker()) if wishes.speak else None
-        bar = stack.enter_context(progress_bar())
-        task = bar.add_task("classifying", total=len(images), note="", visible=len(images) > BATCH)
+        advance = stack.enter_context(_progress(len(images)))
         for asked, answer in _answers(images, opened):
             if isinstance(answer, VivavoceError):
                 if len(images) == 1:
@@ -70,11 +69,22 @@ def answer_all(arguments: Sequence[str], model: str | None, wishes: Wishes) -> i
                 tell.answer(asked, answer)
                 if speaker is not None or asked.name in sounds:
                     _utter(opened, answer, wishes.voice, sounds.get(asked.name), speaker)
-            bar.advance(task)
+            advance()
     if speaker is not None and speaker.trouble:
         print(speaker.trouble, file=sys.stderr)
     tell.end()
     return failed
+
+
+@contextlib.contextmanager
+def _progress(total: int) -> Iterator[Callable[[], None]]:
+    """What to call after each image; a bar is worth the time to load it only for many."""
+    if total <= BATCH:
+        yield lambda: None
+        return
+    with progress_bar() as bar:
+        task = bar.add_task("classifying", total=total, note="")
+        yield lambda: bar.advance(task)
 
 
 def _answers(images: Sequence[Asked], model: ExportedModel) -> Iterator[tuple[Asked, Answer | VivavoceError]]:
