@@ -87,8 +87,8 @@ def listen(
     Example: vivavoce listen digits-speech --suggest-threshold -o heard.png
     """
     from ..console import need, progress_bar, terminal
-    from .hearing_report import PICTURES, check_outputs, show, write
-    from .listen import listen as hear
+    from .listening.listen import listen as hear
+    from .listening.report import PICTURES, check_outputs, show, write
 
     need("pocketsphinx", "listen", "listening")
     outputs = output or []

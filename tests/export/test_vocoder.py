@@ -18,7 +18,7 @@ from vivavoce.export.parity import compare_sound
 from vivavoce.export.vocoder import add_vocoder
 from vivavoce.images import Fit, open_images
 from vivavoce.images.imageset import to_float
-from vivavoce.serve.listener import Listener
+from vivavoce.serve.listening.listener import Listener
 
 
 @pytest.fixture(scope="module")

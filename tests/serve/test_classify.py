@@ -12,7 +12,7 @@ import soundfile
 from PIL import Image
 
 from vivavoce.images import Fit, open_images
-from vivavoce.serve.listener import Listener
+from vivavoce.serve.listening.listener import Listener
 
 BIN = Path(sys.executable).parent
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")

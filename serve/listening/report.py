@@ -12,7 +12,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ..errors import VivavoceError
+from ...errors import VivavoceError
 from .hearing import FEWEST, STEP, UNDERSTOOD, Bin, ClassCount, Heard, Hearing
 
 PICTURES = (".png", ".svg", ".pdf")

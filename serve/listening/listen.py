@@ -7,13 +7,13 @@ from itertools import product
 
 import numpy as np
 
-from ..artifacts import ExportedModel, open_model
-from ..artifacts.decoding import THRESHOLD
-from ..artifacts.playback import waveform
-from ..errors import VivavoceError
-from ..images import Fit, ImageSet, match, open_images
-from ..images.imageset import to_float
-from .answers import Voice, answer_images, check_voice, sound_of
+from ...artifacts import ExportedModel, open_model
+from ...artifacts.decoding import THRESHOLD
+from ...artifacts.playback import waveform
+from ...errors import VivavoceError
+from ...images import Fit, ImageSet, match, open_images
+from ...images.imageset import to_float
+from ..answers import Voice, answer_images, check_voice, sound_of
 from .hearing import Heard, Hearing, confusion, count_classes, curve, join, suggest
 from .listener import Listener
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from vivavoce.serve.hearing import Bin, Heard, confusion, count_classes, curve, join, suggest
+from vivavoce.serve.listening.hearing import Bin, Heard, confusion, count_classes, curve, join, suggest
 
 BIN = Path(sys.executable).parent
 
