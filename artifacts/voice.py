@@ -40,7 +40,8 @@ class FileVoice:
             VivavoceError: onnxruntime fails on them.
         """
         try:
-            waveform, samples = self._session.run(OUTPUTS, {"scores": outputs.scores, "label": outputs.label})
+            said = {"scores": outputs.scores, "label": outputs.label}
+            waveform, samples = map(np.asarray, self._session.run(list(OUTPUTS), said))
         except Exception as error:  # onnxruntime's exceptions share no base class
             raise VivavoceError(f"{self.path}: its vocoder failed: {first_line(error)}") from error
         return [sound[:length] for sound, length in zip(waveform, samples, strict=True)]

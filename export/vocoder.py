@@ -7,6 +7,7 @@ make the file speak, with no Python beside it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -37,9 +38,7 @@ class Nodes:
         self.constants.append(numpy_helper.from_array(array, name))
         return name
 
-    def __call__(
-        self, operator: str, *inputs: str, out: str | Sequence[str] = "", **attributes: object
-    ) -> str:
+    def __call__(self, operator: str, *inputs: str, out: str | Sequence[str] = "", **attributes: Any) -> str:
         """Add a node; return the name of its (first) output."""
         outputs = [out or f"{self.prefix}{len(self.made)}"] if isinstance(out, str) else list(out)
         self.made.append(helper.make_node(operator, inputs, outputs, **attributes))
@@ -55,13 +54,11 @@ def add_vocoder(model: onnx.ModelProto, label: Label) -> None:
     Raises:
         VivavoceError: its labels are not spectrograms.
     """
-    graph, g = model.graph, Nodes(PREFIX)
-    Vocoder(g, label, check_sound(label)).build()
+    graph, g, mel = model.graph, Nodes(PREFIX), check_sound(label)
+    Vocoder(g, label, mel).build()
     graph.node.extend(g.made)
     graph.initializer.extend(g.constants)
-    waveform = helper.make_tensor_value_info(
-        WAVEFORM, TensorProto.FLOAT, ["N", longest(label) * label.mel.hop]
-    )
+    waveform = helper.make_tensor_value_info(WAVEFORM, TensorProto.FLOAT, ["N", longest(label) * mel.hop])
     graph.output.extend([waveform, helper.make_tensor_value_info(SAMPLES, TensorProto.INT64, ["N"])])
 
 

@@ -9,8 +9,11 @@ import typer
 
 def serve(
     model: Annotated[
-        str, typer.Argument(help="An exported model, or a shipped one by name.")
-    ] = "digits-speech",
+        str | None,
+        typer.Argument(
+            help="An exported model, or a shipped one by name.", show_default="the best shipped one"
+        ),
+    ] = None,
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in.")
     ] = "127.0.0.1",
@@ -26,10 +29,10 @@ def serve(
 
     for module in ("fastapi", "uvicorn", "python_multipart", "prometheus_client"):
         need(module, "serve", "the server")
-    from ...artifacts import open_model
+    from ...artifacts import default_model, open_model
     from .run import is_local, run
 
-    opened = open_model(model)
+    opened = open_model(model or default_model())
 
     def started(url: str) -> None:
         typer.echo(f"{opened.path.stem} answers at {url} (Ctrl-C stops it)")
