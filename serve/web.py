@@ -110,8 +110,6 @@ def page_file(name: str) -> str:
 
 def _model(model: str) -> tuple[str, bytes]:
     """What the page has to know of a model, as JSON, and its file."""
-    import onnx
-
     from ..artifacts import open_model
     from .server.limits import Limits
     from .server.replies import describe
@@ -119,13 +117,11 @@ def _model(model: str) -> tuple[str, bytes]:
     opened = open_model(model)
     if opened.path.suffix != ".onnx" or not opened.named:
         raise VivavoceError(f"{opened.path}: give an .onnx file made by `vivavoce export`")
-    content = opened.path.read_bytes()
-    outputs = {output.name for output in onnx.load_from_string(content).graph.output}
     about = describe(opened, Limits()).model_dump()
-    if about["speaks"] and "waveform" not in outputs:
+    if about["speaks"] and opened.voice is None:
         silence = "This model's file makes no sound; exported with --with-audio, it speaks here."
         about |= {"speaks": False, "silence": silence}
-    return json.dumps(about), content
+    return json.dumps(about), opened.path.read_bytes()
 
 
 def _package(runtime: Path) -> dict[str, bytes]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 ROOT = Path(__file__).parents[1]
 FLAGS = [
@@ -106,15 +106,19 @@ class Visit:
 @contextlib.contextmanager
 def visit(browser: Browser, url: str, **options: Any) -> Iterator[Visit]:
     """Open a page in a fresh context; in the end nothing may have been complained about."""
-    with contextlib.closing(
-        browser.new_context(**({"viewport": {"width": 1280, "height": 900}} | options))
-    ) as context:
+    settings: Any = {"viewport": {"width": 1280, "height": 900}} | options
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            seen.complaints.append(message.text)
+
+    with contextlib.closing(browser.new_context(**settings)) as context:
         seen = Visit(context.new_page())
         seen.page.set_default_timeout(20_000)
-        seen.page.on(
-            "console", lambda m: seen.complaints.append(m.text) if m.type in ("error", "warning") else None
-        )
+        seen.page.on("console", note)
         seen.page.on("pageerror", lambda error: seen.complaints.append(str(error)))
+        # Asked for before it is needed: a chooser that opens meanwhile would be the system's own.
+        seen.page.on("filechooser", lambda _: None)
         seen.page.on("request", lambda request: seen.requests.append(request.url))
         seen.page.goto(url)
         yield seen

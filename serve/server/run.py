@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import ipaddress
 import signal
 import socket
+import struct
+import sys
 from collections.abc import Callable, Iterator
 
 import uvicorn
@@ -18,6 +21,10 @@ from .limits import Limits
 from .protocol import watched
 from .service import Service
 
+ATTACH_FILTER = 26
+"""SO_ATTACH_FILTER, which Python does not name."""
+LAST_CALL_SECONDS = 0.1
+"""For connections that the system has made already, and that wait in line, to be taken."""
 FAREWELL_SECONDS = 0.5
 """For clients with an open connection to hear, in the next answer, that it ends."""
 
@@ -32,6 +39,9 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no new connections, tell the open ones that they end, then finish what was accepted."""
         self._service.stopping = True
+        for listener in sockets or []:
+            deafen(listener)
+        await asyncio.sleep(LAST_CALL_SECONDS)
         for server in self.servers:
             server.close()
         for listener in sockets or []:
@@ -122,6 +132,18 @@ def listen(host: str, port: int) -> socket.socket:
             f"cannot listen on {host} port {port}: {reason}; give another --port or --host"
         ) from None
     return listener
+
+
+def deafen(listener: socket.socket) -> None:
+    """Let no more connections join those that wait in line: closing would reset the latter.
+
+    Only Linux can: a packet filter of one instruction, "drop", on the listening socket. Who knocks then is
+    refused a moment later, when the socket is closed.
+    """
+    if sys.platform == "linux":
+        drop = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))  # BPF_RET, 0 bytes
+        program = struct.pack("HP", 1, ctypes.addressof(drop))
+        listener.setsockopt(socket.SOL_SOCKET, ATTACH_FILTER, program)
 
 
 def url_of(listener: socket.socket) -> str:

@@ -103,7 +103,8 @@ def test_drop_and_paste(server: Address, browser):
     script = """([kind, bytes]) => {
         const data = new DataTransfer();
         if (bytes) data.items.add(new File([new Uint8Array(bytes)], "a.png", { type: "image/png" }));
-        document.dispatchEvent(kind === "drop" ? new DragEvent("drop", { dataTransfer: data, cancelable: true })
+        document.dispatchEvent(kind === "drop"
+            ? new DragEvent("drop", { dataTransfer: data, cancelable: true })
             : new ClipboardEvent("paste", { clipboardData: data }));
     }"""
     for kind, k, word in (("drop", 3, "three"), ("paste", 9, "nine")):
