@@ -23,6 +23,8 @@ from .service import Service
 
 ATTACH_FILTER = 26
 """SO_ATTACH_FILTER, which Python does not name."""
+MMAP_THRESHOLD = -3
+"""M_MMAP_THRESHOLD of glibc's malloc.h."""
 LAST_CALL_SECONDS = 0.1
 """For connections that the system has made already, and that wait in line, to be taken."""
 FAREWELL_SECONDS = 0.5
@@ -85,6 +87,7 @@ def run(
         VivavoceError: the address cannot be listened on, or the model cannot answer.
     """
     limits = limits or Limits()
+    return_large_blocks()
     listener = listen(host, port)
     try:
         app = make_app(model, limits)
@@ -132,6 +135,12 @@ def listen(host: str, port: int) -> socket.socket:
             f"cannot listen on {host} port {port}: {reason}; give another --port or --host"
         ) from None
     return listener
+
+
+def return_large_blocks() -> None:
+    """Give the memory of large images back when they are done; glibc would keep it for the next one."""
+    with contextlib.suppress(OSError, AttributeError):  # another C library: another habit
+        ctypes.CDLL(None).mallopt(MMAP_THRESHOLD, 1 << 20)
 
 
 def deafen(listener: socket.socket) -> None:

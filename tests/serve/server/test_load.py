@@ -1,10 +1,12 @@
 """The server under load from a second process: no errors, flat memory, nothing lost."""
 
+import io
 import json
 import time
 
 import pytest
 from load import Loader, waiting
+from PIL import Image
 from serving import Process
 
 
@@ -19,6 +21,16 @@ def test_a_short_saturation(loader):
     assert set(figures["statuses"]) <= {"200", "503"}
     assert figures["statuses"]["200"] > 500
     assert (figures["lost"], figures["refused"], figures["wrong"]) == (0, 0, 0)
+
+
+def test_large_images_leave_no_memory_behind():
+    file = io.BytesIO()
+    Image.new("RGBA", (7_000, 7_000)).save(file, "PNG", compress_level=1)
+    with Process("digits-speech") as server:
+        before = server.memory()
+        assert server.classify(file.getvalue()).status == 200
+        assert server.memory(peak=True) - before < 450  # 196 MB decoded, as much again laid on white
+        assert server.memory() - before < 30
 
 
 @pytest.mark.full
