@@ -82,6 +82,15 @@ class OnnxModel:
         return {name: np.asarray(out)[:n] for name, out in zip(self._wanted, outputs, strict=True)}
 
 
+def has_manifest(path: Path) -> bool:
+    """Whether an `.onnx` file says itself how it is fed and read."""
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except (DecodeError, UnicodeDecodeError):
+        return False
+    return any(p.key == METADATA_KEY for p in model.metadata_props)
+
+
 def _load(path: Path) -> onnx.ModelProto:
     try:
         model = onnx.load(path)
