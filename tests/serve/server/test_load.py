@@ -44,6 +44,7 @@ def test_more_than_it_can_do(query, loader):
         rate = full["rate"] / 2
         half = loader.run(server, connections=waiting(rate), requests=count // 2, rate=rate, query=query)
     for figures in (full, crowded, half):
+        print(figures)
         assert set(figures["statuses"]) <= {"200", "503"}
         assert (figures["lost"], figures["refused"], figures["wrong"]) == (0, 0, 0)
     assert crowded["statuses"]["503"] > 0
