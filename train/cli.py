@@ -24,11 +24,23 @@ def train(
     ],
     out: Annotated[Path, typer.Option(help="Folder of the run: settings, checkpoints, result.")],
     label: Annotated[str, typer.Option(help=f"Label representation: {', '.join(KINDS)}.")] = "speech",
-    encoder: Annotated[str, typer.Option(help="Image encoder: resnet8, resnet14, … resnet110.")] = "resnet8",
-    recipe: Annotated[str, typer.Option(help="`fast` (one cycle) or `paper`.")] = "fast",
+    encoder: Annotated[
+        str, typer.Option(help="Image encoder: resnet8, resnet14, … resnet110, vgg19.")
+    ] = "resnet8",
+    recipe: Annotated[
+        str, typer.Option(help="`fast` (one cycle), `short` (30 epochs), `paper`, or a .toml or .json file.")
+    ] = "fast",
     epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Instead of the recipe's.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
+    change: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Any other field of the recipe, as field=value; may repeat."),
+    ] = None,
+    data_level: Annotated[
+        int | None,
+        typer.Option(help="Train on this percentage of the training images: 1, 2, 4, 8, 10, 20, …"),
+    ] = None,
     wavs: Annotated[
         Path | None, typer.Option(help="Speech from a folder of recordings: <class>.wav or <index>.wav.")
     ] = None,
@@ -46,22 +58,20 @@ def train(
     need("torch", "train", "training")
     from .data import open_splits
     from .loop import Trainer
-    from .recipes import resolve
-    from .run import begin, pick_device
+    from .recipes import parse_changes, resolve
+    from .run import begin, pick_device, settle_precision
 
     where = pick_device(device)
-    splits = open_splits(dataset, seed)
+    changes = parse_changes(change or ())
+    named = {"epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size}
+    changes |= {field: value for field, value in named.items() if value is not None}
+    splits = open_splits(dataset, seed, data_level)
+    if not splits.flip:
+        changes = {"flip": False} | changes
     labels = _labels(label, splits, wavs, bank)
     label = labels.kind if labels else label
-    settings = resolve(
-        recipe,
-        labels is not None,
-        epochs=epochs,
-        learning_rate=learning_rate,
-        batch_size=batch_size,
-        flip=None if splits.flip else False,
-    )
-    config = configure(label, encoder, seed, settings, splits, labels)
+    settings = settle_precision(resolve(recipe, labels is not None, encoder, changes), where)
+    config = configure(label, encoder, seed, settings, splits, labels, data_level)
     begin(out, config, labels, resume)
     trainer = Trainer(config, labels, splits, out, where)
     if resume:
@@ -95,7 +105,13 @@ def _labels(label: str, splits: Splits, wavs: Path | None, bank: Path | None) ->
 
 
 def configure(
-    label: str, encoder: str, seed: int, recipe: Recipe, splits: Splits, bank: LabelBank | None
+    label: str,
+    encoder: str,
+    seed: int,
+    recipe: Recipe,
+    splits: Splits,
+    bank: LabelBank | None,
+    data_level: int | None = None,
 ) -> Config:
     """Gather what decides the run's outcome."""
     from importlib.metadata import version
@@ -118,5 +134,6 @@ def configure(
         mean=splits.mean,
         std=splits.std,
         bank_digest=bank.digest if bank else None,
+        data_level=data_level,
         versions={name: version(name) for name in ("vivavoce", "torch", "numpy")},
     )

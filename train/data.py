@@ -54,18 +54,23 @@ class Splits:
         return f"{len(self.train)} training, {len(self.validation)} validation, {len(self.test)} test images"
 
 
-def open_splits(dataset: str, seed: int) -> Splits:
+def open_splits(dataset: str, seed: int, level: int | None = None) -> Splits:
     """Read a data set and split a tenth off its training images for validation.
 
-    The split is a permutation drawn from the run's seed; its first tenth is the validation part.
+    The split is a permutation drawn from the run's seed; its first tenth is the validation part, and
+    a data level takes the images right after it, so that a lower level's are among a higher one's.
 
     Args:
         dataset: `digits`, or a folder with `train/` and `test/`, each with one subfolder per class.
         seed: the run's seed.
+        level: train on this percentage of all training images, those held for validation counted in
+            (Chen et al. 2021, section 4.4); None: on all that are left.
 
     Raises:
-        VivavoceError: no such data set, or its parts do not fit.
+        VivavoceError: no such data set, its parts do not fit, or the level is out of range.
     """
+    if level is not None and not 1 <= level <= 90:
+        raise VivavoceError(f"data level {level}: give a percentage from 1 to 90")
     if dataset == "digits":
         classes, train, test = _digits()
         statistics, flip = _statistics(train), False
@@ -76,7 +81,8 @@ def open_splits(dataset: str, seed: int) -> Splits:
     held = len(train) // 10
     if not held:
         raise VivavoceError(f"{dataset}: {len(train)} training images are too few; at least 10 are needed")
-    validation, train = (Part(train.images[i], train.classes[i]) for i in (order[:held], order[held:]))
+    taken = order[held:] if level is None else order[held : held + level * len(train) // 100]
+    validation, train = (Part(train.images[i], train.classes[i]) for i in (order[:held], taken))
     mean, std = statistics
     return Splits(Path(dataset).name, dataset, classes, train, validation, test, mean, std, flip)
 

@@ -2,53 +2,27 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..artifacts import LabelBank
-from ..artifacts.decoding import THRESHOLD
 from ..errors import VivavoceError
 from .augment import augment
-from .data import Part, Splits
+from .data import Splits
+from .evaluate import evaluate
+from .history import Epoch, write_logs
 from .labels import KINDS
-from .model import Contract, Objective
-from .run import CHECKPOINT, RESULT, Config, read_tensors, save_tensors, write_whole
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """The figures of one epoch."""
-
-    epoch: int
-    """Counted from 1."""
-    learning_rate: float
-    """At the last step."""
-    train_loss: float
-    validation_loss: float
-    validation_accuracy: float
-    """Nearest-neighbour (or arg-max) accuracy in 0..1."""
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Score:
-    """How a model does on one part of the data."""
-
-    accuracy: float
-    """Nearest-neighbour (or arg-max) accuracy in 0..1."""
-    loss: float
-    threshold: float | None
-    """Share of images whose prediction lies within the threshold of the true label; label models only."""
-
+from .model import Classifier, Contract
+from .objectives import Objective
+from .run import CHECKPOINT, RESULT, Config, read_tensors, save_tensors
 
 Progress = Callable[[int, int, float], None]
 """Called after each step with the step, the number of steps and the loss."""
@@ -68,12 +42,17 @@ class Trainer:
     def __init__(
         self, config: Config, bank: LabelBank | None, splits: Splits, folder: Path, device: torch.device
     ) -> None:
+        recipe = config.recipe
         torch.manual_seed(config.seed)
         self.config, self.splits, self.folder, self.device = config, splits, folder, device
-        self.model = config.model(bank).to(device)
-        self.contract = Contract(self.model, bank).to(device)
+        layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
+        self.model = config.model(bank).to(device).to(memory_format=layout)  # pyright: ignore[reportCallIssue]
+        self.average = AveragedModel(
+            self.model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True
+        )
+        self.judged = cast(Classifier, self.average.module) if recipe.ema else self.model
+        self.contract = Contract(self.judged, bank).to(device)
         self.objective = Objective(bank, device, KINDS[config.label].smoothing)
-        recipe = config.recipe
         self.optimizer = torch.optim.SGD(
             self.model.parameters(),
             lr=recipe.learning_rate,
@@ -81,6 +60,8 @@ class Trainer:
             nesterov=recipe.nesterov,
             weight_decay=recipe.weight_decay,
         )
+        self.images = torch.from_numpy(splits.train.images).to(device)
+        self.classes = torch.from_numpy(splits.train.classes).to(device)
         self.history: list[Epoch] = []
         self.best: dict[str, Tensor] = {}
 
@@ -92,14 +73,14 @@ class Trainer:
         """
         for number in range(len(self.history), self.config.recipe.epochs):
             epoch = self._epoch(number, progress)
-            if not self.history or _rank(epoch) > max(map(_rank, self.history)):
-                self.best = {k: v.clone() for k, v in self.model.state_dict().items()}
+            if not self.history or epoch.rank > max(e.rank for e in self.history):
+                self.best = {k: v.clone() for k, v in self.judged.state_dict().items()}
             self.history.append(epoch)
             self.save()
             report(epoch)
-        self.model.load_state_dict(self.best)
+        self.judged.load_state_dict(self.best)
         test = evaluate(self.contract, self.objective, self.splits.test, self.device)
-        best = max(self.history, key=_rank)
+        best = max(self.history, key=lambda e: e.rank)
         result = {
             "epochs": self.config.recipe.epochs,
             "best_epoch": best.epoch,
@@ -111,47 +92,56 @@ class Trainer:
 
     def _epoch(self, number: int, progress: Progress) -> Epoch:
         """One pass over the training part; all its randomness comes from the seed and its number."""
-        recipe, train = self.config.recipe, self.splits.train
-        generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + number)
-        order = torch.randperm(len(train), generator=generator).numpy()
-        steps = math.ceil(len(train) / recipe.batch_size)
+        recipe, n = self.config.recipe, len(self.classes)
+        seed = self.config.seed * 1_000_003 + number
+        torch.manual_seed(seed)  # for dropout, where an encoder has it
+        generator = torch.Generator().manual_seed(seed)
+        order = torch.randperm(n, generator=generator)
+        steps = math.ceil(n / recipe.batch_size)
         self.model.train()
         started, total, rate = time.perf_counter(), 0.0, 0.0
-        for step in range(steps):
+        for step, chosen in enumerate(order.split(recipe.batch_size)):
             rate = recipe.rate(number * steps + step, steps)
-            self.optimizer.param_groups[0]["lr"] = rate
-            chosen = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
             if len(chosen) < 2:
                 continue  # batch normalisation needs two images
-            images = torch.from_numpy(train.images[chosen]).to(self.device)
-            images = augment(images.float() / 255, recipe.crop_padding, recipe.flip, generator)
-            loss = self.objective(self.model(images), torch.from_numpy(train.classes[chosen]).to(self.device))
-            if not math.isfinite(loss.item()):
+            loss = self._step(chosen.to(self.device), rate, generator)
+            if not math.isfinite(loss):
                 raise VivavoceError(
-                    f"the training loss is {loss.item()} at epoch {number + 1}, step {step + 1}; the "
+                    f"the training loss is {loss} at epoch {number + 1}, step {step + 1}; the "
                     f"checkpoint of epoch {number} is kept in {self.folder}; try a lower --learning-rate"
                 )
-            self.optimizer.zero_grad()
-            loss.backward()
-            self.optimizer.step()
-            total += loss.item() * len(chosen)
-            progress(number * steps + step + 1, recipe.epochs * steps, loss.item())
+            total += loss * len(chosen)
+            progress(number * steps + step + 1, recipe.epochs * steps, loss)
         score = evaluate(self.contract, self.objective, self.splits.validation, self.device)
         seconds = time.perf_counter() - started
-        return Epoch(number + 1, rate, total / len(train), score.loss, score.accuracy, seconds)
+        return Epoch(number + 1, rate, total / n, score.loss, score.accuracy, seconds)
+
+    def _step(self, chosen: Tensor, rate: float, generator: torch.Generator) -> float:
+        """One update on the images at `chosen`; returns their loss."""
+        recipe = self.config.recipe
+        images = augment(self.images[chosen], recipe.crop_padding, recipe.flip, generator).float() / 255
+        low = recipe.precision == "bfloat16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=low):
+            output = self.model(images)
+        loss = self.objective(output.float(), self.classes[chosen])
+        self.optimizer.param_groups[0]["lr"] = rate
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        if recipe.ema:
+            self.average.update_parameters(self.model)
+        return loss.item()
 
     def save(self) -> None:
-        """Write the checkpoint of the last whole epoch, and the history as CSV."""
+        """Write the checkpoint of the last whole epoch, and the logs."""
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         tensors |= {f"best.{k}": v for k, v in self.best.items()}
+        if self.config.recipe.ema:
+            tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
         state = self.optimizer.state_dict()["state"]
         tensors |= {f"momentum.{k}": v["momentum_buffer"] for k, v in state.items()}
         save_tensors(self.folder / CHECKPOINT, tensors, {"history": [asdict(e) for e in self.history]})
-        table = io.StringIO()
-        writer = csv.DictWriter(table, [*Epoch.__dataclass_fields__])
-        writer.writeheader()
-        writer.writerows(asdict(e) for e in self.history)
-        write_whole(self.folder / "history.csv", table.getvalue().encode())
+        write_logs(self.folder, self.history)
 
     def resume(self) -> None:
         """Go back to the last checkpoint; without one, stay at the beginning."""
@@ -159,6 +149,8 @@ class Trainer:
             return
         tensors, about = read_tensors(self.folder / CHECKPOINT)
         self.model.load_state_dict(_under(tensors, "model."))
+        if self.config.recipe.ema:
+            self.average.load_state_dict(_under(tensors, "average."))
         self.best = {k: v.to(self.device) for k, v in _under(tensors, "best.").items()}
         state = self.optimizer.state_dict()
         momentum = _under(tensors, "momentum.")
@@ -167,29 +159,5 @@ class Trainer:
         self.history = [Epoch(**e) for e in about["history"]]
 
 
-def _rank(epoch: Epoch) -> tuple[float, float]:
-    """Higher is better: validation accuracy, ties by lower validation loss."""
-    return epoch.validation_accuracy, -epoch.validation_loss
-
-
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
-
-
-@torch.no_grad()
-def evaluate(
-    contract: Contract, objective: Objective, part: Part, device: torch.device, batch: int = 256
-) -> Score:
-    """Accuracy, loss and threshold accuracy on one part, in evaluation mode."""
-    contract.eval()
-    right, near, total = 0, 0, 0.0
-    for first in range(0, len(part), batch):
-        images = torch.from_numpy(part.images[first : first + batch]).to(device).float() / 255
-        classes = torch.from_numpy(part.classes[first : first + batch]).to(device)
-        outputs = contract(images)
-        right += int((outputs[0].argmax(1) == classes).sum())
-        total += objective(outputs[1] if len(outputs) == 3 else outputs[0], classes).item() * len(classes)
-        if len(outputs) == 3:
-            near += int((outputs[2].gather(1, classes[:, None]) < THRESHOLD).sum())
-    threshold = near / len(part) if objective.labels is not None else None
-    return Score(right / len(part), total / len(part), threshold)

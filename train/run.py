@@ -19,7 +19,8 @@ from ..errors import VivavoceError
 from .model import Classifier
 from .recipes import Recipe
 
-CONFIG, BANK, CHECKPOINT, RESULT = "run.json", "bank.npz", "checkpoint.safetensors", "model.safetensors"
+CONFIG, RECIPE, BANK = "run.json", "recipe.json", "bank.npz"
+CHECKPOINT, RESULT = "checkpoint.safetensors", "model.safetensors"
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,6 +41,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mean: tuple[float, ...]
     std: tuple[float, ...]
     bank_digest: str | None = None
+    data_level: int | None = None
+    """Percentage of the training images that is trained on; None: all."""
     versions: dict[str, str] = {}
 
     def model(self, bank: LabelBank | None) -> Classifier:
@@ -64,6 +67,7 @@ def begin(folder: Path, config: Config, bank: LabelBank | None, resume: bool) ->
         folder.mkdir(parents=True, exist_ok=True)
         if bank:
             bank.save(folder / BANK)
+        write_whole(folder / RECIPE, msgspec.json.format(msgspec.json.encode(config.recipe), indent=2))
         write_whole(path, msgspec.json.format(msgspec.json.encode(config), indent=2))
         return
     before = msgspec.structs.asdict(read_config(folder))
@@ -157,3 +161,14 @@ def pick_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise VivavoceError("no CUDA device that torch can use is here; give --device cpu")
     return torch.device(name)
+
+
+def settle_precision(recipe: Recipe, device: torch.device) -> Recipe:
+    """The recipe with `auto` precision made definite: bfloat16 where the device multiplies in it."""
+    if recipe.precision != "auto":
+        return recipe
+    if device.type == "cuda":
+        able = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        able = torch.cpu._is_avx512_bf16_supported()  # torch has no public way to ask
+    return msgspec.structs.replace(recipe, precision="bfloat16" if able else "float32")

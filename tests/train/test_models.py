@@ -8,7 +8,8 @@ from vivavoce.artifacts import LabelBank
 from vivavoce.errors import VivavoceError
 from vivavoce.train.decoder import LabelDecoder
 from vivavoce.train.encoders import make_encoder
-from vivavoce.train.model import Classifier, LabelAnswers, Objective
+from vivavoce.train.model import Classifier, LabelAnswers
+from vivavoce.train.objectives import Objective
 
 PLAIN = ((0.0,) * 3, (1.0,) * 3)
 
@@ -16,10 +17,13 @@ PLAIN = ((0.0,) * 3, (1.0,) * 3)
 @pytest.mark.parametrize(
     ("encoder", "classes", "label_shape", "parameters"),
     [
+        ("vgg19", 10, None, 20_040_522),
         ("resnet32", 10, None, 466_906),
         ("resnet110", 10, None, 1_730_714),
+        ("vgg19", 100, None, 20_086_692),
         ("resnet32", 100, None, 472_756),
         ("resnet110", 100, None, 1_736_564),
+        ("vgg19", 100, (64, 64), 20_178_281),
         ("resnet32", 10, (64, 64), 579_577),
         ("resnet110", 100, (64, 64), 1_843_385),
     ],
