@@ -38,5 +38,5 @@ def evaluate(
         total += objective(outputs[1] if len(outputs) == 3 else outputs[0], classes).item() * len(classes)
         if len(outputs) == 3:
             near += int((outputs[2].gather(1, classes[:, None]) < THRESHOLD).sum())
-    threshold = near / len(part) if objective.labels is not None else None
+    threshold = near / len(part) if contract.answers else None
     return Score(right / len(part), total / len(part), threshold)

@@ -21,7 +21,7 @@ from .evaluate import evaluate
 from .history import Epoch, write_logs
 from .labels import KINDS
 from .model import Classifier, Contract
-from .objectives import Objective
+from .objectives import make_objective
 from .run import CHECKPOINT, RESULT, Config, read_tensors, save_tensors
 
 Progress = Callable[[int, int, float], None]
@@ -52,7 +52,7 @@ class Trainer:
         )
         self.judged = cast(Classifier, self.average.module) if recipe.ema else self.model
         self.contract = Contract(self.judged, bank).to(device)
-        self.objective = Objective(bank, device, KINDS[config.label].smoothing)
+        self.objective = make_objective(bank, device, recipe, KINDS[config.label].smoothing)
         self.optimizer = torch.optim.SGD(
             self.model.parameters(),
             lr=recipe.learning_rate,

@@ -21,10 +21,12 @@ class Classifier(nn.Module):
         label_shape: shape of one label, None for logits.
         mean: normalisation per channel, in units of 0..1.
         std: likewise.
+        bank: if given, the head predicts labels less the bank's mean label, over the bank's spread.
     """
 
     mean: Tensor
     std: Tensor
+    centre: Tensor
 
     def __init__(
         self,
@@ -33,6 +35,7 @@ class Classifier(nn.Module):
         label_shape: Sequence[int] | None,
         mean: Sequence[float],
         std: Sequence[float],
+        bank: LabelBank | None = None,
     ) -> None:
         super().__init__()
         self.encoder = make_encoder(encoder)
@@ -43,10 +46,14 @@ class Classifier(nn.Module):
             self.head = nn.Linear(features, label_shape[0] if label_shape else classes)
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
+        self.spread = bank.spread if bank else None
+        centre = torch.from_numpy(bank.labels.mean(0)) if bank else torch.zeros(())
+        self.register_buffer("centre", centre, persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
         """Map images [N, 3, H, W] in 0..1 to logits [N, K] or labels [N, *label shape]."""
-        return self.head(self.encoder((image - self.mean) / self.std))
+        output = self.head(self.encoder((image - self.mean) / self.std))
+        return output if self.spread is None else self.centre + self.spread * output.float()
 
 
 class LabelAnswers(nn.Module):

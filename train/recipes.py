@@ -39,6 +39,12 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Keep images and feature maps as [N, H, W, C] in memory."""
     ema: float = 0.0
     """Decay per step of a moving average of the weights, which is then what is judged and kept; 0: none."""
+    label_scaling: bool = False
+    """Label models: the head predicts labels less the mean label, over the bank's spread."""
+    regression: float = 1.0
+    """Label models: weight of the smooth L1 loss, in the bank's units (over its spread when scaled)."""
+    cross_entropy: float = 0.0
+    """Label models: weight of the cross-entropy on `scores`, the distances to the bank's rows."""
 
     def rate(self, step: int, steps_per_epoch: int) -> float:
         """Learning rate of a step, counted from 0 over the whole run."""
@@ -53,6 +59,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 POSITIVE = ("epochs", "batch_size", "learning_rate")
 SHARES = ("momentum", "warmup", "ema")
+WEIGHTS = ("weight_decay", "crop_padding", "regression", "cross_entropy")
 
 
 def shipped() -> dict[str, dict[str, Any]]:
@@ -111,6 +118,11 @@ def _checked(recipe: Recipe) -> Recipe:
     for field in SHARES:
         if not 0 <= getattr(recipe, field) < 1:
             raise VivavoceError(f"{field} must be at least 0 and below 1, not {getattr(recipe, field)}")
+    for field in WEIGHTS:
+        if not getattr(recipe, field) >= 0:
+            raise VivavoceError(f"{field} must not be negative, as {getattr(recipe, field)} is")
+    if not recipe.regression + recipe.cross_entropy > 0:
+        raise VivavoceError("regression and cross_entropy are both 0: nothing is left to train on")
     return recipe
 
 

@@ -48,7 +48,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def model(self, bank: LabelBank | None) -> Classifier:
         """Build the untrained network."""
         shape = bank.labels.shape[1:] if bank else None
-        return Classifier(self.encoder, len(self.classes), shape, self.mean, self.std)
+        scaled = bank if self.recipe.label_scaling else None
+        return Classifier(self.encoder, len(self.classes), shape, self.mean, self.std, scaled)
 
 
 def begin(folder: Path, config: Config, bank: LabelBank | None, resume: bool) -> None:
