@@ -175,6 +175,7 @@ class _OnlyArrays(pickle.Unpickler):
             ("numpy._core.multiarray", "_reconstruct"),
             ("numpy", "ndarray"),
             ("numpy", "dtype"),
+            ("_codecs", "encode"),  # bytes, in files that Python 3 wrote for Python 2
         }
     )
 

@@ -10,11 +10,13 @@ import numpy as np
 
 from ..errors import VivavoceError
 from ..images import Fit, match, open_images
-from ..images.sources import DIGITS, enlarge_digits
+from ..images.sources import DIGITS, archived, enlarge_digits, well_known
 
 CIFAR_STATISTICS = ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
 """Mean and standard deviation that Chen et al. 2021 normalise with, for both CIFAR sets."""
 
+GREY = ("mnist", "fashion-mnist")
+"""Published sets that are grey and have statistics of their own."""
 
 SIDE = 32
 """Height and width to which the images of a folder are brought: the encoders are for small images."""
@@ -61,7 +63,8 @@ def open_splits(dataset: str, seed: int, level: int | None = None) -> Splits:
     a data level takes the images right after it, so that a lower level's are among a higher one's.
 
     Args:
-        dataset: `digits`, or a folder with `train/` and `test/`, each with one subfolder per class.
+        dataset: `digits`, a published data set (see `images.open_images`), or a folder with `train/` and
+            `test/`, each with one subfolder per class.
         seed: the run's seed.
         level: train on this percentage of all training images, those held for validation counted in
             (Chen et al. 2021, section 4.4); None: on all that are left.
@@ -71,9 +74,14 @@ def open_splits(dataset: str, seed: int, level: int | None = None) -> Splits:
     """
     if level is not None and not 1 <= level <= 90:
         raise VivavoceError(f"data level {level}: give a percentage from 1 to 90")
+    known = well_known(dataset)
     if dataset == "digits":
         classes, train, test = _digits()
         statistics, flip = _statistics(train), False
+    elif known:
+        classes, train, test = _archived(*known)
+        grey = known[0] in GREY
+        statistics, flip = (_statistics(train) if grey else CIFAR_STATISTICS), known[0] != "mnist"
     else:
         classes, train, test = _folder(Path(dataset))
         statistics, flip = CIFAR_STATISTICS, True
@@ -84,7 +92,9 @@ def open_splits(dataset: str, seed: int, level: int | None = None) -> Splits:
     taken = order[held:] if level is None else order[held : held + level * len(train) // 100]
     validation, train = (Part(train.images[i], train.classes[i]) for i in (order[:held], taken))
     mean, std = statistics
-    return Splits(Path(dataset).name, dataset, classes, train, validation, test, mean, std, flip)
+    return Splits(
+        known[0] if known else Path(dataset).name, dataset, classes, train, validation, test, mean, std, flip
+    )
 
 
 def _digits() -> tuple[tuple[str, ...], Part, Part]:
@@ -116,6 +126,12 @@ def _folder(root: Path) -> tuple[tuple[str, ...], Part, Part]:
     test, _ = match(open_images(root / "test"), train.classes, known=True)
     arrays = [_part(s.pixels(np.arange(len(s)), Fit(SIDE, SIDE)), s.labels) for s in (train, test)]
     return train.classes, arrays[0], arrays[1]
+
+
+def _archived(name: str, root: Path | None) -> tuple[tuple[str, ...], Part, Part]:
+    train, test = archived(name, root, "train"), archived(name, root, "test")
+    parts = [_part(s.pixels(np.arange(len(s)), Fit(SIDE, SIDE)), s.labels) for s in (train, test)]
+    return train.classes, parts[0], parts[1]
 
 
 def _part(pixels: np.ndarray, classes: np.ndarray) -> Part:
