@@ -42,7 +42,8 @@ def export_run(run: Path, output: Path, dataset: str | None = None) -> tuple[Man
         raise VivavoceError(f"{output.absolute().parent}: no such folder to write to")
     config, bank, model, result = load_trained(run)
     contract = Contract(model, bank).eval()
-    images = parity_images(open_splits(dataset or config.source, config.seed).test.images, config.seed)
+    splits = open_splits(dataset or config.source, config.seed, side=config.size[0])
+    images = parity_images(splits.test.images, config.seed)
     manifest = describe(config, bank, result)
     with tempfile.TemporaryDirectory(dir=output.absolute().parent) as scratch:
         trial = Path(scratch) / output.name

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..console import need, progress_bar, terminal
+from ..errors import VivavoceError
 from .labels.kinds import KINDS
 
 if TYPE_CHECKING:
@@ -20,13 +21,25 @@ if TYPE_CHECKING:
 def train(
     dataset: Annotated[
         str,
-        typer.Option(help="`digits`, or a folder with train/ and test/, one subfolder per class in each."),
+        typer.Option(
+            help="digits; mnist, fashion-mnist, cifar10 or cifar100, also as NAME:FOLDER; or a folder with "
+            "train/ and test/, one subfolder per class in each."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the run: settings, checkpoints, result.")],
     label: Annotated[str, typer.Option(help=f"Label representation: {', '.join(KINDS)}.")] = "speech",
     encoder: Annotated[
-        str, typer.Option(help="Image encoder: resnet8, resnet14, … resnet110, vgg19.")
+        str,
+        typer.Option(
+            help="Image encoder: resnet8, resnet14, … resnet110 or vgg19 for small images; resnet50, "
+            "efficientnet-b0, densenet121, mobilenet-v3-small or -large for any size."
+        ),
     ] = "resnet8",
+    weights: Annotated[
+        str | None,
+        typer.Option(help="Start one of the latter from `imagenet` weights, or from those in a file."),
+    ] = None,
+    image_size: Annotated[int, typer.Option(help="Height and width to bring the images to.")] = 32,
     recipe: Annotated[
         str, typer.Option(help="`fast` (one cycle), `short` (30 epochs), `paper`, or a .toml or .json file.")
     ] = "fast",
@@ -65,13 +78,13 @@ def train(
     changes = parse_changes(change or ())
     named = {"epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size}
     changes |= {field: value for field, value in named.items() if value is not None}
-    splits = open_splits(dataset, seed, data_level)
+    splits = open_splits(dataset, seed, data_level, image_size)
     if not splits.flip:
         changes = {"flip": False} | changes
     labels = _labels(label, splits, wavs, bank)
     label = labels.kind if labels else label
     settings = settle_precision(resolve(recipe, labels is not None, encoder, changes), where)
-    config = configure(label, encoder, seed, settings, splits, labels, data_level)
+    config = configure(label, encoder, seed, settings, splits, labels, data_level, weights)
     begin(out, config, labels, resume)
     trainer = Trainer(config, labels, splits, out, where)
     if resume:
@@ -112,14 +125,22 @@ def configure(
     splits: Splits,
     bank: LabelBank | None,
     data_level: int | None = None,
+    weights: str | None = None,
 ) -> Config:
     """Gather what decides the run's outcome."""
     from importlib.metadata import version
 
+    from .backbones import BACKBONES, STATISTICS, Backbone
     from .encoders import make_encoder
     from .run import Config
 
-    make_encoder(encoder)  # an unknown name should not leave a folder behind
+    network = make_encoder(encoder)  # an unknown name should not leave a folder behind
+    mean, std = splits.mean, splits.std
+    if weights is not None:
+        if not isinstance(network, Backbone):
+            raise VivavoceError(f"--weights are for {', '.join(BACKBONES)}, not for {encoder}")
+        network.load(weights)
+        mean, std = STATISTICS
     return Config(
         dataset=splits.name,
         source=splits.source,
@@ -131,9 +152,10 @@ def configure(
         spoken=bank.spoken if bank else (),
         split=splits.described,
         size=(splits.train.images.shape[2], splits.train.images.shape[3]),
-        mean=splits.mean,
-        std=splits.std,
+        mean=mean,
+        std=std,
         bank_digest=bank.digest if bank else None,
         data_level=data_level,
+        weights=weights,
         versions={name: version(name) for name in ("vivavoce", "torch", "numpy")},
     )

@@ -16,8 +16,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ..artifacts import LabelBank
 from ..errors import VivavoceError
 from .augment import augment
-from .data import Splits
+from .backbones import Backbone
+from .data import SIDE, Splits
 from .evaluate import evaluate
+from .feed import Feed
 from .history import Epoch, write_logs
 from .labels import KINDS
 from .model import Classifier, Contract
@@ -46,7 +48,10 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.config, self.splits, self.folder, self.device = config, splits, folder, device
         layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
-        self.model = config.model(bank).to(device).to(memory_format=layout)  # pyright: ignore[reportCallIssue]
+        network = config.model(bank)
+        if config.weights and isinstance(network.encoder, Backbone):
+            network.encoder.load(config.weights)
+        self.model = network.to(device).to(memory_format=layout)  # pyright: ignore[reportCallIssue]
         self.average = AveragedModel(
             self.model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True
         )
@@ -60,8 +65,7 @@ class Trainer:
             nesterov=recipe.nesterov,
             weight_decay=recipe.weight_decay,
         )
-        self.images = torch.from_numpy(splits.train.images).to(device)
-        self.classes = torch.from_numpy(splits.train.classes).to(device)
+        self.feed = Feed(splits.train, device)
         self.history: list[Epoch] = []
         self.best: dict[str, Tensor] = {}
 
@@ -92,7 +96,7 @@ class Trainer:
 
     def _epoch(self, number: int, progress: Progress) -> Epoch:
         """One pass over the training part; all its randomness comes from the seed and its number."""
-        recipe, n = self.config.recipe, len(self.classes)
+        recipe, n = self.config.recipe, len(self.splits.train)
         seed = self.config.seed * 1_000_003 + number
         torch.manual_seed(seed)  # for dropout, where an encoder has it
         generator = torch.Generator().manual_seed(seed)
@@ -100,30 +104,31 @@ class Trainer:
         steps = math.ceil(n / recipe.batch_size)
         self.model.train()
         started, total, rate = time.perf_counter(), 0.0, 0.0
-        for step, chosen in enumerate(order.split(recipe.batch_size)):
+        for step, (images, classes) in enumerate(self.feed.batches(list(order.split(recipe.batch_size)))):
             rate = recipe.rate(number * steps + step, steps)
-            if len(chosen) < 2:
+            if len(classes) < 2:
                 continue  # batch normalisation needs two images
-            loss = self._step(chosen.to(self.device), rate, generator)
+            loss = self._step(images, classes, rate, generator)
             if not math.isfinite(loss):
                 raise VivavoceError(
                     f"the training loss is {loss} at epoch {number + 1}, step {step + 1}; the "
                     f"checkpoint of epoch {number} is kept in {self.folder}; try a lower --learning-rate"
                 )
-            total += loss * len(chosen)
+            total += loss * len(classes)
             progress(number * steps + step + 1, recipe.epochs * steps, loss)
         score = evaluate(self.contract, self.objective, self.splits.validation, self.device)
         seconds = time.perf_counter() - started
         return Epoch(number + 1, rate, total / n, score.loss, score.accuracy, seconds)
 
-    def _step(self, chosen: Tensor, rate: float, generator: torch.Generator) -> float:
-        """One update on the images at `chosen`; returns their loss."""
+    def _step(self, images: Tensor, classes: Tensor, rate: float, generator: torch.Generator) -> float:
+        """One update on images uint8 [n, 3, H, W]; returns their loss."""
         recipe = self.config.recipe
-        images = augment(self.images[chosen], recipe.crop_padding, recipe.flip, generator).float() / 255
+        padding = round(recipe.crop_padding * images.shape[3] / SIDE)
+        images = augment(images, padding, recipe.flip, generator).float() / 255
         low = recipe.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=low):
             output = self.model(images)
-        loss = self.objective(output.float(), self.classes[chosen])
+        loss = self.objective(output.float(), classes)
         self.optimizer.param_groups[0]["lr"] = rate
         self.optimizer.zero_grad()
         loss.backward()

@@ -43,6 +43,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bank_digest: str | None = None
     data_level: int | None = None
     """Percentage of the training images that is trained on; None: all."""
+    weights: str | None = None
+    """Pretrained weights that the encoder started from: `imagenet` or a file."""
     versions: dict[str, str] = {}
 
     def model(self, bank: LabelBank | None) -> Classifier:
