@@ -71,10 +71,11 @@ def train(
     need("torch", "train", "training")
     from .data import open_splits
     from .loop import Trainer
+    from .parallel import join, leave
     from .recipes import parse_changes, resolve
     from .run import begin, pick_device, settle_precision
 
-    where = pick_device(device)
+    world, where = join(pick_device(device))
     changes = parse_changes(change or ())
     named = {"epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size}
     changes |= {field: value for field, value in named.items() if value is not None}
@@ -85,15 +86,21 @@ def train(
     label = labels.kind if labels else label
     settings = settle_precision(resolve(recipe, labels is not None, encoder, changes), where)
     config = configure(label, encoder, seed, settings, splits, labels, data_level, weights)
-    begin(out, config, labels, resume)
-    trainer = Trainer(config, labels, splits, out, where)
+    if world.first:
+        begin(out, config, labels, resume)
+    world.wait()
+    trainer = Trainer(config, labels, splits, out, where, world)
     if resume:
         trainer.resume()
-    say = terminal()
-    say.print(
-        f"{encoder}, {label} labels, {splits.name}: {splits.described}, recipe {settings.name}, on {where}"
-    )
-    with progress_bar() as bar:
+    if world.first:
+        among = f", {world.size} processes" if world.size > 1 else ""
+        terminal().print(
+            f"{encoder}, {label} labels, {splits.name}: {splits.described}, recipe {settings.name}, "
+            f"{settings.epochs} epochs, {settings.precision}, on {where}{among}"
+        )
+    bar = progress_bar()
+    bar.disable |= not world.first
+    with bar:
         task = bar.add_task("training", total=None, note="")
         result = trainer.train(
             lambda step, steps, loss: bar.update(task, completed=step, total=steps, note=f"loss {loss:.3f}"),
@@ -102,9 +109,12 @@ def train(
                 f"{e.validation_accuracy:.2%}, {e.seconds:.1f} s"
             ),
         )
-    figures = ", ".join(f"{name.replace('_', ' ')} {value:.2%}" for name, value in result["accuracy"].items())
-    say.print(f"best epoch {result['best_epoch']}; accuracy: {figures}")
-    say.print(f"next: vivavoce export {out} -o model.onnx")
+    if result:
+        accuracy = result["accuracy"].items()
+        figures = ", ".join(f"{name.replace('_', ' ')} {value:.2%}" for name, value in accuracy)
+        terminal().print(f"best epoch {result['best_epoch']}; accuracy: {figures}")
+        terminal().print(f"next: vivavoce export {out} -o model.onnx")
+    leave()
 
 
 def _labels(label: str, splits: Splits, wavs: Path | None, bank: Path | None) -> LabelBank | None:

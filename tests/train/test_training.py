@@ -123,6 +123,9 @@ def test_folders_that_do_not_fit_are_refused(tmp_path):
         start(tmp_path / "a", splits, None)
     with pytest.raises(VivavoceError, match="another recipe"):
         start(tmp_path / "a", splits, None, epochs=9, resume=True)
+    other = cli.configure("category", "resnet14", 0, resolve("fast", False), splits, None)
+    with pytest.raises(VivavoceError, match=r"another encoder \(resnet8, now resnet14\)"):
+        run.begin(tmp_path / "a", other, None, True)
     with pytest.raises(VivavoceError, match="not finished"):
         run.load_trained(tmp_path / "a")
     with pytest.raises(VivavoceError, match="no training run"):
