@@ -13,6 +13,7 @@ from ..errors import VivavoceError
 from .decoding import Outputs
 from .foreign import Foreign
 from .manifest import Manifest
+from .voice import FileVoice
 
 
 class ExportedModel(Protocol):
@@ -27,6 +28,8 @@ class ExportedModel(Protocol):
     """Label bank inside the file, float32 [K, *label shape]; None for a model on logits."""
     named: bool
     """Whether the file tells the names of its classes; otherwise they are called 0, 1, ..."""
+    voice: FileVoice | None
+    """The vocoder inside the file; None for most, whose predictions `playback` turns into sound."""
 
     def answer(self, images: np.ndarray) -> Outputs:
         """Run the file itself on a batch of images."""
@@ -37,6 +40,25 @@ def shipped_models() -> list[str]:
     """Names of the models that ship with the package."""
     files = resources.files(f"{__package__}.models").iterdir()
     return sorted(f.name.removesuffix(".onnx") for f in files if f.name.endswith(".onnx"))
+
+
+def default_model() -> str:
+    """The shipped model that speaks best: photographs before digits."""
+    return next(name for name in ("cifar10-speech", "digits-speech") if name in shipped_models())
+
+
+def find_model(model: str | Path) -> Path:
+    """The file of a model given by path, or by name if it ships.
+
+    Raises:
+        VivavoceError: no such model.
+    """
+    path = Path(model)
+    if not path.exists() and str(model) in shipped_models():
+        path = Path(str(resources.files(f"{__package__}.models").joinpath(f"{model}.onnx")))
+    if not path.exists():
+        raise VivavoceError(f"{model}: no such model; give a file, or one of {', '.join(shipped_models())}")
+    return path
 
 
 def open_model(
@@ -54,11 +76,7 @@ def open_model(
     Raises:
         VivavoceError: no such model, or the file is not one.
     """
-    path = Path(model)
-    if not path.exists() and str(model) in shipped_models():
-        path = Path(str(resources.files(f"{__package__}.models").joinpath(f"{model}.onnx")))
-    if not path.exists():
-        raise VivavoceError(f"{model}: no such model; give a file, or one of {', '.join(shipped_models())}")
+    path = find_model(model)
     if path.is_dir():
         raise VivavoceError(f"{path}: a folder, not a model; to audit a training run, export it first")
     if path.stat().st_size == 0:
