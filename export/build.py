@@ -50,7 +50,8 @@ def export_run(
         )
     config, bank, model, result = load_trained(run)
     contract = Contract(model, bank).eval()
-    images = parity_images(open_splits(dataset or config.source, config.seed).test.images, config.seed)
+    splits = open_splits(dataset or config.source, config.seed, side=config.size[0])
+    images = parity_images(splits.test.images, config.seed)
     manifest = describe(config, bank, result)
     with tempfile.TemporaryDirectory(dir=output.absolute().parent) as scratch:
         trial = Path(scratch) / output.name
