@@ -137,15 +137,14 @@ def _package(runtime: Path) -> dict[str, bytes]:
 
 def _notices(model: str) -> str:
     """Whose work is in the file. The two builds of onnxruntime are of the same sources and licence."""
-    name = "onnxruntime"
-    files = {path.name: path for path in distribution(name).files or ()}
-    own = resources.files("vivavoce").joinpath("LICENSE")
+    theirs = {path.name: path for path in distribution("onnxruntime").files or ()}
     texts = [
-        f"The page is part of vivavoce (Apache-2.0), the model is {Path(model).stem}.",
+        f"The page is part of vivavoce (Apache-2.0, below), the model is {Path(model).stem}.",
         "onnxruntime-web, Copyright (c) Microsoft Corporation, runs it:",
-        *(files[part].read_text() for part in ("LICENSE", "ThirdPartyNotices.txt") if part in files),
+        *(theirs[name].read_text() for name in ("LICENSE", "ThirdPartyNotices.txt") if name in theirs),
+        distribution("vivavoce").read_text("licenses/LICENSE") or "",
     ]
-    return "\n\n".join(texts + ([own.read_text()] if own.is_file() else []))
+    return "\n\n".join(texts)
 
 
 def _packed(content: bytes) -> str:

@@ -220,7 +220,7 @@ def test_a_model_on_logits_shows_scores_alone(browser, files):
         seen.show(files / "seven.png")
         assert seen.answer() == "7"
         assert seen.page.locator("#scores li").count() == 10
-        for part in ("#nearness", "#sound", "#spectrogram", "#again"):
+        for part in ("#nearness", "#sound", "#spectrogram", "#again", "#aloud"):
             assert not seen.page.locator(part).is_visible()
 
 
