@@ -142,9 +142,15 @@ def _notices(model: str) -> str:
         f"The page is part of vivavoce (Apache-2.0, below), the model is {Path(model).stem}.",
         "onnxruntime-web, Copyright (c) Microsoft Corporation, runs it:",
         *(theirs[name].read_text() for name in ("LICENSE", "ThirdPartyNotices.txt") if name in theirs),
-        distribution("vivavoce").read_text("licenses/LICENSE") or "",
+        _own_licence(),
     ]
     return "\n\n".join(texts)
+
+
+def _own_licence() -> str:
+    """Beside the package where it is installed, in its root where it is worked on."""
+    installed = distribution("vivavoce").read_text("licenses/LICENSE")
+    return installed or resources.files("vivavoce").joinpath("LICENSE").read_text()
 
 
 def _packed(content: bytes) -> str:

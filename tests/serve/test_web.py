@@ -1,5 +1,6 @@
 """The page that needs no server: one HTML file in a real browser, without a network."""
 
+import html
 import io
 import re
 import subprocess
@@ -164,8 +165,10 @@ def test_accessible(scheme, pages, browser, seven):
         assert seen.violations(axe) == []
 
 
-def test_whose_work_is_inside_is_told(pages):
+def test_whose_work_is_inside_is_told(pages, repository):
     text = pages["speaks"].read_text()
+    own = (repository / "LICENSE").read_text()
+    assert html.escape(own) in text
     for notice in ("Microsoft Corporation", "MIT License", "Apache License", "Eigen", "protobuf"):
         assert notice in text
     assert not re.search(r'(src|href)="(?!data:)', text.split("<body>")[1].split("<script")[0])
