@@ -67,6 +67,11 @@ class LabelBank:
         rows, columns = np.triu_indices(len(self.labels), 1)
         return float(np.median(self.squared_distance(self.labels)[rows, columns]) / 8)
 
+    @property
+    def spread(self) -> float:
+        """Root mean square of the labels' entries about the mean label."""
+        return float((self.labels - self.labels.mean(0, dtype=np.float64)).std())
+
     def squared_distance(self, predictions: np.ndarray) -> np.ndarray:
         """Mean squared distance of predictions [N, *label shape] to each label: float64 [N, K]."""
         flat = predictions.reshape(len(predictions), -1).astype(np.float64)

@@ -8,13 +8,20 @@ import numpy as np
 import torch
 
 from ..artifacts import ExportedModel, decide
+from ..artifacts.playback import waveform
 from ..errors import VivavoceError
+from ..train.lazy import LazyImages
 from ..train.model import Contract
 
 IMAGES = 256
 """Compare on at least this many images."""
 TOLERANCE = 1e-4
 """Largest difference of scores allowed, as a share of their range."""
+
+SOUNDS = 8
+"""Compare the sound of this many of them."""
+SAME_SOUND = 0.99
+"""Least correlation between the file's own sound and `playback`'s."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,42 @@ def compare(model: ExportedModel, contract: Contract, images: np.ndarray, batch:
     return Parity(len(images), difference, agreement)
 
 
-def parity_images(test: np.ndarray, seed: int) -> np.ndarray:
+def compare_sound(model: ExportedModel, images: np.ndarray) -> float:
+    """Compare the sounds that a file makes itself with those of `artifacts.playback`.
+
+    Returns:
+        The least correlation between the two over the images float32 [N, C, H, W].
+
+    Raises:
+        VivavoceError: it is below `SAME_SOUND`, or a sound has another length.
+    """
+    label, outputs = model.manifest.label, model.answer(images)
+    assert label is not None
+    assert label.mel is not None
+    assert outputs.label is not None
+    assert model.voice is not None
+    least = 1.0
+    for k, predicted, sound in zip(decide(outputs.scores), outputs.label, model.voice(outputs), strict=True):
+        wanted = waveform(predicted, label.frames[k] if label.frames else None, label.mel)
+        least = min(least, _alike(wanted, sound))
+    if not least >= SAME_SOUND:
+        raise VivavoceError(
+            f"the file's own sound is not that of its predictions: correlation {least:.3f} on {len(images)} "
+            "images; nothing was written"
+        )
+    return least
+
+
+def _alike(a: np.ndarray, b: np.ndarray) -> float:
+    """Correlation of two sounds; 1 for the same silence, 0 for sounds of unlike length."""
+    if len(a) != len(b):
+        return 0.0
+    if not a.any() or not b.any():
+        return float(a.any() == b.any())
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def parity_images(test: np.ndarray | LazyImages, seed: int) -> np.ndarray:
     """Test images uint8 [N, C, H, W] as float32 in 0..1, filled up with noisy copies to at least `IMAGES`."""
     images = test[: max(IMAGES, min(len(test), 512))].astype(np.float32) / 255
     short = IMAGES - len(images)

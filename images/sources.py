@@ -1,4 +1,4 @@
-"""Where images come from: the digits that ship, a folder of classes, an `.npz`."""
+"""Where images come from: the digits that ship, published archives, a folder of classes, an `.npz`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import numpy as np
 from PIL import Image
 
 from ..errors import VivavoceError
+from .archives import ARCHIVES, Which, open_archive
+from .classes import CLASSES
 from .imageset import Fit, ImageSet, read_image
 
 DIGITS = tuple("0123456789")
@@ -17,13 +19,18 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", "
 
 
 def open_images(source: str | Path) -> ImageSet:
-    """Open a data set by name (`digits`), a folder with one subfolder per class, or an `.npz`.
+    """Open a data set by name, a folder with one subfolder per class, or an `.npz`.
+
+    The names are `digits`, `mnist`, `fashion-mnist`, `cifar10` and `cifar100`, and stand for the test
+    images. All but the first may be followed by a colon and the folder with the published files.
 
     Raises:
         VivavoceError: no such source, or it holds no labelled images.
     """
     if str(source) == "digits":
         return digits_test()
+    if known := well_known(source):
+        return archived(*known, "test")
     path = Path(source)
     if path.suffix == ".npz" and path.is_file():
         return _npz(path)
@@ -32,9 +39,21 @@ def open_images(source: str | Path) -> ImageSet:
     if path.exists():
         raise VivavoceError(f"{path}: not a data set; give a folder with one subfolder per class, or an .npz")
     raise VivavoceError(
-        f"{path}: no such data set; give `digits`, a folder with one subfolder per class, or an .npz "
-        "with arrays `images` (uint8 [N, H, W, C]) and `labels`"
+        f"{path}: no such data set; give digits, {', '.join(ARCHIVES)}, a folder with one subfolder per "
+        "class, or an .npz with arrays `images` (uint8 [N, H, W, C]) and `labels`"
     )
+
+
+def well_known(source: str | Path) -> tuple[str, Path | None] | None:
+    """Name and folder, if `source` is the name of a published data set, with or without a folder."""
+    name, colon, folder = str(source).partition(":")
+    return (name, Path(folder) if colon else None) if name in ARCHIVES else None
+
+
+def archived(name: str, root: Path | None, which: Which) -> ImageSet:
+    """A part of a published data set (see `archives`)."""
+    images, labels = open_archive(name, which, root)
+    return _from_arrays(name, images, labels, CLASSES[name])
 
 
 def digits_test() -> ImageSet:

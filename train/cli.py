@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..console import need, progress_bar, terminal
+from ..errors import VivavoceError
 from .labels.kinds import KINDS
 
 if TYPE_CHECKING:
@@ -20,15 +21,39 @@ if TYPE_CHECKING:
 def train(
     dataset: Annotated[
         str,
-        typer.Option(help="`digits`, or a folder with train/ and test/, one subfolder per class in each."),
+        typer.Option(
+            help="digits; mnist, fashion-mnist, cifar10 or cifar100, also as NAME:FOLDER; or a folder with "
+            "train/ and test/, one subfolder per class in each."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the run: settings, checkpoints, result.")],
     label: Annotated[str, typer.Option(help=f"Label representation: {', '.join(KINDS)}.")] = "speech",
-    encoder: Annotated[str, typer.Option(help="Image encoder: resnet8, resnet14, … resnet110.")] = "resnet8",
-    recipe: Annotated[str, typer.Option(help="`fast` (one cycle) or `paper`.")] = "fast",
+    encoder: Annotated[
+        str,
+        typer.Option(
+            help="Image encoder: resnet8, resnet14, … resnet110 or vgg19 for small images; resnet50, "
+            "efficientnet-b0, densenet121, mobilenet-v3-small or -large for any size."
+        ),
+    ] = "resnet8",
+    weights: Annotated[
+        str | None,
+        typer.Option(help="Start one of the latter from `imagenet` weights, or from those in a file."),
+    ] = None,
+    image_size: Annotated[int, typer.Option(help="Height and width to bring the images to.")] = 32,
+    recipe: Annotated[
+        str, typer.Option(help="`fast` (one cycle), `short` (30 epochs), `paper`, or a .toml or .json file.")
+    ] = "fast",
     epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Instead of the recipe's.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
+    change: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Any other field of the recipe, as field=value; may repeat."),
+    ] = None,
+    data_level: Annotated[
+        int | None,
+        typer.Option(help="Train on this percentage of the training images: 1, 2, 4, 8, 10, 20, …"),
+    ] = None,
     wavs: Annotated[
         Path | None, typer.Option(help="Speech from a folder of recordings: <class>.wav or <index>.wav.")
     ] = None,
@@ -46,31 +71,36 @@ def train(
     need("torch", "train", "training")
     from .data import open_splits
     from .loop import Trainer
-    from .recipes import resolve
-    from .run import begin, pick_device
+    from .parallel import join, leave
+    from .recipes import parse_changes, resolve
+    from .run import begin, pick_device, settle_precision
 
-    where = pick_device(device)
-    splits = open_splits(dataset, seed)
+    world, where = join(pick_device(device))
+    changes = parse_changes(change or ())
+    named = {"epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size}
+    changes |= {field: value for field, value in named.items() if value is not None}
+    splits = open_splits(dataset, seed, data_level, image_size)
+    if not splits.flip:
+        changes = {"flip": False} | changes
     labels = _labels(label, splits, wavs, bank)
     label = labels.kind if labels else label
-    settings = resolve(
-        recipe,
-        labels is not None,
-        epochs=epochs,
-        learning_rate=learning_rate,
-        batch_size=batch_size,
-        flip=None if splits.flip else False,
-    )
-    config = configure(label, encoder, seed, settings, splits, labels)
-    begin(out, config, labels, resume)
-    trainer = Trainer(config, labels, splits, out, where)
+    settings = settle_precision(resolve(recipe, labels is not None, encoder, changes), where)
+    config = configure(label, encoder, seed, settings, splits, labels, data_level, weights)
+    if world.first:
+        begin(out, config, labels, resume)
+    world.wait()
+    trainer = Trainer(config, labels, splits, out, where, world)
     if resume:
         trainer.resume()
-    say = terminal()
-    say.print(
-        f"{encoder}, {label} labels, {splits.name}: {splits.described}, recipe {settings.name}, on {where}"
-    )
-    with progress_bar() as bar:
+    if world.first:
+        among = f", {world.size} processes" if world.size > 1 else ""
+        terminal().print(
+            f"{encoder}, {label} labels, {splits.name}: {splits.described}, recipe {settings.name}, "
+            f"{settings.epochs} epochs, {settings.precision}, on {where}{among}"
+        )
+    bar = progress_bar()
+    bar.disable |= not world.first
+    with bar:
         task = bar.add_task("training", total=None, note="")
         result = trainer.train(
             lambda step, steps, loss: bar.update(task, completed=step, total=steps, note=f"loss {loss:.3f}"),
@@ -79,9 +109,12 @@ def train(
                 f"{e.validation_accuracy:.2%}, {e.seconds:.1f} s"
             ),
         )
-    figures = ", ".join(f"{name.replace('_', ' ')} {value:.2%}" for name, value in result["accuracy"].items())
-    say.print(f"best epoch {result['best_epoch']}; accuracy: {figures}")
-    say.print(f"next: vivavoce export {out} -o model.onnx")
+    if result:
+        accuracy = result["accuracy"].items()
+        figures = ", ".join(f"{name.replace('_', ' ')} {value:.2%}" for name, value in accuracy)
+        terminal().print(f"best epoch {result['best_epoch']}; accuracy: {figures}")
+        terminal().print(f"next: vivavoce export {out} -o model.onnx")
+    leave()
 
 
 def _labels(label: str, splits: Splits, wavs: Path | None, bank: Path | None) -> LabelBank | None:
@@ -95,15 +128,29 @@ def _labels(label: str, splits: Splits, wavs: Path | None, bank: Path | None) ->
 
 
 def configure(
-    label: str, encoder: str, seed: int, recipe: Recipe, splits: Splits, bank: LabelBank | None
+    label: str,
+    encoder: str,
+    seed: int,
+    recipe: Recipe,
+    splits: Splits,
+    bank: LabelBank | None,
+    data_level: int | None = None,
+    weights: str | None = None,
 ) -> Config:
     """Gather what decides the run's outcome."""
     from importlib.metadata import version
 
+    from .backbones import BACKBONES, STATISTICS, Backbone
     from .encoders import make_encoder
     from .run import Config
 
-    make_encoder(encoder)  # an unknown name should not leave a folder behind
+    network = make_encoder(encoder)  # an unknown name should not leave a folder behind
+    mean, std = splits.mean, splits.std
+    if weights is not None:
+        if not isinstance(network, Backbone):
+            raise VivavoceError(f"--weights are for {', '.join(BACKBONES)}, not for {encoder}")
+        network.load(weights)
+        mean, std = STATISTICS
     return Config(
         dataset=splits.name,
         source=splits.source,
@@ -115,8 +162,10 @@ def configure(
         spoken=bank.spoken if bank else (),
         split=splits.described,
         size=(splits.train.images.shape[2], splits.train.images.shape[3]),
-        mean=splits.mean,
-        std=splits.std,
+        mean=mean,
+        std=std,
         bank_digest=bank.digest if bank else None,
+        data_level=data_level,
+        weights=weights,
         versions={name: version(name) for name in ("vivavoce", "torch", "numpy")},
     )

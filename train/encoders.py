@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import VivavoceError
+from .backbones import BACKBONES, Backbone
 
 
 class BasicBlock(nn.Module):
@@ -53,26 +54,67 @@ class ResNet(nn.Module):
                 for k in range(n)
             )
         )
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                fan_out = module.kernel_size[0] * module.kernel_size[1] * module.out_channels
-                nn.init.normal_(module.weight, 0.0, (2 / fan_out) ** 0.5)
+        start_convolutions(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map normalised images [N, 3, H, W] to features [N, 64]."""
         return torch.flatten(F.adaptive_avg_pool2d(self.stages(self.stem(x)), 1), 1)
 
 
-def make_encoder(name: str) -> ResNet:
-    """Build an encoder by name: `resnet8`, `resnet14`, `resnet20`, `resnet32`, ... (any 6n+2).
+class VGG19(nn.Module):
+    """VGG19 with batch normalisation for small images (Chen et al. 2021, section 4).
+
+    Sixteen 3x3 convolutions with biases and five halvings; no dense layers of its own.
+    """
+
+    features = 512
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        before = 3
+        for width, convolutions in ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4)):
+            for _ in range(convolutions):
+                layers += [nn.Conv2d(before, width, 3, 1, 1), nn.BatchNorm2d(width), nn.ReLU()]
+                before = width
+            layers.append(nn.MaxPool2d(2))
+        self.stages = nn.Sequential(*layers)
+        start_convolutions(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map normalised images [N, 3, H, W], sides at least 32, to features [N, 512]."""
+        return torch.flatten(F.adaptive_avg_pool2d(self.stages(x), 1), 1)
+
+
+def start_convolutions(module: nn.Module) -> None:
+    """Draw the weights of all convolutions from a normal distribution with variance 2 / (k*k*out)."""
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d):
+            fan_out = part.kernel_size[0] * part.kernel_size[1] * part.out_channels
+            nn.init.normal_(part.weight, 0.0, (2 / fan_out) ** 0.5)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
+
+
+def make_encoder(name: str) -> ResNet | VGG19 | Backbone:
+    """Build an encoder by name, untrained.
+
+    Args:
+        name: `resnet8`, `resnet14`, `resnet32`, ... (any 6n+2 but 50) or `vgg19`, for small images; or
+            one of torchvision's in `backbones.BACKBONES`, of which `resnet50` is one.
 
     Raises:
         VivavoceError: no such encoder.
     """
+    if name in BACKBONES:
+        return Backbone(name)
+    if name == "vgg19":
+        return VGG19()
     match = re.fullmatch(r"resnet(\d+)", name)
     depth = int(match[1]) if match else 0
     if depth < 8 or (depth - 2) % 6:
         raise VivavoceError(
-            f"no encoder {name!r}; give resnetD with D = 6n + 2: resnet8, resnet14, resnet32, …"
+            f"no encoder {name!r}; give vgg19, {', '.join(BACKBONES)}, or resnetD with D = 6n + 2: "
+            "resnet8, resnet14, resnet32, …"
         )
     return ResNet((depth - 2) // 6)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,43 +13,25 @@ import torch
 from torch import Tensor
 
 from ..artifacts import LabelBank
-from ..artifacts.decoding import THRESHOLD
 from ..errors import VivavoceError
-from .augment import augment
-from .data import Part, Splits
+from .augment import augment, draw
+from .average import Average
+from .backbones import Backbone
+from .data import SIDE, Splits
+from .evaluate import evaluate
+from .feed import Feed
+from .history import Epoch, Journal
 from .labels import KINDS
-from .model import Contract, Objective
-from .run import CHECKPOINT, RESULT, Config, read_tensors, save_tensors, write_whole
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """The figures of one epoch."""
-
-    epoch: int
-    """Counted from 1."""
-    learning_rate: float
-    """At the last step."""
-    train_loss: float
-    validation_loss: float
-    validation_accuracy: float
-    """Nearest-neighbour (or arg-max) accuracy in 0..1."""
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Score:
-    """How a model does on one part of the data."""
-
-    accuracy: float
-    """Nearest-neighbour (or arg-max) accuracy in 0..1."""
-    loss: float
-    threshold: float | None
-    """Share of images whose prediction lies within the threshold of the true label; label models only."""
-
+from .model import Classifier, Contract
+from .objectives import make_objective
+from .parallel import World
+from .run import CHECKPOINT, RESULT, Config, read_tensors, save_tensors
 
 Progress = Callable[[int, int, float], None]
-"""Called after each step with the step, the number of steps and the loss."""
+"""Called with the step, the number of steps and the loss: after every step, on a GPU after some."""
+
+LOOKS = {"cpu": 1, "cuda": 25}
+"""Look at the loss every so many steps: each look makes a GPU wait."""
 
 
 class Trainer:
@@ -63,17 +43,29 @@ class Trainer:
         splits: the data.
         folder: where checkpoints go.
         device: where to train.
+        world: the processes that train together.
     """
 
     def __init__(
-        self, config: Config, bank: LabelBank | None, splits: Splits, folder: Path, device: torch.device
+        self,
+        config: Config,
+        bank: LabelBank | None,
+        splits: Splits,
+        folder: Path,
+        device: torch.device,
+        world: World | None = None,
     ) -> None:
+        recipe = config.recipe
         torch.manual_seed(config.seed)
         self.config, self.splits, self.folder, self.device = config, splits, folder, device
-        self.model = config.model(bank).to(device)
-        self.contract = Contract(self.model, bank).to(device)
-        self.objective = Objective(bank, device, KINDS[config.label].smoothing)
-        recipe = config.recipe
+        self.world = world or World()
+        self.model = _network(config, bank).to(device)
+        if recipe.channels_last:
+            self.model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        self.average = Average(self.model, recipe.ema) if recipe.ema else None
+        self.judged = self.average.model if self.average else self.model
+        self.contract = Contract(self.judged, bank).to(device)
+        self.objective = make_objective(bank, device, recipe, KINDS[config.label].smoothing)
         self.optimizer = torch.optim.SGD(
             self.model.parameters(),
             lr=recipe.learning_rate,
@@ -81,25 +73,44 @@ class Trainer:
             nesterov=recipe.nesterov,
             weight_decay=recipe.weight_decay,
         )
+        self.network = self.world.wrap(self.model, device)
+        self.feed = Feed(splits.train, device)
+        self.journal = Journal(folder)
         self.history: list[Epoch] = []
         self.best: dict[str, Tensor] = {}
 
-    def train(self, progress: Progress, report: Callable[[Epoch], None]) -> dict[str, Any]:
-        """Train to the last epoch and return the result: best epoch and figures on the test part.
+    def train(self, progress: Progress, report: Callable[[Epoch], None]) -> dict[str, Any] | None:
+        """Train to the last epoch.
+
+        Returns:
+            Best epoch and figures on the test part; None in all processes but the first.
 
         Raises:
             VivavoceError: the loss is not finite; the last good checkpoint stays.
         """
         for number in range(len(self.history), self.config.recipe.epochs):
-            epoch = self._epoch(number, progress)
-            if not self.history or _rank(epoch) > max(map(_rank, self.history)):
-                self.best = {k: v.clone() for k, v in self.model.state_dict().items()}
-            self.history.append(epoch)
-            self.save()
-            report(epoch)
-        self.model.load_state_dict(self.best)
+            started = time.perf_counter()
+            loss, rate = self._epoch(number, progress)
+            if self.world.first:
+                report(self._judge(number, loss, rate, started))
+            self.world.wait()
+        return self._finish() if self.world.first else None
+
+    def _judge(self, number: int, loss: float, rate: float, started: float) -> Epoch:
+        """Judge the weights of this epoch and keep them."""
+        score = evaluate(self.contract, self.objective, self.splits.validation, self.device)
+        seconds = time.perf_counter() - started
+        epoch = Epoch(number + 1, rate, loss, score.loss, score.accuracy, seconds)
+        if not self.history or epoch.rank > max(e.rank for e in self.history):
+            self.best = {k: v.clone() for k, v in self.judged.state_dict().items()}
+        self.history.append(epoch)
+        self.save()
+        return epoch
+
+    def _finish(self) -> dict[str, Any]:
+        self.judged.load_state_dict(self.best)
         test = evaluate(self.contract, self.objective, self.splits.test, self.device)
-        best = max(self.history, key=_rank)
+        best = max(self.history, key=lambda e: e.rank)
         result = {
             "epochs": self.config.recipe.epochs,
             "best_epoch": best.epoch,
@@ -107,51 +118,76 @@ class Trainer:
             | ({} if test.threshold is None else {"test_threshold": test.threshold}),
         }
         save_tensors(self.folder / RESULT, self.best, result)
+        self.journal.finish(self.history)
         return result
 
-    def _epoch(self, number: int, progress: Progress) -> Epoch:
-        """One pass over the training part; all its randomness comes from the seed and its number."""
-        recipe, train = self.config.recipe, self.splits.train
-        generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + number)
-        order = torch.randperm(len(train), generator=generator).numpy()
-        steps = math.ceil(len(train) / recipe.batch_size)
+    def _epoch(self, number: int, progress: Progress) -> tuple[float, float]:
+        """One pass over the training part; all its randomness comes from the seed and its number.
+
+        Returns:
+            Mean loss over all images, and the learning rate at the end.
+        """
+        recipe, n = self.config.recipe, len(self.splits.train)
+        seed = self.config.seed * 1_000_003 + number
+        torch.manual_seed(seed)  # for dropout, where an encoder has it
+        generator = torch.Generator().manual_seed(seed)
+        order = torch.randperm(n, generator=generator).split(recipe.batch_size)
+        shares = [whole[self.world.share(len(whole))] for whole in order]
         self.model.train()
-        started, total, rate = time.perf_counter(), 0.0, 0.0
-        for step in range(steps):
-            rate = recipe.rate(number * steps + step, steps)
-            self.optimizer.param_groups[0]["lr"] = rate
-            chosen = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
-            if len(chosen) < 2:
+        total, rate = torch.zeros((), device=self.device, dtype=torch.float64), 0.0
+        for step, (images, classes) in enumerate(self.feed.batches(shares)):
+            done = number * len(order) + step
+            rate = recipe.rate(done, len(order))
+            if len(order[step]) < 2 * self.world.size:
                 continue  # batch normalisation needs two images
-            images = torch.from_numpy(train.images[chosen]).to(self.device)
-            images = augment(images.float() / 255, recipe.crop_padding, recipe.flip, generator)
-            loss = self.objective(self.model(images), torch.from_numpy(train.classes[chosen]).to(self.device))
-            if not math.isfinite(loss.item()):
-                raise VivavoceError(
-                    f"the training loss is {loss.item()} at epoch {number + 1}, step {step + 1}; the "
-                    f"checkpoint of epoch {number} is kept in {self.folder}; try a lower --learning-rate"
-                )
-            self.optimizer.zero_grad()
-            loss.backward()
-            self.optimizer.step()
-            total += loss.item() * len(chosen)
-            progress(number * steps + step + 1, recipe.epochs * steps, loss.item())
-        score = evaluate(self.contract, self.objective, self.splits.validation, self.device)
-        seconds = time.perf_counter() - started
-        return Epoch(number + 1, rate, total / len(train), score.loss, score.accuracy, seconds)
+            loss = self._step(images, classes, len(order[step]), rate, generator)
+            total += loss.double() * len(classes)
+            if (step + 1) % LOOKS[self.device.type] == 0 or step + 1 == len(order):
+                self._check(seen := loss.item(), number, step)
+                progress(done + 1, recipe.epochs * len(order), seen)
+        return self.world.total(total).item() / n, rate
+
+    def _check(self, loss: float, number: int, step: int) -> None:
+        if not math.isfinite(loss):
+            raise VivavoceError(
+                f"the training loss is {loss} at epoch {number + 1}, step {step + 1}; the "
+                f"checkpoint of epoch {number} is kept in {self.folder}; try a lower --learning-rate"
+            )
+
+    def _step(
+        self, images: Tensor, classes: Tensor, whole: int, rate: float, chance: torch.Generator
+    ) -> Tensor:
+        """One update; images uint8 [n, 3, H, W] are this process's share of a batch of `whole`.
+
+        Returns:
+            The mean loss of this share.
+        """
+        recipe = self.config.recipe
+        padding = round(recipe.crop_padding * images.shape[3] / SIDE)
+        draws = draw(whole, padding, recipe.flip, chance).part(self.world.share(whole))
+        images = augment(images, padding, draws).float() / 255
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+            output = self.network(images)
+        loss = self.objective(output.float(), classes)
+        self.optimizer.param_groups[0]["lr"] = rate
+        self.optimizer.zero_grad()
+        # Gradients are averaged over processes, whose shares may differ by an image.
+        (loss * (len(classes) * self.world.size / whole)).backward()
+        self.optimizer.step()
+        if self.average:
+            self.average.update()
+        return loss.detach()
 
     def save(self) -> None:
-        """Write the checkpoint of the last whole epoch, and the history as CSV."""
+        """Write the checkpoint of the last whole epoch, and the logs."""
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         tensors |= {f"best.{k}": v for k, v in self.best.items()}
+        if self.average:
+            tensors |= {f"average.{k}": v for k, v in self.average.tensors().items()}
         state = self.optimizer.state_dict()["state"]
         tensors |= {f"momentum.{k}": v["momentum_buffer"] for k, v in state.items()}
         save_tensors(self.folder / CHECKPOINT, tensors, {"history": [asdict(e) for e in self.history]})
-        table = io.StringIO()
-        writer = csv.DictWriter(table, [*Epoch.__dataclass_fields__])
-        writer.writeheader()
-        writer.writerows(asdict(e) for e in self.history)
-        write_whole(self.folder / "history.csv", table.getvalue().encode())
+        self.journal.write(self.history)
 
     def resume(self) -> None:
         """Go back to the last checkpoint; without one, stay at the beginning."""
@@ -159,6 +195,8 @@ class Trainer:
             return
         tensors, about = read_tensors(self.folder / CHECKPOINT)
         self.model.load_state_dict(_under(tensors, "model."))
+        if self.average:
+            self.average.restore(_under(tensors, "average."))
         self.best = {k: v.to(self.device) for k, v in _under(tensors, "best.").items()}
         state = self.optimizer.state_dict()
         momentum = _under(tensors, "momentum.")
@@ -167,29 +205,12 @@ class Trainer:
         self.history = [Epoch(**e) for e in about["history"]]
 
 
-def _rank(epoch: Epoch) -> tuple[float, float]:
-    """Higher is better: validation accuracy, ties by lower validation loss."""
-    return epoch.validation_accuracy, -epoch.validation_loss
+def _network(config: Config, bank: LabelBank | None) -> Classifier:
+    network = config.model(bank)
+    if config.weights and isinstance(network.encoder, Backbone):
+        network.encoder.load(config.weights)
+    return network
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
-
-
-@torch.no_grad()
-def evaluate(
-    contract: Contract, objective: Objective, part: Part, device: torch.device, batch: int = 256
-) -> Score:
-    """Accuracy, loss and threshold accuracy on one part, in evaluation mode."""
-    contract.eval()
-    right, near, total = 0, 0, 0.0
-    for first in range(0, len(part), batch):
-        images = torch.from_numpy(part.images[first : first + batch]).to(device).float() / 255
-        classes = torch.from_numpy(part.classes[first : first + batch]).to(device)
-        outputs = contract(images)
-        right += int((outputs[0].argmax(1) == classes).sum())
-        total += objective(outputs[1] if len(outputs) == 3 else outputs[0], classes).item() * len(classes)
-        if len(outputs) == 3:
-            near += int((outputs[2].gather(1, classes[:, None]) < THRESHOLD).sum())
-    threshold = near / len(part) if objective.labels is not None else None
-    return Score(right / len(part), total / len(part), threshold)

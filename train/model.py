@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ..artifacts import LabelBank
 from .decoder import LabelDecoder
@@ -22,10 +21,12 @@ class Classifier(nn.Module):
         label_shape: shape of one label, None for logits.
         mean: normalisation per channel, in units of 0..1.
         std: likewise.
+        bank: if given, the head predicts labels less the bank's mean label, over the bank's spread.
     """
 
     mean: Tensor
     std: Tensor
+    centre: Tensor
 
     def __init__(
         self,
@@ -34,6 +35,7 @@ class Classifier(nn.Module):
         label_shape: Sequence[int] | None,
         mean: Sequence[float],
         std: Sequence[float],
+        bank: LabelBank | None = None,
     ) -> None:
         super().__init__()
         self.encoder = make_encoder(encoder)
@@ -44,10 +46,14 @@ class Classifier(nn.Module):
             self.head = nn.Linear(features, label_shape[0] if label_shape else classes)
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
+        self.spread = bank.spread if bank else None
+        centre = torch.from_numpy(bank.labels.mean(0)) if bank else torch.zeros(())
+        self.register_buffer("centre", centre, persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
         """Map images [N, 3, H, W] in 0..1 to logits [N, K] or labels [N, *label shape]."""
-        return self.head(self.encoder((image - self.mean) / self.std))
+        output = self.head(self.encoder((image - self.mean) / self.std))
+        return output if self.spread is None else self.centre + self.spread * output.float()
 
 
 class LabelAnswers(nn.Module):
@@ -105,22 +111,3 @@ class Contract(nn.Module):
         if self.answers is None:
             return (output,)
         return self.answers.scores(output), output, self.answers.loss(output)
-
-
-class Objective:
-    """Training loss: cross-entropy on logits, or smooth L1 to the class's label.
-
-    Smooth L1 is the mean over batch and entries with beta 1 (Chen et al. 2021, released code).
-    `smoothing` is the share of a one-hot target that goes to the other classes in equal parts.
-    """
-
-    def __init__(self, bank: LabelBank | None, device: torch.device, smoothing: float = 0.0) -> None:
-        self.smoothing = smoothing
-        self.labels = torch.from_numpy(bank.labels).to(device) if bank else None
-
-    def __call__(self, output: Tensor, classes: Tensor) -> Tensor:
-        """Loss of a batch: output as `Classifier` gives it, classes int64 [N]."""
-        if self.labels is None:
-            k = output.shape[1]  # the framework spreads its share over all classes, the true one included
-            return F.cross_entropy(output, classes, label_smoothing=self.smoothing * k / (k - 1))
-        return F.smooth_l1_loss(output, self.labels[classes])

@@ -1,9 +1,13 @@
-"""Training recipes: data, not code."""
+"""Training recipes: data (`recipes.toml`, or a user's own file), and what its fields mean."""
 
 from __future__ import annotations
 
 import math
-from typing import Literal
+import tomllib
+from collections.abc import Iterable
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
 
 import msgspec
 
@@ -26,9 +30,22 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     warmup: float = 0.2
     """`one-cycle`: share of the steps in which the rate rises from near zero; then a cosine down."""
     crop_padding: int = 4
-    """Random crops of the image padded with zeros by this many pixels; 0: none."""
+    """Random crops of the image padded with zeros by this many pixels, in proportion for images that
+    are not 32 pixels wide; 0: none."""
     flip: bool = True
     """Random horizontal flips."""
+    precision: Literal["auto", "float32", "bfloat16"] = "float32"
+    """Of the forward and backward pass; `auto`: bfloat16 where the processor multiplies in it."""
+    channels_last: bool = False
+    """Keep images and feature maps as [N, H, W, C] in memory."""
+    ema: float = 0.0
+    """Decay per step of a moving average of the weights, which is then what is judged and kept; 0: none."""
+    label_scaling: bool = False
+    """Label models: the head predicts labels less the mean label, over the bank's spread."""
+    regression: float = 1.0
+    """Label models: weight of the smooth L1 loss, in the bank's units (over its spread when scaled)."""
+    cross_entropy: float = 0.0
+    """Label models: weight of the cross-entropy on `scores`, the distances to the bank's rows."""
 
     def rate(self, step: int, steps_per_epoch: int) -> float:
         """Learning rate of a step, counted from 0 over the whole run."""
@@ -41,30 +58,89 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (done - self.warmup) / (1 - self.warmup)))
 
 
-RECIPES = {
-    # Chen et al. 2021, section 4: category 200 epochs, high-dimensional labels 600, drops at 50 % and 75 %.
-    "paper": Recipe("paper", epochs=600, learning_rate=0.1, schedule="steps"),
-    "paper-category": Recipe("paper-category", epochs=200, learning_rate=0.1, schedule="steps"),
-    "fast": Recipe(
-        "fast", epochs=30, learning_rate=0.1, schedule="one-cycle", nesterov=True, weight_decay=5e-4
-    ),
-}
+POSITIVE = ("epochs", "batch_size", "learning_rate")
+SHARES = ("momentum", "warmup", "ema")
+WEIGHTS = ("weight_decay", "crop_padding", "regression", "cross_entropy")
 
 
-def resolve(name: str, has_bank: bool, **changes: object) -> Recipe:
-    """The recipe called `name` with the given fields changed (None: as the recipe says).
+def shipped() -> dict[str, dict[str, Any]]:
+    """The recipes that ship, by name, as they stand in the file."""
+    return tomllib.loads(resources.files("vivavoce.train").joinpath("recipes.toml").read_text("utf-8"))
 
-    `paper` for a model without a label bank is the paper's shorter schedule.
+
+def resolve(name: str, has_bank: bool, encoder: str = "", changes: dict[str, Any] | None = None) -> Recipe:
+    """The recipe called `name`, or in the file `name`, for one kind of model, with fields changed.
+
+    Args:
+        name: a recipe that ships, or the path of a `.toml` or `.json` file with the fields of one.
+        has_bank: False for a model on logits, which `paper` trains for a shorter time.
+        encoder: name of the encoder; some recipes treat one apart.
+        changes: fields to change; None leaves one as it is.
 
     Raises:
-        VivavoceError: no such recipe, or a field out of range.
+        VivavoceError: no such recipe or field, or a value out of range.
     """
-    if name == "paper" and not has_bank:
-        name = "paper-category"
-    if name not in RECIPES:
-        raise VivavoceError(f"no recipe {name!r}; there are {', '.join(RECIPES)}")
-    recipe = msgspec.structs.replace(RECIPES[name], **{k: v for k, v in changes.items() if v is not None})
-    for field in ("epochs", "batch_size", "learning_rate"):
+    fields = _named(name)
+    special = {key: fields.pop(key) for key in list(fields) if isinstance(fields[key], dict)}
+    head = "label" if has_bank else "category"
+    for key in (head, f"{head}.{encoder}"):
+        fields |= special.get(key, {})
+    fields |= {k: v for k, v in (changes or {}).items() if v is not None}
+    try:
+        recipe = msgspec.convert(fields, Recipe)
+    except msgspec.ValidationError as error:
+        raise VivavoceError(f"recipe {name}: {error}; its fields are {', '.join(_FIELDS)}") from error
+    return _checked(recipe)
+
+
+_FIELDS = tuple(Recipe.__struct_fields__[1:])
+
+
+def _named(name: str) -> dict[str, Any]:
+    ours = shipped()
+    if name in ours:
+        return {"name": name, **ours[name]}
+    path = Path(name)
+    if path.suffix not in (".toml", ".json"):
+        raise VivavoceError(f"no recipe {name!r}; there are {', '.join(ours)}, or give a .toml or .json file")
+    try:
+        decode = msgspec.toml.decode if path.suffix == ".toml" else msgspec.json.decode
+        return {"name": path.stem, **decode(path.read_bytes(), type=dict[str, Any])}
+    except OSError as error:
+        raise VivavoceError(f"{path}: no such recipe ({error.strerror})") from error
+    except msgspec.DecodeError as error:
+        raise VivavoceError(f"{path}: not a recipe ({error})") from error
+
+
+def _checked(recipe: Recipe) -> Recipe:
+    for field in POSITIVE:
         if not getattr(recipe, field) > 0:
             raise VivavoceError(f"{field.replace('_', ' ')} must be positive, not {getattr(recipe, field)}")
+    for field in SHARES:
+        if not 0 <= getattr(recipe, field) < 1:
+            raise VivavoceError(f"{field} must be at least 0 and below 1, not {getattr(recipe, field)}")
+    for field in WEIGHTS:
+        if not getattr(recipe, field) >= 0:
+            raise VivavoceError(f"{field} must not be negative, as {getattr(recipe, field)} is")
+    if not recipe.regression + recipe.cross_entropy > 0:
+        raise VivavoceError("regression and cross_entropy are both 0: nothing is left to train on")
     return recipe
+
+
+def parse_changes(given: Iterable[str]) -> dict[str, Any]:
+    """Read `field=value` pairs; a value is written as in TOML, quotes may be left out.
+
+    Raises:
+        VivavoceError: not such a pair.
+    """
+    changes: dict[str, Any] = {}
+    for pair in given:
+        field, equals, value = pair.partition("=")
+        field = field.strip().replace("-", "_")
+        if not equals or field not in _FIELDS:
+            raise VivavoceError(f"--set {pair}: give field=value; the fields are {', '.join(_FIELDS)}")
+        try:
+            changes[field] = tomllib.loads(f"x = {value}")["x"]
+        except tomllib.TOMLDecodeError:
+            changes[field] = value.strip()
+    return changes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from ..errors import VivavoceError
 from .model import Classifier
 from .recipes import Recipe
 
-CONFIG, BANK, CHECKPOINT, RESULT = "run.json", "bank.npz", "checkpoint.safetensors", "model.safetensors"
+CONFIG, RECIPE, BANK = "run.json", "recipe.json", "bank.npz"
+CHECKPOINT, RESULT = "checkpoint.safetensors", "model.safetensors"
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,12 +41,17 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mean: tuple[float, ...]
     std: tuple[float, ...]
     bank_digest: str | None = None
+    data_level: int | None = None
+    """Percentage of the training images that is trained on; None: all."""
+    weights: str | None = None
+    """Pretrained weights that the encoder started from: `imagenet` or a file."""
     versions: dict[str, str] = {}
 
     def model(self, bank: LabelBank | None) -> Classifier:
         """Build the untrained network."""
         shape = bank.labels.shape[1:] if bank else None
-        return Classifier(self.encoder, len(self.classes), shape, self.mean, self.std)
+        scaled = bank if self.recipe.label_scaling else None
+        return Classifier(self.encoder, len(self.classes), shape, self.mean, self.std, scaled)
 
 
 def begin(folder: Path, config: Config, bank: LabelBank | None, resume: bool) -> None:
@@ -61,18 +67,32 @@ def begin(folder: Path, config: Config, bank: LabelBank | None, resume: bool) ->
     if not path.exists():
         if resume:
             raise VivavoceError(f"{folder} holds no run to resume")
-        folder.mkdir(parents=True, exist_ok=True)
-        if bank:
-            bank.save(folder / BANK)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if bank:
+                bank.save(folder / BANK)
+        except OSError as error:
+            raise VivavoceError(f"--out {folder}: no run can be kept here ({error.strerror})") from error
+        write_whole(folder / RECIPE, msgspec.json.format(msgspec.json.encode(config.recipe), indent=2))
         write_whole(path, msgspec.json.format(msgspec.json.encode(config), indent=2))
         return
-    before = msgspec.structs.asdict(read_config(folder))
-    changed = [k for k, v in msgspec.structs.asdict(config).items() if before[k] != v and k != "versions"]
-    if changed:
+    for what, before, now in _changes(read_config(folder), config):
         raise VivavoceError(
-            f"{folder} was started with another {changed[0]} ({before[changed[0]]}, now "
-            f"{getattr(config, changed[0])}); resume with the same settings"
+            f"{folder} was started with another {what} ({before}, now {now}); resume with the same settings, "
+            "or start afresh in another --out"
         )
+
+
+def _changes(before: Config, now: Config) -> Iterator[tuple[str, object, object]]:
+    """What differs between two configurations, the recipe's fields one by one."""
+    flat = [
+        {f: v for f, v in msgspec.structs.asdict(c).items() if f not in ("recipe", "versions")}
+        | {f"recipe: {f}": v for f, v in msgspec.structs.asdict(c.recipe).items()}
+        for c in (before, now)
+    ]
+    for name, value in flat[0].items():
+        if flat[1][name] != value:
+            yield name, value, flat[1][name]
 
 
 def read_config(folder: Path) -> Config:
@@ -112,14 +132,15 @@ def load_trained(folder: Path) -> tuple[Config, LabelBank | None, Classifier, di
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: dict[str, Any]) -> None:
     """Write tensors and JSON to one safetensors file, so that either the old or the new is whole."""
-    fresh = path.with_suffix(".new")
+    fresh = path.with_name(f"{path.name}.new")
     try:
         whole = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
         save_file(whole, fresh, metadata={"about": json.dumps(about)})
+        _settle(fresh, path)
     except (OSError, SafetensorError) as error:
         fresh.unlink(missing_ok=True)
-        raise VivavoceError(f"{path}: the checkpoint could not be written ({error})") from error
-    _settle(fresh, path)
+        kept = f"; the {path.name} written before is whole" if path.exists() else ""
+        raise VivavoceError(f"{path}: could not be written ({error}){kept}") from error
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -132,10 +153,18 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that a kill leaves the old or the new one, never half."""
-    fresh = path.with_suffix(".new")
-    fresh.write_bytes(data)
-    _settle(fresh, path)
+    """Write a file so that a kill leaves the old or the new one, never half.
+
+    Raises:
+        VivavoceError: it cannot be written.
+    """
+    fresh = path.with_name(f"{path.name}.new")
+    try:
+        fresh.write_bytes(data)
+        _settle(fresh, path)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        raise VivavoceError(f"{path}: could not be written ({error.strerror})") from error
 
 
 def _settle(fresh: Path, path: Path) -> None:
@@ -157,3 +186,14 @@ def pick_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise VivavoceError("no CUDA device that torch can use is here; give --device cpu")
     return torch.device(name)
+
+
+def settle_precision(recipe: Recipe, device: torch.device) -> Recipe:
+    """The recipe with `auto` precision made definite: bfloat16 where the device multiplies in it."""
+    if recipe.precision != "auto":
+        return recipe
+    if device.type == "cuda":
+        able = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        able = torch.cpu._is_avx512_bf16_supported()  # torch has no public way to ask
+    return msgspec.structs.replace(recipe, precision="bfloat16" if able else "float32")

@@ -8,7 +8,8 @@ from vivavoce.artifacts import LabelBank
 from vivavoce.errors import VivavoceError
 from vivavoce.train.decoder import LabelDecoder
 from vivavoce.train.encoders import make_encoder
-from vivavoce.train.model import Classifier, LabelAnswers, Objective
+from vivavoce.train.model import Classifier, LabelAnswers
+from vivavoce.train.objectives import LogitObjective
 
 PLAIN = ((0.0,) * 3, (1.0,) * 3)
 
@@ -16,10 +17,13 @@ PLAIN = ((0.0,) * 3, (1.0,) * 3)
 @pytest.mark.parametrize(
     ("encoder", "classes", "label_shape", "parameters"),
     [
+        ("vgg19", 10, None, 20_040_522),
         ("resnet32", 10, None, 466_906),
         ("resnet110", 10, None, 1_730_714),
+        ("vgg19", 100, None, 20_086_692),
         ("resnet32", 100, None, 472_756),
         ("resnet110", 100, None, 1_736_564),
+        ("vgg19", 100, (64, 64), 20_178_281),
         ("resnet32", 10, (64, 64), 579_577),
         ("resnet110", 100, (64, 64), 1_843_385),
     ],
@@ -69,5 +73,5 @@ def test_smoothing_spreads_its_share_over_the_other_classes():
     target = torch.full((5, 10), 0.1 / 9, dtype=torch.float64)
     target[torch.arange(5), classes] = 0.9
     expected = -(target * logits.log_softmax(1)).sum(1).mean()
-    ours = Objective(None, torch.device("cpu"), smoothing=0.1)(logits, classes)
+    ours = LogitObjective(smoothing=0.1)(logits, classes)
     assert ours.item() == pytest.approx(expected.item())

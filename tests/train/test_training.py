@@ -32,7 +32,8 @@ def bank_of(splits: Splits) -> LabelBank:
 
 
 def start(folder, splits, bank, epochs=3, resume=False, **changes) -> Trainer:
-    recipe = resolve("fast", bank is not None, epochs=epochs, batch_size=32, flip=False, **changes)
+    fields = {"epochs": epochs, "batch_size": 32, "flip": False, "precision": "float32", **changes}
+    recipe = resolve("fast", bank is not None, "resnet8", fields)
     config = cli.configure("speech" if bank else "category", "resnet8", 0, recipe, splits, bank)
     run.begin(folder, config, bank, resume)
     return Trainer(config, bank, splits, folder, CPU)
@@ -51,6 +52,22 @@ def test_the_split_is_disjoint_and_depends_on_the_seed():
     both = np.concatenate([splits.train.images, splits.validation.images])
     again = np.concatenate([other.train.images, other.validation.images])
     assert sorted(i.tobytes() for i in both) == sorted(i.tobytes() for i in again)
+
+
+def test_data_levels_are_nested_and_leave_validation_alone():
+    whole = open_splits("digits", 3)
+    before: set[bytes] = set()
+    for level in (1, 2, 4, 8, 10, 20):
+        part = open_splits("digits", 3, level)
+        now = {image.tobytes() for image in part.train.images}
+        assert len(part.train) == level * (1294 + 143) // 100
+        assert before < now
+        assert np.array_equal(part.train.images, whole.train.images[: len(part.train)])
+        assert np.array_equal(part.validation.images, whole.validation.images)
+        before = now
+    for level in (0, 91):
+        with pytest.raises(VivavoceError, match="from 1 to 90"):
+            open_splits("digits", 3, level)
 
 
 @pytest.mark.parametrize("kind", ["speech", "category"])
@@ -106,6 +123,9 @@ def test_folders_that_do_not_fit_are_refused(tmp_path):
         start(tmp_path / "a", splits, None)
     with pytest.raises(VivavoceError, match="another recipe"):
         start(tmp_path / "a", splits, None, epochs=9, resume=True)
+    other = cli.configure("category", "resnet14", 0, resolve("fast", False), splits, None)
+    with pytest.raises(VivavoceError, match=r"another encoder \(resnet8, now resnet14\)"):
+        run.begin(tmp_path / "a", other, None, True)
     with pytest.raises(VivavoceError, match="not finished"):
         run.load_trained(tmp_path / "a")
     with pytest.raises(VivavoceError, match="no training run"):
