@@ -115,8 +115,8 @@ def _check_contract(model: onnx.ModelProto, manifest: Manifest, path: Path) -> N
         raise VivavoceError(f"{path}: its manifest promises {missing[0]!r}, which its graph does not have")
     if manifest.label and all(t.name != "label_bank" for t in model.graph.initializer):
         raise VivavoceError(
-            f"{path}: its label bank (initializer `label_bank`) is gone: an optimiser folded it away; quantise "
-            "or optimise without constant folding"
+            f"{path}: its label bank (initializer `label_bank`) is gone: an optimiser folded it away; "
+            "quantise or optimise without constant folding"
         )
     k = outputs["scores"][-1]
     if k not in (0, len(manifest.classes)):
