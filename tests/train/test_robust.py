@@ -151,3 +151,10 @@ def test_two_processes_learn_what_one_does(tmp_path):
     for a, b in zip(one, two, strict=True):
         assert a["learning_rate"] == b["learning_rate"]
         assert b["train_loss"] == pytest.approx(a["train_loss"], rel=0.05)
+
+
+def test_a_run_with_scaled_labels_is_exported(undisturbed, tmp_path):
+    """The export compares the file with the trained model and keeps it only if they agree."""
+    status, said = finish(vivavoce("export", undisturbed, "-o", tmp_path / "model.onnx"))
+    assert status == 0, said
+    assert (tmp_path / "model.onnx").stat().st_size > 100_000
