@@ -45,6 +45,7 @@ bench: .venv/bench/ready  ## timings, as ratios
 	.venv/bench/bin/pytest tests/benchmarks --benchmark-only
 	.venv/bench/bin/python tests/benchmarks/paper_sweep.py
 	.venv/bench/bin/python tests/benchmarks/gradient_speed.py
+	.venv/bench/bin/python tests/benchmarks/training_speed.py
 	.venv/bench/bin/python tests/benchmarks/server_load.py
 
 lint: .venv/test/ready

@@ -23,7 +23,11 @@ FORMATS = (".onnx", ".pt", ".pt2")
 
 
 def export_run(
-    run: Path, output: Path, dataset: str | None = None, audio: bool = False
+    run: Path,
+    output: Path,
+    dataset: str | None = None,
+    audio: bool = False,
+    data_note: str | None = None,
 ) -> tuple[Manifest, Parity]:
     """Write the trained model of `run` to `output`, after comparing the file with the model.
 
@@ -32,6 +36,7 @@ def export_run(
         output: `.onnx`, `.pt` or `.pt2`.
         dataset: where the data set lies now, for the comparison; None: where the run found it.
         audio: put the vocoder into the file too: outputs `waveform` and `samples`; `.onnx` only.
+        data_note: said of the data in the manifest, behind the split.
 
     Returns:
         The manifest in the file, and the parity it stores.
@@ -52,7 +57,7 @@ def export_run(
     contract = Contract(model, bank).eval()
     splits = open_splits(dataset or config.source, config.seed, side=config.size[0])
     images = parity_images(splits.test.images, config.seed)
-    manifest = describe(config, bank, result)
+    manifest = describe(config, bank, result, data_note)
     with tempfile.TemporaryDirectory(dir=output.absolute().parent) as scratch:
         trial = Path(scratch) / output.name
         _write(contract, manifest, trial, audio)
@@ -83,7 +88,9 @@ def _write(contract: Contract, manifest: Manifest, path: Path, audio: bool) -> N
         write_pt2(contract, manifest, path)
 
 
-def describe(config: Config, bank: LabelBank | None, result: dict[str, Any]) -> Manifest:
+def describe(
+    config: Config, bank: LabelBank | None, result: dict[str, Any], data_note: str | None = None
+) -> Manifest:
     """The manifest of a finished run."""
     return Manifest(
         classes=config.classes,
@@ -93,7 +100,7 @@ def describe(config: Config, bank: LabelBank | None, result: dict[str, Any]) -> 
         input=Input(*config.size, mean=config.mean, std=config.std),
         training=Training(
             dataset=config.dataset,
-            split=config.split,
+            split=f"{config.split}; {data_note}" if data_note else config.split,
             encoder=config.encoder,
             recipe=config.recipe.name,
             epochs=result["epochs"],

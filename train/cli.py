@@ -1,9 +1,9 @@
-"""`vivavoce train`."""
+"""`vivavoce train` and `vivavoce study`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,10 +12,7 @@ from ..errors import VivavoceError
 from .labels.kinds import KINDS
 
 if TYPE_CHECKING:
-    from ..artifacts import LabelBank
-    from .data import Splits
-    from .recipes import Recipe
-    from .run import Config
+    from .loop import Trainer
 
 
 def train(
@@ -69,46 +66,20 @@ def train(
     Example: vivavoce train --dataset digits --label speech --encoder resnet8 --out runs/speech
     """
     need("torch", "train", "training")
-    from .data import open_splits
-    from .loop import Trainer
     from .parallel import join, leave
-    from .recipes import parse_changes, resolve
-    from .run import begin, pick_device, settle_precision
+    from .recipes import parse_changes
+    from .run import pick_device
+    from .setup import Choices, prepare
 
-    world, where = join(pick_device(device))
     changes = parse_changes(change or ())
     named = {"epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size}
     changes |= {field: value for field, value in named.items() if value is not None}
-    splits = open_splits(dataset, seed, data_level, image_size)
-    if not splits.flip:
-        changes = {"flip": False} | changes
-    labels = _labels(label, splits, wavs, bank)
-    label = labels.kind if labels else label
-    settings = settle_precision(resolve(recipe, labels is not None, encoder, changes), where)
-    config = configure(label, encoder, seed, settings, splits, labels, data_level, weights)
-    if world.first:
-        begin(out, config, labels, resume)
-    world.wait()
-    trainer = Trainer(config, labels, splits, out, where, world)
-    if resume:
-        trainer.resume()
-    if world.first:
-        among = f", {world.size} processes" if world.size > 1 else ""
-        terminal().print(
-            f"{encoder}, {label} labels, {splits.name}: {splits.described}, recipe {settings.name}, "
-            f"{settings.epochs} epochs, {settings.precision}, on {where}{among}"
-        )
-    bar = progress_bar()
-    bar.disable |= not world.first
-    with bar:
-        task = bar.add_task("training", total=None, note="")
-        result = trainer.train(
-            lambda step, steps, loss: bar.update(task, completed=step, total=steps, note=f"loss {loss:.3f}"),
-            lambda e: bar.console.print(
-                f"epoch {e.epoch}/{settings.epochs}: loss {e.train_loss:.3f}, validation accuracy "
-                f"{e.validation_accuracy:.2%}, {e.seconds:.1f} s"
-            ),
-        )
+    choices = Choices(
+        dataset, label, encoder, recipe, changes, seed, data_level, image_size, weights, wavs, bank
+    )
+    world, where = join(pick_device(device))
+    trainer = prepare(choices, out, where, resume, world)
+    result = run_to_end(trainer)
     if result:
         accuracy = result["accuracy"].items()
         figures = ", ".join(f"{name.replace('_', ' ')} {value:.2%}" for name, value in accuracy)
@@ -117,55 +88,66 @@ def train(
     leave()
 
 
-def _labels(label: str, splits: Splits, wavs: Path | None, bank: Path | None) -> LabelBank | None:
-    from .labels import build
+def run_to_end(trainer: Trainer) -> dict[str, Any] | None:
+    """Train, and show how far it is; only the first of several processes speaks."""
+    config, world = trainer.config, trainer.world
+    recipe = config.recipe
+    if world.first:
+        among = f", {world.size} processes" if world.size > 1 else ""
+        terminal().print(
+            f"{config.encoder}, {config.label} labels, {config.dataset}: {config.split}, "
+            f"recipe {recipe.name}, {recipe.epochs} epochs, {recipe.precision}, on {trainer.device}{among}"
+        )
+    bar = progress_bar()
+    bar.disable |= not world.first
+    with bar:
+        task = bar.add_task("training", total=None, note="")
+        return trainer.train(
+            lambda step, steps, loss: bar.update(task, completed=step, total=steps, note=f"loss {loss:.3f}"),
+            lambda e: bar.console.print(
+                f"epoch {e.epoch}/{recipe.epochs}: loss {e.train_loss:.3f}, validation accuracy "
+                f"{e.validation_accuracy:.2%}, {e.seconds:.1f} s"
+            ),
+        )
 
-    if bank is None:
-        return build(label, splits.classes, wavs=wavs)
-    from ..artifacts import LabelBank
 
-    return LabelBank.load(bank).matched_to(splits.classes)
+def study(
+    dataset: Annotated[str, typer.Option(help="As for `vivavoce train`.")],
+    out: Annotated[Path, typer.Option(help="Folder of the runs, the table and the picture.")],
+    labels: Annotated[str, typer.Option(help="Label representations, with commas.")] = (
+        "category,speech,constant"
+    ),
+    levels: Annotated[
+        str, typer.Option(help="Percentages of the training images, with commas; 100: all.")
+    ] = "4,1",
+    seeds: Annotated[str, typer.Option(help="Seeds, with commas.")] = "0,1,2",
+    encoder: Annotated[str, typer.Option(help="As for `vivavoce train`.")] = "resnet32",
+    recipe: Annotated[str, typer.Option(help="As for `vivavoce train`.")] = "short",
+    change: Annotated[
+        list[str] | None, typer.Option("--set", help="A field of the recipe, as field=value; may repeat.")
+    ] = None,
+    wavs: Annotated[Path | None, typer.Option(help="Speech from a folder of recordings.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Train one model for several labels, amounts of data and seeds, and compare them.
 
+    Runs that are there already are kept, and one that was stopped goes on: give the command again.
+    The defaults repeat a student report on limited data (docs/reproduction.md).
 
-def configure(
-    label: str,
-    encoder: str,
-    seed: int,
-    recipe: Recipe,
-    splits: Splits,
-    bank: LabelBank | None,
-    data_level: int | None = None,
-    weights: str | None = None,
-) -> Config:
-    """Gather what decides the run's outcome."""
-    from importlib.metadata import version
+    Example: vivavoce study --dataset cifar10 --out runs/report
+    """
+    need("torch", "train", "training")
+    need("matplotlib", "plot", "the picture of a study")
+    from .recipes import parse_changes
+    from .run import pick_device
+    from .setup import Choices
+    from .study import Study, numbers, table
 
-    from .backbones import BACKBONES, STATISTICS, Backbone
-    from .encoders import make_encoder
-    from .run import Config
-
-    network = make_encoder(encoder)  # an unknown name should not leave a folder behind
-    mean, std = splits.mean, splits.std
-    if weights is not None:
-        if not isinstance(network, Backbone):
-            raise VivavoceError(f"--weights are for {', '.join(BACKBONES)}, not for {encoder}")
-        network.load(weights)
-        mean, std = STATISTICS
-    return Config(
-        dataset=splits.name,
-        source=splits.source,
-        label=label,
-        encoder=encoder,
-        seed=seed,
-        recipe=recipe,
-        classes=splits.classes,
-        spoken=bank.spoken if bank else (),
-        split=splits.described,
-        size=(splits.train.images.shape[2], splits.train.images.shape[3]),
-        mean=mean,
-        std=std,
-        bank_digest=bank.digest if bank else None,
-        data_level=data_level,
-        weights=weights,
-        versions={name: version(name) for name in ("vivavoce", "torch", "numpy")},
-    )
+    base = Choices(dataset, encoder=encoder, recipe=recipe, changes=parse_changes(change or ()), wavs=wavs)
+    kinds = [label.strip() for label in labels.split(",")]
+    if unknown := [kind for kind in kinds if kind not in KINDS]:
+        raise VivavoceError(f"no label kind {unknown[0]!r}; there are {', '.join(KINDS)}")
+    planned = Study(base, kinds, numbers(levels, "--levels"), numbers(seeds, "--seeds"), out)
+    outcomes = planned.train(pick_device(device), run_to_end)
+    terminal().print(table(outcomes))
+    terminal().print(f"wrote {out / 'table.md'}, {out / 'runs.csv'} and {out / 'accuracy.png'}")

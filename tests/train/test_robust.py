@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from vivavoce.artifacts import open_model
 from vivavoce.train import run
 
 FEW = [
@@ -151,3 +152,13 @@ def test_two_processes_learn_what_one_does(tmp_path):
     for a, b in zip(one, two, strict=True):
         assert a["learning_rate"] == b["learning_rate"]
         assert b["train_loss"] == pytest.approx(a["train_loss"], rel=0.05)
+
+
+def test_a_run_with_scaled_labels_is_exported(undisturbed, tmp_path):
+    """The export compares the file with the trained model and keeps it only if they agree."""
+    note = ["--data-note", "a fifth of the digits"]
+    status, said = finish(vivavoce("export", undisturbed, "-o", tmp_path / "model.onnx", *note))
+    assert status == 0, said
+    training = open_model(tmp_path / "model.onnx").manifest.training
+    assert training is not None
+    assert training.split == "287 training, 143 validation, 360 test images; a fifth of the digits"

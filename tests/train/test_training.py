@@ -9,10 +9,11 @@ from safetensors.torch import load_file
 
 from vivavoce.artifacts import LabelBank
 from vivavoce.errors import VivavoceError
-from vivavoce.train import cli, run
+from vivavoce.train import run
 from vivavoce.train.data import Part, Splits, open_splits
 from vivavoce.train.loop import Trainer
 from vivavoce.train.recipes import resolve
+from vivavoce.train.setup import Choices, configure
 
 CPU = torch.device("cpu")
 
@@ -34,7 +35,7 @@ def bank_of(splits: Splits) -> LabelBank:
 def start(folder, splits, bank, epochs=3, resume=False, **changes) -> Trainer:
     fields = {"epochs": epochs, "batch_size": 32, "flip": False, "precision": "float32", **changes}
     recipe = resolve("fast", bank is not None, "resnet8", fields)
-    config = cli.configure("speech" if bank else "category", "resnet8", 0, recipe, splits, bank)
+    config = configure(Choices("digits", "speech" if bank else "category"), recipe, splits, bank)
     run.begin(folder, config, bank, resume)
     return Trainer(config, bank, splits, folder, CPU)
 
@@ -68,6 +69,21 @@ def test_data_levels_are_nested_and_leave_validation_alone():
     for level in (0, 91):
         with pytest.raises(VivavoceError, match="from 1 to 90"):
             open_splits("digits", 3, level)
+
+
+@pytest.mark.parametrize(("name", "flip"), [("mnist", False), ("fashion-mnist", True)])
+def test_published_grey_images_become_colour_of_their_own_statistics(tmp_path, name, flip):
+    images = np.random.default_rng(0).integers(0, 200, (30, 28, 28)).astype(np.uint8)
+    for stem in ("train", "t10k"):
+        for part, array in (("images-idx3", images), ("labels-idx1", np.arange(30, dtype=np.uint8) % 10)):
+            head = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
+            (tmp_path / f"{stem}-{part}-ubyte").write_bytes(head + array.tobytes())
+    splits = open_splits(f"{name}:{tmp_path}", 0, side=28)
+    assert (splits.name, splits.flip, len(splits.train), len(splits.validation)) == (name, flip, 27, 3)
+    assert splits.test.images.shape == (30, 3, 28, 28)
+    assert np.array_equal(splits.test.images[:, 1], images)
+    assert splits.mean[0] == pytest.approx(images.mean() / 255, abs=1e-4)
+    assert splits.std[0] == pytest.approx(images.std() / 255, abs=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["speech", "category"])
@@ -123,7 +139,8 @@ def test_folders_that_do_not_fit_are_refused(tmp_path):
         start(tmp_path / "a", splits, None)
     with pytest.raises(VivavoceError, match="another recipe"):
         start(tmp_path / "a", splits, None, epochs=9, resume=True)
-    other = cli.configure("category", "resnet14", 0, resolve("fast", False), splits, None)
+    choices = Choices("digits", "category", encoder="resnet14")
+    other = configure(choices, resolve("fast", False), splits, None)
     with pytest.raises(VivavoceError, match=r"another encoder \(resnet8, now resnet14\)"):
         run.begin(tmp_path / "a", other, None, True)
     with pytest.raises(VivavoceError, match="not finished"):
