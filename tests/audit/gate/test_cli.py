@@ -282,7 +282,7 @@ def test_an_interruption_is_no_regression(room):
         time.sleep(4)
         process.send_signal(signal.SIGINT)
         process.communicate()
-    assert process.returncode == 130
+    assert process.returncode in (130, -signal.SIGINT)  # the latter while it is still being loaded
 
 
 def test_a_closed_pipe_hides_no_verdict(room):
