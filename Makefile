@@ -3,7 +3,7 @@ PYTHON ?= python3
 export UV_PYTHON_DOWNLOADS = never
 SPEC := pyproject.toml constraints.txt
 comma := ,
-EVERYTHING := cpu$(comma)train$(comma)plot$(comma)listen$(comma)speech$(comma)espeak$(comma)bert$(comma)glove
+EVERYTHING := cpu$(comma)train$(comma)plot$(comma)listen$(comma)serve$(comma)speech$(comma)espeak$(comma)bert$(comma)glove
 
 # make_env NAME, EXTRAS, GROUPS: an environment under .venv with this package in it, editable.
 define make_env
@@ -14,7 +14,12 @@ define make_env
 	@touch $@
 endef
 
-.PHONY: audit test test-full bench lint clean
+# From npm, for the page that needs no server and for its tests; nothing else fetches them.
+ONNXRUNTIME_WEB := onnxruntime-web-1.30.0
+AXE := axe-core-4.14.1
+MODEL ?= digits-speech
+
+.PHONY: audit web browser-parts test test-full bench lint clean
 
 audit: .venv/audit/ready  ## audit the shipped model on the digits that ship with it
 	.venv/audit/bin/audit robustness digits-speech
@@ -24,6 +29,17 @@ test: .venv/test/ready lint  ## the quick suite
 
 test-full: .venv/test/ready lint  ## everything: minutes to hours, more data
 	.venv/test/bin/pytest
+
+web: .venv/web/ready build/$(ONNXRUNTIME_WEB).tgz  ## one HTML file that needs no server; MODEL=speaks.onnx
+	@mkdir -p build/web
+	.venv/web/bin/python -m vivavoce.serve.web build/$(ONNXRUNTIME_WEB).tgz "$(MODEL)" -o "build/web/$(basename $(notdir $(MODEL))).html"
+
+browser-parts: build/$(ONNXRUNTIME_WEB).tgz build/$(AXE).tgz
+
+build/%.tgz:
+	@command -v npm >/dev/null || { echo "$* comes from npm, which is not installed"; exit 1; }
+	@mkdir -p build
+	@cd build && npm pack --silent $(shell echo $* | sed 's/-\([0-9.]*\)$$/@\1/') >/dev/null
 
 bench: .venv/bench/ready  ## timings, as ratios
 	.venv/bench/bin/pytest tests/benchmarks --benchmark-only
@@ -40,6 +56,9 @@ lint: .venv/test/ready
 
 .venv/test/ready: $(SPEC)
 	$(call make_env,test,$(EVERYTHING),--group test)
+
+.venv/web/ready: $(SPEC)
+	$(call make_env,web,cpu$(comma)serve)
 
 .venv/bench/ready: $(SPEC)
 	$(call make_env,bench,cpu$(comma)train$(comma)plot$(comma)listen,--group test --group bench)

@@ -3,7 +3,8 @@
 from .audit.cli import app as audit_app
 from .console import make_app, run
 from .export.cli import export
-from .serve.cli import classify
+from .serve.cli import classify, listen
+from .serve.server.cli import serve
 from .train.cli import train
 from .train.labels.cli import app as labels_app
 
@@ -11,6 +12,8 @@ app = make_app("Train, export, audit and serve image classifiers that answer alo
 app.command()(train)
 app.command()(export)
 app.command()(classify)
+app.command()(listen)
+app.command()(serve)
 app.add_typer(labels_app, name="labels", help="Make, look at and measure label banks.")
 app.add_typer(audit_app, name="audit", help="Audit the robustness of an exported classifier.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from graphlib import CycleError, TopologicalSorter
 
 import onnx
@@ -37,6 +38,31 @@ def sort_nodes(graph: onnx.GraphProto) -> None:
             f"the model's graph has a cycle (at node {graph.node[error.args[1][0]].name!r})"
         ) from None
     replace_nodes(graph, [graph.node[k] for k in order])
+
+
+def part(model: onnx.ModelProto, outputs: Sequence[str], inputs: Sequence[str]) -> onnx.ModelProto:
+    """Cut out of a model what makes `outputs` from `inputs`, which may be values on the way.
+
+    Nodes must be in topological order. What is said of inputs and outputs elsewhere in the graph is kept.
+    """
+    wanted, kept = set(outputs), []
+    for node in reversed(model.graph.node):
+        if wanted.intersection(node.output) - set(inputs):
+            kept.append(node)
+            wanted |= consumed(node)
+    graph = model.graph
+    known = {v.name: v for v in (*graph.value_info, *graph.input, *graph.output)}
+    cut = onnx.ModelProto()
+    for field in ("ir_version", "producer_name", "producer_version"):
+        setattr(cut, field, getattr(model, field))
+    for field in ("opset_import", "functions", "metadata_props"):
+        getattr(cut, field).extend(getattr(model, field))
+    cut.graph.name = graph.name
+    cut.graph.node.extend(reversed(kept))
+    cut.graph.initializer.extend(t for t in graph.initializer if t.name in wanted)
+    cut.graph.input.extend(known[name] for name in inputs)
+    cut.graph.output.extend(known[name] for name in outputs)
+    return cut
 
 
 def replace_nodes(graph: onnx.GraphProto, nodes: list[onnx.NodeProto]) -> None:

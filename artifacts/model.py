@@ -13,6 +13,7 @@ from ..errors import VivavoceError
 from .decoding import Outputs
 from .foreign import Foreign
 from .manifest import Manifest
+from .voice import FileVoice
 
 
 class ExportedModel(Protocol):
@@ -27,6 +28,8 @@ class ExportedModel(Protocol):
     """Label bank inside the file, float32 [K, *label shape]; None for a model on logits."""
     named: bool
     """Whether the file tells the names of its classes; otherwise they are called 0, 1, ..."""
+    voice: FileVoice | None
+    """The vocoder inside the file; None for most, whose predictions `playback` turns into sound."""
 
     def answer(self, images: np.ndarray) -> Outputs:
         """Run the file itself on a batch of images."""
@@ -37,6 +40,11 @@ def shipped_models() -> list[str]:
     """Names of the models that ship with the package."""
     files = resources.files(f"{__package__}.models").iterdir()
     return sorted(f.name.removesuffix(".onnx") for f in files if f.name.endswith(".onnx"))
+
+
+def default_model() -> str:
+    """The shipped model that speaks best: photographs before digits."""
+    return next(name for name in ("cifar10-speech", "digits-speech") if name in shipped_models())
 
 
 def open_model(

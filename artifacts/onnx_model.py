@@ -13,9 +13,12 @@ from onnx import numpy_helper
 from ..errors import VivavoceError
 from .decoding import Outputs
 from .foreign import Foreign, adapt, with_settings_beside
-from .graph import sort_nodes
+from .graph import part, sort_nodes
 from .manifest import METADATA_KEY, Manifest
 from .runtime import check_device, first_line, make_session
+from .voice import FileVoice, has_voice
+
+CONTRACT = ("scores", "label", "loss")
 
 
 class OnnxModel:
@@ -24,6 +27,7 @@ class OnnxModel:
     def __init__(self, path: Path, foreign: Foreign | None = None, device: str = "cpu") -> None:
         check_device(device)
         self.path, self.device = path, device
+        self.voice: FileVoice | None = None
         model = _load(path)
         text = next((p.value for p in model.metadata_props if p.key == METADATA_KEY), None)
         if text is None:
@@ -38,12 +42,17 @@ class OnnxModel:
             self.bypassed: str | None = None
             self.graph, self.manifest, self.named = model, Manifest.from_json(text, str(path)), True
             _check_contract(model, self.manifest, path)
+            if has_voice(model):
+                self.voice = FileVoice(model, path, device)
+                # In one session onnxruntime would run the vocoder for every batch of scores.
+                answers = [o.name for o in model.graph.output if o.name in CONTRACT]
+                self.graph = part(model, answers, ["image"])
         banks = (t for t in self.graph.graph.initializer if t.name == "label_bank")
         self.bank = next((numpy_helper.to_array(t) for t in banks), None)
         image = next(v for v in self.graph.graph.input if v.name == "image")
         self.pinned = image.type.tensor_type.shape.dim[0].dim_value or None
         """Batch size that the file insists on; None: any."""
-        self._wanted = [o.name for o in self.graph.graph.output if o.name in ("scores", "label", "loss")]
+        self._wanted = [o.name for o in self.graph.graph.output if o.name in CONTRACT]
 
     @cached_property
     def session(self):

@@ -13,13 +13,31 @@ from .mel import hann, inverse_filter_bank
 
 MOMENTUM = 0.99
 """Of the fast Griffin-Lim algorithm (Perraudin, Balazs and Søndergaard 2013)."""
+ITERATIONS = 32
+"""Rounds of phase estimation; more cannot be told apart by ear."""
 PEAK = 0.9
 """Largest sample of what is played."""
+FAINTEST = 1e-10
+"""Least power of a frequency, relative to the maximum: the pseudo-inverse makes some negative."""
+SPREAD = 1e-3
+"""Added to the sum of squared windows, which is 0 where no window reaches."""
+PRIME = 2**31 - 1
+MULTIPLIER = 1_664_525
+"""Of the sequence of first phases."""
 
 
-def waveform(
-    label: np.ndarray, frames: int | None, mel: Mel, *, iterations: int = 32, seed: int = 0
-) -> np.ndarray:
+def first_phases(frames: int, bins: int) -> np.ndarray:
+    """The first guess at the phases, which is the same for everybody: float32 [frames, bins] in 0..2 pi.
+
+    Squares modulo a prime look random, and whole-number arithmetic gives the same ones in numpy and inside
+    an ONNX file. A longer sound begins with the phases of a shorter one.
+    """
+    start = np.arange(frames * bins, dtype=np.int64).reshape(frames, bins) * MULTIPLIER % PRIME
+    mixed = (start * start % PRIME + MULTIPLIER) % PRIME
+    return ((mixed * mixed % PRIME) * (2 * np.pi / PRIME)).astype(np.float32)
+
+
+def waveform(label: np.ndarray, frames: int | None, mel: Mel, *, iterations: int = ITERATIONS) -> np.ndarray:
     """Turn a log-mel spectrogram into mono sound.
 
     Args:
@@ -27,7 +45,6 @@ def waveform(
         frames: the utterance's own number of frames; None: as many as the label has columns.
         mel: how the spectrogram was made; the sound has `mel.sample_rate` samples per second.
         iterations: rounds of phase estimation.
-        seed: of the first guess at the phases; the same seed gives the same sound.
 
     Returns:
         float32 [frames * hop] in -0.9..0.9, all zeros for a label that is silent throughout.
@@ -37,7 +54,7 @@ def waveform(
         return np.zeros((frames or label.shape[1]) * mel.hop, np.float32)
     power = 10 ** (stretch(decibels, frames or label.shape[1]) / 10)
     linear = inverse_filter_bank(len(label), mel) @ power.astype(np.float32)
-    sound = griffin_lim(np.sqrt(np.maximum(linear, 1e-10)), mel, iterations, seed)
+    sound = griffin_lim(np.sqrt(np.maximum(linear, FAINTEST)), mel, iterations)
     return sound * np.float32(PEAK / max(float(np.abs(sound).max()), 1e-9))
 
 
@@ -52,7 +69,7 @@ def stretch(label: np.ndarray, frames: int) -> np.ndarray:
     return label[:, left] * (1 - share) + label[:, left + 1] * share
 
 
-def griffin_lim(magnitude: np.ndarray, mel: Mel, iterations: int, seed: int) -> np.ndarray:
+def griffin_lim(magnitude: np.ndarray, mel: Mel, iterations: int) -> np.ndarray:
     """Find a sound whose short-time spectrum has about these magnitudes.
 
     Fast Griffin-Lim: alternately make the spectrum consistent (to sound and back) and give it the
@@ -62,7 +79,6 @@ def griffin_lim(magnitude: np.ndarray, mel: Mel, iterations: int, seed: int) -> 
         magnitude: [n_fft/2 + 1, frames].
         mel: window length and hop; n_fft must be a multiple of the hop.
         iterations: rounds.
-        seed: of the first phases, uniform on the circle.
 
     Returns:
         float32 [frames * hop].
@@ -70,8 +86,8 @@ def griffin_lim(magnitude: np.ndarray, mel: Mel, iterations: int, seed: int) -> 
     magnitude = magnitude.T.astype(np.float32)
     frames = len(magnitude)
     window = hann(mel.n_fft)
-    weight = _overlap(np.broadcast_to(window * window, (frames, mel.n_fft)), mel.hop) + np.float32(1e-3)
-    turn = np.random.default_rng(seed).random(magnitude.shape, np.float32) * np.float32(2 * np.pi)
+    weight = _overlap(np.broadcast_to(window * window, (frames, mel.n_fft)), mel.hop) + np.float32(SPREAD)
+    turn = first_phases(*magnitude.shape)
     phase = np.empty(magnitude.shape, np.complex64)
     phase.real, phase.imag = np.cos(turn), np.sin(turn)
     before = np.zeros_like(phase)

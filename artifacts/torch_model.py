@@ -16,6 +16,8 @@ from .runtime import first_line
 if TYPE_CHECKING:
     import torch
 
+    from .voice import FileVoice
+
 
 class TorchModel:
     """A TorchScript or torch.export classifier under the contract; see `ExportedModel`.
@@ -25,6 +27,7 @@ class TorchModel:
     """
 
     named = True
+    voice: FileVoice | None = None
 
     def __init__(self, path: Path, device: str = "cpu") -> None:
         try:

@@ -17,50 +17,61 @@ from ..errors import VivavoceError
 from ..train.data import open_splits
 from ..train.model import Contract
 from ..train.run import Config, load_trained
-from .parity import Parity, compare, parity_images
+from .parity import SOUNDS, Parity, compare, compare_sound, parity_images
 
 FORMATS = (".onnx", ".pt", ".pt2")
 
 
-def export_run(run: Path, output: Path, dataset: str | None = None) -> tuple[Manifest, Parity]:
+def export_run(
+    run: Path, output: Path, dataset: str | None = None, audio: bool = False
+) -> tuple[Manifest, Parity]:
     """Write the trained model of `run` to `output`, after comparing the file with the model.
 
     Args:
         run: folder of a finished run.
         output: `.onnx`, `.pt` or `.pt2`.
         dataset: where the data set lies now, for the comparison; None: where the run found it.
+        audio: put the vocoder into the file too: outputs `waveform` and `samples`; `.onnx` only.
 
     Returns:
         The manifest in the file, and the parity it stores.
 
     Raises:
-        VivavoceError: the run is not finished, the suffix is unknown, or file and model disagree.
+        VivavoceError: the run is not finished, the suffix is unknown, file and model disagree, or there
+            is no sound to put in.
     """
     if output.suffix not in FORMATS:
         raise VivavoceError(f"{output}: exports are {', '.join(FORMATS)}")
     if not output.absolute().parent.is_dir():
         raise VivavoceError(f"{output.absolute().parent}: no such folder to write to")
+    if audio and output.suffix != ".onnx":
+        raise VivavoceError(
+            f"{output}: only .onnx files can carry the sound; give --output {output.stem}.onnx"
+        )
     config, bank, model, result = load_trained(run)
     contract = Contract(model, bank).eval()
     images = parity_images(open_splits(dataset or config.source, config.seed).test.images, config.seed)
     manifest = describe(config, bank, result)
     with tempfile.TemporaryDirectory(dir=output.absolute().parent) as scratch:
         trial = Path(scratch) / output.name
-        _write(contract, manifest, trial)
-        parity = compare(open_model(trial, trust=True), contract, images)
+        _write(contract, manifest, trial, audio)
+        model = open_model(trial, trust=True)
+        parity = compare(model, contract, images)
+        if audio:
+            compare_sound(model, images[:SOUNDS])
         assert manifest.training is not None
         training = msgspec.structs.replace(manifest.training, parity=asdict(parity))
         manifest = msgspec.structs.replace(manifest, training=training)
-        _write(contract, manifest, trial)
+        _write(contract, manifest, trial, audio)
         trial.replace(output)
     return manifest, parity
 
 
-def _write(contract: Contract, manifest: Manifest, path: Path) -> None:
+def _write(contract: Contract, manifest: Manifest, path: Path, audio: bool) -> None:
     if path.suffix == ".onnx":
         from .to_onnx import write_onnx
 
-        write_onnx(contract, manifest, path)
+        write_onnx(contract, manifest, path, audio)
     elif path.suffix == ".pt":
         from .to_torchscript import write_torchscript
 

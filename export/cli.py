@@ -18,20 +18,26 @@ def export(
     dataset: Annotated[
         str | None, typer.Option(help="Where the run's data set lies now, if it has moved.")
     ] = None,
+    with_audio: Annotated[
+        bool, typer.Option("--with-audio", help="Put the vocoder into the file too (.onnx, speech labels).")
+    ] = False,
 ) -> None:
     """Export a trained run as one file: encoder, decoder, label bank and manifest.
 
-    The file is compared with the trained model on at least 256 images before it is kept.
+    The file is compared with the trained model on at least 256 images before it is kept. With --with-audio
+    it also turns its answer into sound (outputs `waveform` and `samples`), so that whatever runs ONNX can
+    speak, without Python.
 
-    Example: vivavoce export runs/speech -o model.onnx
+    Example: vivavoce export runs/speech -o speaks.onnx --with-audio
     """
     need("torch", "train", "exporting")
     from .build import export_run
 
-    manifest, parity = export_run(run, output, dataset)
+    manifest, parity = export_run(run, output, dataset, with_audio)
     say = terminal()
     say.print(f"{output}: {output.stat().st_size / 1e6:.2f} MB, {len(manifest.classes)} classes, "
-              f"{manifest.label.kind if manifest.label else 'category'} labels")  # fmt: skip
+              f"{manifest.label.kind if manifest.label else 'category'} labels"
+              f"{', makes its own sound' if with_audio else ''}")  # fmt: skip
     say.print(
         f"parity with the trained model on {parity.images} images: scores within {parity.difference:.1e} of "
         f"their range, {parity.decisions:.0%} of decisions the same"

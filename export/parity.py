@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ..artifacts import ExportedModel, decide
+from ..artifacts.playback import waveform
 from ..errors import VivavoceError
 from ..train.model import Contract
 
@@ -15,6 +16,11 @@ IMAGES = 256
 """Compare on at least this many images."""
 TOLERANCE = 1e-4
 """Largest difference of scores allowed, as a share of their range."""
+
+SOUNDS = 8
+"""Compare the sound of this many of them."""
+SAME_SOUND = 0.99
+"""Least correlation between the file's own sound and `playback`'s."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,41 @@ def compare(model: ExportedModel, contract: Contract, images: np.ndarray, batch:
             f"their range, {agreement:.2%} of decisions agree on {len(images)} images; nothing was written"
         )
     return Parity(len(images), difference, agreement)
+
+
+def compare_sound(model: ExportedModel, images: np.ndarray) -> float:
+    """Compare the sounds that a file makes itself with those of `artifacts.playback`.
+
+    Returns:
+        The least correlation between the two over the images float32 [N, C, H, W].
+
+    Raises:
+        VivavoceError: it is below `SAME_SOUND`, or a sound has another length.
+    """
+    label, outputs = model.manifest.label, model.answer(images)
+    assert label is not None
+    assert label.mel is not None
+    assert outputs.label is not None
+    assert model.voice is not None
+    least = 1.0
+    for k, predicted, sound in zip(decide(outputs.scores), outputs.label, model.voice(outputs), strict=True):
+        wanted = waveform(predicted, label.frames[k] if label.frames else None, label.mel)
+        least = min(least, _alike(wanted, sound))
+    if not least >= SAME_SOUND:
+        raise VivavoceError(
+            f"the file's own sound is not that of its predictions: correlation {least:.3f} on {len(images)} "
+            "images; nothing was written"
+        )
+    return least
+
+
+def _alike(a: np.ndarray, b: np.ndarray) -> float:
+    """Correlation of two sounds; 1 for the same silence, 0 for sounds of unlike length."""
+    if len(a) != len(b):
+        return 0.0
+    if not a.any() or not b.any():
+        return float(a.any() == b.any())
+    return float(np.corrcoef(a, b)[0, 1])
 
 
 def parity_images(test: np.ndarray, seed: int) -> np.ndarray:

@@ -11,13 +11,22 @@ import torch
 
 from ..artifacts.manifest import METADATA_KEY, Manifest
 from ..train.model import Contract
+from .vocoder import add_vocoder, check_sound
 
 OPSET = 18
 OUTPUTS = ("scores", "label", "loss")
 
 
-def write_onnx(contract: Contract, manifest: Manifest, path: Path) -> None:
-    """Write an ONNX file with dynamic batch, the label bank as initializer `label_bank`, and the manifest."""
+def write_onnx(contract: Contract, manifest: Manifest, path: Path, audio: bool = False) -> None:
+    """Write an ONNX file with dynamic batch, the label bank as initializer `label_bank`, and the manifest.
+
+    With `audio` the vocoder is in it too.
+
+    Raises:
+        VivavoceError: `audio` for labels that are not spectrograms.
+    """
+    if audio:
+        check_sound(manifest.label)
     size = (2, manifest.input.channels, manifest.input.height, manifest.input.width)
     logging.getLogger("onnxscript").setLevel(logging.ERROR)
     with warnings.catch_warnings():
@@ -33,7 +42,10 @@ def write_onnx(contract: Contract, manifest: Manifest, path: Path) -> None:
             verbose=False,
         )
     assert program is not None
-    onnx.save(_tidy(program.model_proto, manifest), path)
+    model = _tidy(program.model_proto, manifest)
+    if audio and manifest.label:
+        add_vocoder(model, manifest.label)
+    onnx.save(model, path)
 
 
 def _tidy(model: onnx.ModelProto, manifest: Manifest) -> onnx.ModelProto:

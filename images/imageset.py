@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import threading
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -14,6 +17,23 @@ from ..errors import VivavoceError
 
 if TYPE_CHECKING:
     from ..artifacts.manifest import Input, Interpolation
+
+MAX_PIXELS = 178_956_970
+"""Pixels of the largest image file that is read: Pillow's own limit."""
+
+_opening = threading.Lock()
+
+
+class ImageError(VivavoceError):
+    """A file that cannot be read as an image."""
+
+
+class TooManyPixels(ImageError):
+    """An image that is not decoded, because its header announces more pixels than allowed."""
+
+
+class DamagedImage(ImageError):
+    """An image of a known kind that is cut off or broken."""
 
 
 @dataclass(frozen=True)
@@ -34,27 +54,34 @@ class Fit:
 
     def __call__(self, image: Image.Image) -> np.ndarray:
         """Return the image as uint8 [height, width, channels], upright and in RGB or grey."""
-        image = ImageOps.exif_transpose(image)
+        ImageOps.exif_transpose(image, in_place=True)
         image = _on_white(image).convert("L" if self.channels == 1 else "RGB")
         how = Image.Resampling[self.interpolation.upper()]
         if self.resize is not None:
-            scale = self.resize / min(image.size)
-            size = (
-                max(round(image.width * scale), self.width),
-                max(round(image.height * scale), self.height),
-            )
-            image = image.resize(size, how)
-            left, top = (image.width - self.width) // 2, (image.height - self.height) // 2
-            image = image.crop((left, top, left + self.width, top + self.height))
+            image = image.resize((self.width, self.height), how, self._centre(image.size, self.resize))
         elif image.size != (self.width, self.height):
             image = image.resize((self.width, self.height), how)
         return np.asarray(image, np.uint8).reshape(self.height, self.width, self.channels)
 
+    def _centre(self, size: tuple[int, int], resize: int) -> tuple[float, float, float, float]:
+        """The part of an image that is left by resizing its shorter side and cropping the centre.
+
+        Resizing just this part gives the same pixels, and a long thin image stays small.
+        """
+        scale = resize / min(size)
+        width, height = max(round(size[0] * scale), self.width), max(round(size[1] * scale), self.height)
+        left, top = (width - self.width) // 2, (height - self.height) // 2
+        across, down = size[0] / width, size[1] / height
+        right, bottom = (left + self.width) * across, (top + self.height) * down
+        return left * across, top * down, min(right, size[0]), min(bottom, size[1])
+
 
 def _on_white(image: Image.Image) -> Image.Image:
     """Lay a transparent image on white, and bring 16-bit grey to 8 bits, which Pillow would clip."""
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode.startswith("I"):  # I;16, I;16B, and I, which holds 16 bits in some formats
+        values = np.asarray(image)
+        deep = image.mode != "I" or values.max() > 255
+        return Image.fromarray(np.clip(values >> 8 if deep else values, 0, 255).astype(np.uint8))
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
@@ -68,14 +95,68 @@ def read_image(path: str | Path, fit: Fit) -> np.ndarray:
         VivavoceError: the file is missing, or not an image that Pillow can read whole.
     """
     try:
-        with Image.open(path) as image:
-            return fit(image)
+        with Path(path).open("rb") as file:
+            return decode(file, fit, str(path))
     except FileNotFoundError:
         raise VivavoceError(f"{path}: no such image") from None
     except IsADirectoryError:
         raise VivavoceError(f"{path}: a folder, not an image") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise VivavoceError(f"{path}: not an image that can be read ({type(error).__name__})") from error
+    except OSError as error:
+        raise VivavoceError(f"{path}: cannot be read ({error.strerror or type(error).__name__})") from error
+
+
+def decode(
+    source: bytes | BinaryIO,
+    fit: Fit,
+    name: str = "image",
+    max_pixels: int = MAX_PIXELS,
+    formats: tuple[str, ...] | None = None,
+) -> np.ndarray:
+    """Decode an image file's content as uint8 [height, width, channels]; of an animation the first frame.
+
+    Args:
+        source: the content, or an open file.
+        fit: what the model takes.
+        name: what to call the image in an error.
+        max_pixels: refuse, by the header and before decoding, what has more pixels.
+        formats: Pillow's names of the formats that are tried; None: all of them.
+
+    Raises:
+        ImageError: empty, or not an image of these formats.
+        TooManyPixels: more than `max_pixels`.
+        DamagedImage: cut off or broken.
+    """
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
+    if not file.read(1):
+        raise ImageError(f"{name}: empty, not an image")
+    file.seek(0)
+    try:
+        with _open(file, formats) as image:
+            pixels = image.width * image.height
+            if pixels > max_pixels:
+                raise TooManyPixels(_too_many(name, f"{image.width} x {image.height} pixels", max_pixels))
+            return fit(image)
+    except VivavoceError:
+        raise
+    except Image.DecompressionBombError:
+        raise TooManyPixels(_too_many(name, "too many pixels", max_pixels)) from None
+    except UnidentifiedImageError:
+        raise ImageError(f"{name}: not an image that can be read (no known format)") from None
+    except Exception as error:  # damaged files make Pillow's readers fail in every way there is
+        raise DamagedImage(
+            f"{name}: not an image that can be read whole; cut off or damaged ({type(error).__name__})"
+        ) from error
+
+
+def _open(file: BinaryIO, formats: tuple[str, ...] | None) -> Image.Image:
+    """Read the header. Pillow's warning of large images is ours to give; the filter is the process's."""
+    with _opening, warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(file, formats=formats)
+
+
+def _too_many(name: str, size: str, most: int) -> str:
+    return f"{name}: {size}; at most {most / 1e6:.0f} million are read, so make it smaller"
 
 
 def to_float(pixels: np.ndarray) -> np.ndarray:

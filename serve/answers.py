@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from ..artifacts import ExportedModel, decide
+from ..artifacts import ExportedModel, Outputs, decide
 from ..artifacts.playback import waveform
 from ..errors import VivavoceError
+
+Voice = Literal["model", "label"]
+"""Whose sound: of the *predicted* spectrogram, or of the label nearest to it."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,8 @@ class Answer:
     """The word said for it; None for a model without words."""
     score: float
     """The largest of the model's scores."""
+    scores: np.ndarray
+    """All of them, float32 [K]."""
     distance: float | None
     """Mean squared distance of the predicted label to the nearest one; label models only."""
     loss: float | None
@@ -34,10 +40,17 @@ class Answer:
 
 
 def answer_images(model: ExportedModel, images: np.ndarray) -> list[Answer]:
-    """Ask a model about images float32 [N, C, H, W] in 0..1 of the size it takes."""
+    """Ask a model about images float32 [N, C, H, W] in 0..1 of the size it takes.
+
+    Raises:
+        VivavoceError: onnxruntime fails on them, or a score is not a number.
+    """
     outputs, manifest = model.answer(images), model.manifest
+    decided = decide(outputs.scores)
+    if (decided < 0).any():
+        raise VivavoceError(f"{model.path.name}: its scores are not numbers; the file is broken")
     answers = []
-    for i, k in enumerate(decide(outputs.scores)):
+    for i, k in enumerate(decided):
         score = float(outputs.scores[i, k])
         loss = None if outputs.loss is None else float(outputs.loss[i, k])
         threshold = manifest.decoding.threshold
@@ -47,6 +60,7 @@ def answer_images(model: ExportedModel, images: np.ndarray) -> list[Answer]:
                 name=manifest.classes[k],
                 spoken=manifest.spoken[k] if manifest.spoken else None,
                 score=score,
+                scores=outputs.scores[i],
                 distance=-score * manifest.label.temperature if manifest.label else None,
                 loss=loss,
                 sure=None if loss is None or threshold is None else loss < threshold,
@@ -56,8 +70,23 @@ def answer_images(model: ExportedModel, images: np.ndarray) -> list[Answer]:
     return answers
 
 
-def sound_of(model: ExportedModel, answer: Answer) -> tuple[np.ndarray, int]:
-    """The sound of the *predicted* spectrogram, at the length of the decided class's own word.
+def check_voice(model: ExportedModel) -> None:
+    """Refuse a model that cannot speak.
+
+    Raises:
+        VivavoceError: the model does not predict spectrograms.
+    """
+    label = model.manifest.label
+    if label is None or label.mel is None:
+        raise VivavoceError(
+            f"{model.path.name} does not speak: its labels are not spectrograms; try digits-speech"
+        )
+
+
+def sound_of(model: ExportedModel, answer: Answer, voice: Voice = "model") -> tuple[np.ndarray, int]:
+    """The sound of an answer, at the length of the decided class's own word.
+
+    A file with a vocoder makes the sound of its prediction itself.
 
     Returns:
         Mono float32 samples, and samples per second.
@@ -65,10 +94,13 @@ def sound_of(model: ExportedModel, answer: Answer) -> tuple[np.ndarray, int]:
     Raises:
         VivavoceError: the model does not predict spectrograms.
     """
+    check_voice(model)
     label = model.manifest.label
-    if answer.label is None or label is None or label.mel is None:
-        raise VivavoceError(
-            f"{model.path.name} does not speak: its labels are not spectrograms; try digits-speech"
-        )
+    assert label is not None
+    assert label.mel is not None
+    assert answer.label is not None
+    if voice == "model" and model.voice is not None:
+        return model.voice(Outputs(answer.scores[None], answer.label[None]))[0], label.mel.sample_rate
     frames = label.frames[answer.index] if label.frames else None
-    return waveform(answer.label, frames, label.mel), label.mel.sample_rate
+    picture = answer.label if voice == "model" or model.bank is None else model.bank[answer.index]
+    return waveform(picture, frames, label.mel), label.mel.sample_rate

@@ -1,102 +1,111 @@
-"""`vivavoce classify`."""
+"""`vivavoce classify` and `vivavoce listen`."""
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from ..console import terminal
-
-if TYPE_CHECKING:
-    from ..artifacts import ExportedModel
-    from .answers import Answer
-
 
 def classify(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files, any size.")],
+    images: Annotated[
+        list[str],
+        typer.Argument(metavar="IMAGE...", help="Image files of any size, folders, patterns; - for stdin."),
+    ],
     model: Annotated[
-        str, typer.Option(help="An exported model, or a shipped one by name.")
-    ] = "digits-speech",
+        str | None,
+        typer.Option(
+            help="An exported model, or a shipped one by name.", show_default="the best shipped one"
+        ),
+    ] = None,
     wav: Annotated[
         Path | None,
         typer.Option(help="Write the spoken answer here: a .wav, or a folder for several images."),
     ] = None,
     speak: Annotated[
-        bool, typer.Option("--speak", help="Play the answer through the system's player.")
+        bool, typer.Option("--speak", help="Play the answers through the system's player, one by one.")
     ] = False,
+    voice: Annotated[
+        Literal["model", "label"],
+        typer.Option(help="The sound of what the model predicts, or of the label nearest to it."),
+    ] = "model",
+    top: Annotated[int, typer.Option(min=0, help="Also give this many best classes and their scores.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per image and line.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="A CSV table.")] = False,
 ) -> None:
     """Say what is in an image: its class, how near the answer is to the label, and the sound of it.
 
-    The sound is made from the spectrogram that the model predicts, not from a recording.
+    The sound is made from the spectrogram that the model predicts, not from a recording; --voice label
+    plays the label itself. "Not sure" means that no label is as near as the model's threshold asks.
 
     Example: vivavoce classify photo.png --speak --wav out.wav
-    """
-    from ..artifacts import open_model
-    from ..artifacts.playback import write_wav
-    from ..images import Fit
-    from ..images.imageset import read_image, to_float
-    from .answers import answer_images, sound_of
 
-    opened = open_model(model)
-    sounds = wav_paths(images, wav)
-    fit = Fit.of(opened.manifest.input)
-    say = terminal()
-    for image in images:
-        answer = answer_images(opened, to_float(read_image(image, fit)[None]))[0]
-        say.print(describe(image, answer, opened))
-        if speak or image in sounds:
-            samples, rate = sound_of(opened, answer)
-            if image in sounds:
-                write_wav(sounds[image], samples, rate)
-                typer.echo(f"wrote {sounds[image]}", err=True)
-            if speak:
-                _play(samples, rate)
-
-
-def describe(image: Path, answer: Answer, model: ExportedModel) -> str:
-    """One line: class, word, score, and for label models distance and whether it is sure."""
-    word = f' "{answer.spoken}"' if answer.spoken and answer.spoken != answer.name else ""
-    line = f"{image}: {answer.name}{word}, score {answer.score:.2f}"
-    if answer.loss is None or answer.distance is None:
-        return line
-    threshold = model.manifest.decoding.threshold
-    sign, sure = ("<", "sure") if answer.sure else (">=", "not sure")
-    return f"{line}, distance {answer.distance:.1f}, smooth L1 {answer.loss:.2f} {sign} {threshold:g}: {sure}"
-
-
-def wav_paths(images: list[Path], wav: Path | None) -> dict[Path, Path]:
-    """Where each image's sound goes: one file for one image, else `<image name>.wav` in a folder.
-
-    Raises:
-        VivavoceError: a file for several images, a folder that is not there, or names that collide.
+    Example: vivavoce classify photos/ --json > answers.jsonl
     """
     from ..errors import VivavoceError
+    from .classify import Form, Wishes, answer_all
 
-    if wav is None:
-        return {}
-    if len(images) == 1 and not wav.is_dir():
-        if wav.suffix.lower() != ".wav":
-            raise VivavoceError(f"{wav}: give a file ending in .wav, or a folder that exists")
-        if not wav.absolute().parent.is_dir():
-            raise VivavoceError(f"{wav.parent}: no such folder to write to")
-        return {images[0]: wav}
-    if not wav.is_dir():
-        raise VivavoceError(f"{wav}: for several images give a folder that exists")
-    paths = {image: wav / f"{image.stem}.wav" for image in images}
-    if len(set(paths.values())) < len(paths):
-        raise VivavoceError("two of the images have the same name; write their sounds to different folders")
-    return paths
+    if as_json and as_csv:
+        raise VivavoceError("--json and --csv both: choose one")
+    form: Form = "json" if as_json else "csv" if as_csv else "text"
+    if failed := answer_all(images, model, Wishes(form, top, wav, speak, voice)):
+        raise VivavoceError(f"{failed} image{'s' if failed > 1 else ''} could not be read")
 
 
-def _play(samples: object, rate: int) -> None:
-    from ..artifacts.playback import write_wav
-    from ..artifacts.player import play
+def listen(
+    model: Annotated[str, typer.Argument(help="An exported model that speaks, or a shipped one by name.")],
+    data: Annotated[
+        str | None, typer.Option(help="Labelled images; by default what the model was trained on.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=0, help="Hear a stratified sample of this many images; 0: all.")
+    ] = 200,
+    seed: Annotated[int, typer.Option(help="Of the sample and of the blends.")] = 0,
+    threshold: Annotated[
+        float | None, typer.Option(help="Mean smooth L1 to compare with.", show_default="the model's")
+    ] = None,
+    suggest_threshold: Annotated[
+        bool,
+        typer.Option("--suggest-threshold", help="Also hear blends of the labels, and suggest a threshold."),
+    ] = False,
+    voice: Annotated[
+        Literal["model", "label"],
+        typer.Option(help="Hear what the model predicts, or the label nearest to it."),
+    ] = "model",
+    output: Annotated[
+        list[Path] | None,
+        typer.Option("--output", "-o", help="Write .json, .csv (every sound) or a picture; may repeat."),
+    ] = None,
+) -> None:
+    """Play a model's answers to a speech recogniser: is a small loss the same as being understood?
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "answer.wav"
-        write_wav(path, samples, rate)  # type: ignore[arg-type]
-        if trouble := play(path):
-            typer.echo(trouble, err=True)
+    It stands in for human listeners: a forced choice among the words of the classes. It always chooses
+    one and cannot say that it understood none, so on noise it guesses; read low figures with that in
+    mind. --suggest-threshold finds the loss up to which nine words of ten are understood.
+
+    Example: vivavoce listen digits-speech --suggest-threshold -o heard.png
+    """
+    from ..console import need, progress_bar, terminal
+    from .listening.listen import listen as hear
+    from .listening.report import PICTURES, check_outputs, show, write
+
+    need("pocketsphinx", "listen", "listening")
+    outputs = output or []
+    check_outputs(outputs)
+    if any(path.suffix.lower() in PICTURES for path in outputs):
+        need("matplotlib", "plot", "a picture")
+    with progress_bar() as bar:
+        task = bar.add_task("listening", total=None, note="")
+
+        def progress(what: str, done: int, total: int) -> None:
+            bar.update(task, description=what, completed=done, total=total)
+
+        hearing, sounds = hear(
+            model, data, limit=limit, seed=seed, threshold=threshold, voice=voice,
+            blends=suggest_threshold, progress=progress,
+        )  # fmt: skip
+    show(hearing, terminal())
+    for path in outputs:
+        write(hearing, sounds, path)
+        typer.echo(f"wrote {path}", err=True)

@@ -2,6 +2,8 @@ import pickle
 
 import numpy as np
 import pytest
+from onnx import helper, numpy_helper
+from onnx.external_data_helper import set_external_data
 
 from vivavoce.artifacts import Foreign, open_model, shipped_models
 from vivavoce.errors import VivavoceError
@@ -83,3 +85,40 @@ def test_nothing_is_unpickled(tmp_path):
 def test_preprocessing_options_do_not_fit_a_file_with_a_manifest():
     with pytest.raises(VivavoceError, match="manifest already says"):
         open_model("digits-speech", Foreign(scale=255.0))
+
+
+@pytest.mark.parametrize(
+    ("location", "trouble"),
+    [
+        ("weights.bin", None),
+        ("../outside.bin", "outside the directory"),
+        ("{outside}", "absolute path"),
+        ("link.bin", "symbolic link"),
+        ("gone.bin", "not regular file"),
+    ],
+)
+def test_external_data_only_from_the_models_own_folder(location, trouble, tmp_path):
+    folder, weights = tmp_path / "model", np.ones((48, 3), np.float32)
+    folder.mkdir()
+    for path in (tmp_path / "outside.bin", folder / "weights.bin"):
+        path.write_bytes(weights.tobytes())
+    (folder / "link.bin").symlink_to(tmp_path / "outside.bin")
+    graph = helper.make_graph(
+        [helper.make_node("Flatten", ["x"], ["f"]), helper.make_node("MatMul", ["f", "w"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", 1, ["N", 3, 4, 4])],
+        [helper.make_tensor_value_info("y", 1, ["N", 3])],
+        [numpy_helper.from_array(weights, "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    stored = model.graph.initializer[0]
+    set_external_data(stored, location=location.format(outside=tmp_path / "outside.bin"))
+    stored.ClearField("raw_data")
+    path = folder / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    if trouble is None:
+        images = np.full((2, 3, 4, 4), 0.5, np.float32)
+        np.testing.assert_allclose(open_model(path).answer(images).scores, 24)
+    else:
+        with pytest.raises(VivavoceError, match=trouble):
+            open_model(path)

@@ -18,6 +18,8 @@ from vivavoce.audit.attacks.base import Ball, Goal
 from vivavoce.audit.attacks.fab import FAB
 from vivavoce.audit.attacks.square import Square
 from vivavoce.audit.attacks.streams import Streams
+from vivavoce.audit.protocol import resolve
+from vivavoce.audit.robustness import Settings, robustness
 from vivavoce.audit.target import Target
 from vivavoce.train.model import Contract
 from vivavoce.train.run import load_trained
@@ -178,3 +180,28 @@ def test_cifar(name, norm, radius, cifar, small):
     them = theirs(name, budget, model, images[right], labels[right], ball).sum() / 512
     print(f"{name} {norm} {radius:.4f}: clean {right.mean():.4f}, ours {us:.4f}, pyautoattack {them:.4f}")
     assert abs(us - them) <= 0.01
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("radius", [1 / 255, 8 / 255])
+def test_the_whole_ensemble_on_cifar(radius, cifar, small, tmp_path):
+    """`--protocol standard` as an audit of the file, against their standard version: within half a point."""
+    from pyautoattack import AutoAttack
+
+    model, target = small
+    pixels, labels = cifar["test"]
+    chosen = np.sort(np.random.default_rng(0).permutation(len(labels))[:512])
+    np.savez(tmp_path / "set.npz", images=pixels[chosen].transpose(0, 2, 3, 1), labels=labels[chosen])
+    settings = Settings(resolve("standard", epsilons=[radius]), data=str(tmp_path / "set.npz"), limit=0)
+    report = robustness(target.model, settings).report
+    us = report.rows[-1].accuracy
+    images = torch.from_numpy(np.ascontiguousarray(pixels[chosen] / 255, np.float32))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        attack = AutoAttack(model, norm="Linf", eps=radius, seed=0, version="standard")
+        out = attack.run_standard_evaluation(images, torch.from_numpy(labels[chosen]), batch_size=256)
+    with torch.no_grad():
+        survivors = model(out[0] if isinstance(out, tuple) else out).argmax(1).numpy() == labels[chosen]
+    them = float(survivors.mean())
+    print(f"standard {radius:.4f}: clean {report.clean.accuracy:.4f}, ours {us:.4f}, pyautoattack {them:.4f}")
+    assert abs(us - them) <= 0.005

@@ -5,7 +5,7 @@ import pytest
 from vivavoce.artifacts.playback import waveform
 from vivavoce.errors import VivavoceError
 from vivavoce.images.classes import CLASSES
-from vivavoce.serve.listener import Listener
+from vivavoce.serve.listening.listener import Listener
 from vivavoce.train.labels import build
 from vivavoce.train.labels.engines import choose
 from vivavoce.train.labels.statistics import describe_indistinct, indistinct_pairs

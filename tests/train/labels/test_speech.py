@@ -7,7 +7,7 @@ from vivavoce.artifacts import LabelBank
 from vivavoce.artifacts.playback import waveform
 from vivavoce.errors import VivavoceError
 from vivavoce.images.classes import CLASSES
-from vivavoce.serve.listener import Listener
+from vivavoce.serve.listening.listener import Listener
 from vivavoce.train.labels import build
 
 needs_flite = pytest.mark.skipif(shutil.which("flite") is None, reason="flite is not installed")

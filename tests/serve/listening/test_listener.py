@@ -5,7 +5,7 @@ import pytest
 
 from vivavoce.errors import VivavoceError
 from vivavoce.images.classes import CLASSES, spoken_words
-from vivavoce.serve.listener import Listener
+from vivavoce.serve.listening.listener import Listener
 
 
 def test_published_recordings_are_heard(reference_labels):

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..artifacts.resampling import resample
-from ..errors import VivavoceError
+from ...artifacts.resampling import resample
+from ...errors import VivavoceError
 
 RATE = 16_000
 """Samples per second that the acoustic model was made for."""
@@ -54,8 +54,8 @@ class Listener:
                 "the listener needs PocketSphinx; install it with: pip install 'vivavoce[listen]'"
             ) from None
         model = Path(pocketsphinx.get_model_path("en-us"))
-        self._words = tuple(words)
-        phones = _phones(model / "cmudict-en-us.dict", self._words, pronunciations)
+        self.words = tuple(words)
+        phones = _phones(model / "cmudict-en-us.dict", self.words, pronunciations)
         # The files are read while the decoder is made and not needed after.
         with tempfile.TemporaryDirectory() as folder:
             dictionary, grammar = Path(folder, "words.dict"), Path(folder, "words.gram")
@@ -89,7 +89,7 @@ class Listener:
         heard = self._decoder.hyp()
         if heard is None or not heard.hypstr:
             return ""
-        return self._words[int(heard.hypstr.strip().removeprefix("w"))]
+        return self.words[int(heard.hypstr.strip().removeprefix("w"))]
 
 
 def _phones(

@@ -1,0 +1,155 @@
+"""Answering many images one batch after the other, in whatever form was asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ..artifacts import ExportedModel, default_model, open_model
+from ..artifacts.playback import write_wav
+from ..console import progress_bar
+from ..errors import VivavoceError
+from ..images import Fit
+from ..images.imageset import to_float
+from .answers import Answer, Voice, answer_images, check_voice, sound_of
+from .inputs import Asked, gather, sound_paths
+from .reply import COLUMNS, describe, record, row
+from .speaker import Speaker
+
+BATCH = 32
+"""Images answered at a time."""
+Form = Literal["text", "json", "csv"]
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What is to be done with each answer."""
+
+    form: Form = "text"
+    top: int = 0
+    wav: Path | None = None
+    speak: bool = False
+    voice: Voice = "model"
+
+
+def answer_all(arguments: Sequence[str], model: str | None, wishes: Wishes) -> int:
+    """Answer every image that a command line names, on standard output; troubles go to standard error.
+
+    Returns:
+        How many images could not be read. The others are answered all the same.
+
+    Raises:
+        VivavoceError: the model or a place to write to is not there, or the only image cannot be read.
+    """
+    images = gather(arguments)
+    opened = open_model(model or default_model())
+    if wishes.wav or wishes.speak or wishes.voice == "label":
+        check_voice(opened)
+    sounds = sound_paths(images, wishes.wav)
+    tell = Teller(opened, wishes, sounds)
+    failed = 0
+    with contextlib.ExitStack() as stack:
+        speaker = stack.enter_context(Speaker()) if wishes.speak else None
+        advance = stack.enter_context(_progress(len(images)))
+        for asked, answer in _answers(images, opened):
+            if isinstance(answer, VivavoceError):
+                if len(images) == 1:
+                    raise answer
+                failed += 1
+                tell.failure(asked, answer)
+            else:
+                tell.answer(asked, answer)
+                if speaker is not None or asked.name in sounds:
+                    _utter(opened, answer, wishes.voice, sounds.get(asked.name), speaker)
+            advance()
+    if speaker is not None and speaker.trouble:
+        print(speaker.trouble, file=sys.stderr)
+    tell.end()
+    return failed
+
+
+@contextlib.contextmanager
+def _progress(total: int) -> Iterator[Callable[[], None]]:
+    """What to call after each image; a bar is worth the time to load it only for many."""
+    if total <= BATCH:
+        yield lambda: None
+        return
+    with progress_bar() as bar:
+        task = bar.add_task("classifying", total=total, note="")
+        yield lambda: bar.advance(task)
+
+
+def _answers(images: Sequence[Asked], model: ExportedModel) -> Iterator[tuple[Asked, Answer | VivavoceError]]:
+    """Each image with its answer, or with why it could not be read, in order."""
+    fit = Fit.of(model.manifest.input)
+    for start in range(0, len(images), BATCH):
+        group = images[start : start + BATCH]
+        pixels: list[np.ndarray | VivavoceError] = [_pixels(asked, fit) for asked in group]
+        readable = [p for p in pixels if isinstance(p, np.ndarray)]
+        answers = iter(answer_images(model, to_float(np.stack(readable))) if readable else ())
+        for asked, found in zip(group, pixels, strict=True):
+            yield asked, found if isinstance(found, VivavoceError) else next(answers)
+
+
+def _pixels(asked: Asked, fit: Fit) -> np.ndarray | VivavoceError:
+    try:
+        return asked.read(fit)
+    except VivavoceError as error:
+        return error
+
+
+def _utter(
+    model: ExportedModel, answer: Answer, voice: Voice, path: Path | None, speaker: Speaker | None
+) -> None:
+    samples, rate = sound_of(model, answer, voice)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_wav(path, samples, rate)
+    if speaker is not None:
+        speaker.say(samples, rate)
+
+
+class Teller:
+    """Writes answers to standard output in one form."""
+
+    def __init__(self, model: ExportedModel, wishes: Wishes, sounds: dict[str, Path]) -> None:
+        self._model, self._wishes, self._sounds = model, wishes, sounds
+        self._table = csv.DictWriter(sys.stdout, [*COLUMNS, "top"], lineterminator="\n")
+        if wishes.form == "csv":
+            self._table.writeheader()
+
+    def answer(self, asked: Asked, answer: Answer) -> None:
+        """Tell one answer."""
+        path = self._sounds.get(asked.name)
+        if self._wishes.form == "text":
+            voice = " (the sound is the label's)" if path and self._wishes.voice == "label" else ""
+            print(describe(asked.name, answer, self._model, self._wishes.top) + voice, flush=True)
+        else:
+            self._write(record(asked.name, answer, self._model, self._wishes.top, path))
+
+    def failure(self, asked: Asked, error: VivavoceError) -> None:
+        """Tell why an image has no answer."""
+        print(f"error: {error}", file=sys.stderr)
+        if self._wishes.form != "text":
+            self._write({"file": asked.name, "error": str(error)})
+
+    def end(self) -> None:
+        """Say where the sounds are."""
+        if self._sounds:
+            where = self._wishes.wav if len(self._sounds) > 1 else next(iter(self._sounds.values()))
+            whose = "the nearest label" if self._wishes.voice == "label" else "the prediction"
+            print(f"wrote {where}: the sound of {whose}", file=sys.stderr)
+
+    def _write(self, found: dict[str, Any]) -> None:
+        if self._wishes.form == "json":
+            print(json.dumps(found, ensure_ascii=False), flush=True)
+        else:
+            self._table.writerow(row(found))

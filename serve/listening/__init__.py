@@ -1,0 +1,1 @@
+"""The automatic listener, and what it heard of a model."""

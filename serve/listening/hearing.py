@@ -1,0 +1,142 @@
+"""What the listener heard, counted: agreement with the threshold, confusions, recognition against loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+
+STEP = 0.5
+"""Width of a bin of the curve, in mean smooth L1."""
+UNDERSTOOD = 0.9
+"""Share that must be heard right in a bin for a suggested threshold to lie above it."""
+FEWEST = 5
+"""Sounds that a bin needs to be judged; a smaller one is counted with the next."""
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """One sound that was played to the listener."""
+
+    name: str
+    """Image file or index."""
+    true: int
+    """Class of the image."""
+    decided: int
+    """Class by nearest-neighbour decoding."""
+    heard: int
+    """Class whose word was heard; -1: nothing."""
+    loss: float
+    """Mean smooth L1 between the prediction and the label of the true class."""
+
+
+class ClassCount(msgspec.Struct, frozen=True):
+    """The sounds of one class."""
+
+    name: str
+    n: int
+    nearest: int
+    """Decided right."""
+    within: int
+    """Nearer to the true label than the threshold."""
+    heard: int
+    """Heard as the true class."""
+    agree: int
+    """Both of the last two, or neither."""
+
+
+class Bin(msgspec.Struct, frozen=True):
+    """The sounds whose loss to the true label lies in low..high."""
+
+    low: float
+    high: float
+    n: int
+    heard: int
+
+
+class Hearing(msgspec.Struct, frozen=True):
+    """A model's answers as the automatic listener hears them."""
+
+    model: str
+    data: str
+    sample: str
+    threshold: float
+    n: int
+    nearest: int
+    within: int
+    heard: int
+    agree: int
+    classes: list[ClassCount]
+    words: list[str]
+    confusion: list[list[int]]
+    """[K, K + 1]: row the true class, column the word heard; the last one: nothing heard."""
+    curve: list[Bin]
+    """Of the predictions."""
+    blends: list[Bin]
+    """Of blends of the bank's labels; empty unless a threshold was asked for."""
+    suggested: float | None = None
+    """Up to this loss the words are understood; None: not asked for, or they never are."""
+
+
+def count_classes(sounds: Sequence[Heard], names: Sequence[str], threshold: float) -> list[ClassCount]:
+    """Count the sounds of each class that has any."""
+    counts = []
+    for k, name in enumerate(names):
+        own = [s for s in sounds if s.true == k]
+        within = [s.loss < threshold for s in own]
+        heard = [s.heard == k for s in own]
+        if own:
+            agree = sum(a == b for a, b in zip(within, heard, strict=True))
+            nearest = sum(s.decided == k for s in own)
+            counts.append(ClassCount(name, len(own), nearest, sum(within), sum(heard), agree))
+    return counts
+
+
+def confusion(sounds: Sequence[Heard], k: int) -> list[list[int]]:
+    """Count true class against word heard: [k, k + 1], the last column for nothing heard."""
+    table = np.zeros((k, k + 1), int)
+    for sound in sounds:
+        table[sound.true, sound.heard] += 1
+    return table.tolist()
+
+
+def curve(sounds: Sequence[Heard]) -> list[Bin]:
+    """Recognition against loss, in bins of `STEP`; empty ones are left out."""
+    places = np.array([int(s.loss / STEP) for s in sounds], int)
+    right = np.array([s.heard == s.true for s in sounds], bool)
+    return [
+        Bin(
+            STEP * float(place),
+            STEP * float(place + 1),
+            int((places == place).sum()),
+            int(right[places == place].sum()),
+        )
+        for place in np.unique(places)
+    ]
+
+
+def suggest(bins: Sequence[Bin]) -> float | None:
+    """The loss up to which every bin is heard right at least `UNDERSTOOD` of the time.
+
+    None if the first bin already is not.
+    """
+    reached, n, heard = None, 0, 0
+    for entry in bins:
+        n, heard = n + entry.n, heard + entry.heard
+        if n < FEWEST:
+            continue
+        if heard < UNDERSTOOD * n:
+            break
+        reached, n, heard = entry.high, 0, 0
+    return reached
+
+
+def join(*curves: Sequence[Bin]) -> list[Bin]:
+    """Several curves as one."""
+    found: dict[float, Bin] = {}
+    for entry in sorted((b for bins in curves for b in bins), key=lambda b: b.low):
+        old = found.get(entry.low)
+        found[entry.low] = (
+            entry if old is None else Bin(old.low, old.high, old.n + entry.n, old.heard + entry.heard)
+        )
+    return list(found.values())

@@ -1,0 +1,191 @@
+"""What was heard, for reading: on the terminal, as JSON, as CSV, as a picture."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from ...errors import VivavoceError
+from .hearing import FEWEST, STEP, UNDERSTOOD, Bin, ClassCount, Heard, Hearing
+
+PICTURES = (".png", ".svg", ".pdf")
+KINDS = (".json", ".csv", *PICTURES)
+SHOWN = 20
+"""Classes in the table on the terminal: the worst of them."""
+COLOUR, OTHER = "#1f5fa8", "#b3541e"
+
+
+def check_outputs(outputs: Sequence[Path]) -> None:
+    """Refuse, before any work, what could not be written after it.
+
+    Raises:
+        VivavoceError: a suffix that is none of `KINDS`, or no such folder.
+    """
+    for path in outputs:
+        if path.suffix.lower() not in KINDS:
+            raise VivavoceError(f"{path}: outputs are {', '.join(KINDS)}")
+        if not path.absolute().parent.is_dir():
+            raise VivavoceError(f"{path.parent}: no such folder to write to")
+
+
+def write(hearing: Hearing, sounds: Sequence[Heard], path: Path) -> None:
+    """Write one output; the suffix chooses its kind."""
+    if path.suffix.lower() == ".json":
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(hearing), indent=1) + b"\n")
+    elif path.suffix.lower() == ".csv":
+        path.write_text(table_of(hearing, sounds), encoding="utf-8")
+    else:
+        path.write_bytes(picture(hearing, path.suffix.lower().removeprefix(".")))
+
+
+def table_of(hearing: Hearing, sounds: Sequence[Heard]) -> str:
+    """Every sound as a row of CSV."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(("file", "class", "decided", "heard", "loss", "within"))
+    words = [*hearing.words, ""]
+    for s in sounds:
+        named = (words[s.true], words[s.decided], words[s.heard])
+        rows.writerow((s.name, *named, f"{s.loss:.4f}", s.loss < hearing.threshold))
+    return text.getvalue()
+
+
+def show(hearing: Hearing, console: Console) -> None:
+    """Print the counts."""
+    n, k = hearing.n, len(hearing.words)
+    console.print(f"{hearing.model}: {hearing.data}, {hearing.sample}; the listener chooses among {k} words")
+    for what, count in (
+        ("heard as the true class", hearing.heard),
+        (f"loss to the true label < {hearing.threshold:g}", hearing.within),
+        ("the two agree", hearing.agree),
+        ("nearest-neighbour decoding right", hearing.nearest),
+    ):
+        console.print(f"  {what:34} {count / n:6.1%}  ({count} of {n})")
+    console.print(_classes(hearing.classes))
+    if len(hearing.classes) > SHOWN:
+        console.print(f"the {SHOWN} classes heard worst of {len(hearing.classes)}; -o heard.json has all")
+    console.print(_curve(hearing))
+    for line in _confusions(hearing):
+        console.print(line)
+    if hearing.blends:
+        console.print(_suggestion(hearing))
+    console.print(
+        "the listener always chooses one of the words; it cannot say that it understood none", style="dim"
+    )
+
+
+def _classes(classes: Sequence[ClassCount]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("class")
+    for name in ("sounds", "nearest", "within", "heard", "agree"):
+        table.add_column(name, justify="right")
+    chosen = classes if len(classes) <= SHOWN else sorted(classes, key=lambda c: c.heard / c.n)[:SHOWN]
+    for c in chosen:
+        table.add_row(c.name, str(c.n), str(c.nearest), str(c.within), str(c.heard), str(c.agree))
+    return table
+
+
+def _curve(hearing: Hearing) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("loss")
+    kinds = [("predictions heard", hearing.curve)] + [("blends heard", hearing.blends)] * bool(hearing.blends)
+    for title, _ in kinds:
+        table.add_column(title, justify="right")
+    for low in sorted({b.low for _, bins in kinds for b in bins}):
+        cells = [next((f"{b.heard} of {b.n}" for b in bins if b.low == low), "") for _, bins in kinds]
+        table.add_row(f"{low:g}-{low + STEP:g}", *cells)
+    return table
+
+
+def _confusions(hearing: Hearing, most: int = 5) -> list[str]:
+    """The commonest mishearings in words."""
+    table = np.array(hearing.confusion)
+    table[np.arange(len(table)), np.arange(len(table))] = 0
+    order = np.argsort(-table, axis=None, kind="stable")[:most]
+    words = [*(f'"{w}"' for w in hearing.words), "nothing"]
+    pairs = [(*np.unravel_index(i, table.shape), table.flat[i]) for i in order]
+    return [
+        f"{words[a]} was heard as {words[b]} {count} time{'s' if count > 1 else ''}"
+        for a, b, count in pairs
+        if count
+    ]
+
+
+def _suggestion(hearing: Hearing) -> str:
+    if hearing.suggested is None:
+        return "no threshold to suggest: even sounds near their label are not understood"
+    return (
+        f"suggested threshold: {hearing.suggested:g} (up to there at least {UNDERSTOOD:.0%} of predictions "
+        f"and blends are understood in every step of the loss); the model's is {hearing.threshold:g}"
+    )
+
+
+def picture(hearing: Hearing, kind: str) -> bytes:
+    """The confusions, and recognition against loss, as a picture."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10.5, 4.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    _draw_confusion(left, hearing)
+    _draw_curve(right, hearing)
+    figure.suptitle(f"{hearing.model} heard on {hearing.n} images of {hearing.data}", fontsize=11)
+    image = io.BytesIO()
+    figure.savefig(image, format=kind, dpi=160)
+    return image.getvalue()
+
+
+def _draw_confusion(panel, hearing: Hearing) -> None:
+    table = np.array(hearing.confusion)
+    if not table[:, -1].any():
+        table = table[:, :-1]
+    share = table / np.maximum(table.sum(1, keepdims=True), 1)
+    panel.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    words = [*hearing.words, "nothing"][: table.shape[1]]
+    panel.set_xlabel("heard")
+    panel.set_ylabel("true class")
+    if len(hearing.words) <= SHOWN:
+        panel.set_xticks(range(len(words)), words, rotation=45, ha="right")
+        panel.set_yticks(range(len(hearing.words)), hearing.words)
+        for (row, column), count in np.ndenumerate(table):
+            if count:
+                colour = "white" if share[row, column] > 0.5 else "black"
+                panel.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=8)
+    panel.set_title("images by word heard", fontsize=10)
+
+
+def _draw_curve(panel, hearing: Hearing) -> None:
+    for name, bins, colour, mark in (
+        ("predictions", hearing.curve, COLOUR, "o"),
+        ("blends of two labels", hearing.blends, OTHER, "s"),
+    ):
+        if bins:
+            _draw_bins(panel, name, bins, colour, mark)
+    panel.axvline(hearing.threshold, color="black", lw=1, ls="--", label=f"threshold {hearing.threshold:g}")
+    if hearing.suggested is not None and hearing.suggested != hearing.threshold:
+        panel.axvline(hearing.suggested, color=OTHER, lw=1, ls=":", label=f"suggested {hearing.suggested:g}")
+    panel.set_ylim(-3, 103)
+    panel.set_xlim(left=0)
+    panel.set_xlabel("mean smooth L1 to the true label")
+    panel.set_ylabel("heard as the true class, %")
+    panel.set_title("recognition against loss (size: number of sounds)", fontsize=10)
+    panel.grid(alpha=0.25)
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=4, fontsize=9)
+
+
+def _draw_bins(panel, name: str, bins: Sequence[Bin], colour: str, mark: str) -> None:
+    x, y = [(b.low + b.high) / 2 for b in bins], [100 * b.heard / b.n for b in bins]
+    if min(b.n for b in bins) >= FEWEST or len(bins) > 10:
+        panel.plot(x, y, "-", color=colour, alpha=0.5, lw=1)
+    panel.scatter(
+        x, y, [15 + 4 * min(b.n, 60) for b in bins], color=colour, marker=mark, alpha=0.8, label=name
+    )

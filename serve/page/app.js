@@ -1,0 +1,114 @@
+// The page: an image comes by a button, a drop, the clipboard or the camera; the answer is shown and said.
+import { setUpSound, showAnswer, showNothing } from "./answer.js";
+import { setUpCamera } from "./camera.js";
+
+const TINY = 128; // pixels up to which an image is shown as squares
+const element = (id) => document.getElementById(id);
+
+// backend: { model() -> what it is, ask(blob, about, signal) -> an answer }
+export async function start(backend) {
+  let about = null, asking = null;
+  const known = backend.model().then((told) => {
+    about = told;
+    describe(about);
+  });
+  known.catch((error) => fail(`It cannot be asked: ${error.message}.`));
+
+  async function show(blob, name) {
+    asking?.abort();
+    const mine = (asking = new AbortController());
+    element("problem").hidden = true;
+    element("answer").setAttribute("aria-busy", "true");
+    preview(blob);
+    try {
+      await known;
+      const told = await backend.ask(blob, about, mine.signal);
+      if (mine.signal.aborted) return;
+      showAnswer(told, about);
+      reveal();
+    } catch (error) {
+      if (mine.signal.aborted) return;
+      showNothing("No answer to that.");
+      fail(explain(error, name));
+    } finally {
+      if (asking === mine) element("answer").setAttribute("aria-busy", "false");
+    }
+  }
+
+  setUpInputs(show);
+  setUpCamera(show, fail);
+  setUpSound();
+  showNothing("It has not seen anything yet.");
+}
+
+function describe(about) {
+  document.title = `${about.model}: viva voce`;
+  const words = about.spoken.length ? about.spoken : about.classes;
+  const some = words.slice(0, 10).join(", ") + (words.length > 10 ? ` and ${words.length - 10} more` : "");
+  element("about").textContent = `Show ${about.model} an image; it ${about.speaks ? "says" : "tells"} which it sees: ${some}.`;
+}
+
+// On a small screen the answer is below; bring it up.
+function reveal() {
+  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  if (element("answer").getBoundingClientRect().top > innerHeight * 0.6) {
+    element("answer").scrollIntoView({ behavior: calm ? "auto" : "smooth" });
+  }
+}
+
+function setUpInputs(show) {
+  const drop = element("drop");
+  element("file").addEventListener("change", ({ target }) => {
+    if (target.files[0]) show(target.files[0], target.files[0].name);
+    target.value = ""; // so that the same file can be chosen again
+  });
+  for (const event of ["dragenter", "dragover"]) {
+    document.addEventListener(event, (dragged) => {
+      dragged.preventDefault();
+      drop.classList.add("over");
+    });
+  }
+  document.addEventListener("dragleave", (dragged) => {
+    if (!dragged.relatedTarget) drop.classList.remove("over");
+  });
+  document.addEventListener("drop", (dropped) => {
+    dropped.preventDefault();
+    drop.classList.remove("over");
+    const [file] = dropped.dataTransfer.files;
+    if (file) show(file, file.name);
+    else fail("That was no file: drop an image file, or save the image first.");
+  });
+  document.addEventListener("paste", ({ clipboardData }) => {
+    const [file] = clipboardData.files;
+    if (file) show(file, "what you pasted");
+    else fail("There is no image on the clipboard.");
+  });
+}
+
+let previewed = null;
+
+function preview(blob) {
+  const image = element("preview");
+  if (previewed) URL.revokeObjectURL(previewed);
+  image.onload = () => {
+    image.classList.toggle("tiny", Math.max(image.naturalWidth, image.naturalHeight) <= TINY);
+    image.hidden = false;
+    element("frame").toggleAttribute("hidden", true);
+  };
+  image.onerror = () => {
+    image.hidden = true;
+    element("frame").toggleAttribute("hidden", false);
+  };
+  image.src = previewed = URL.createObjectURL(blob);
+}
+
+function explain(error, name) {
+  if (error instanceof TypeError) return "The server does not answer; is it still running?";
+  return `${error.message.startsWith("image: ") ? error.message.replace("image", name) : `${name}: ${error.message}`}.`;
+}
+
+function fail(message) {
+  const problem = element("problem");
+  problem.textContent = message;
+  problem.hidden = false;
+}

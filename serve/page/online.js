@@ -1,0 +1,5 @@
+// The page of a server.
+import { start } from "./app.js";
+import { server } from "./server.js";
+
+start(server);

@@ -1,0 +1,1 @@
+"""The HTTP server: requests in, answers and their sound out."""

@@ -1,0 +1,42 @@
+"""`vivavoce serve`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def serve(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            help="An exported model, or a shipped one by name.", show_default="the best shipped one"
+        ),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0 takes any that is free.")] = 8000,
+) -> None:
+    """Answer over HTTP: a page for people at /, an API for programs at /v1/classify (told at /docs).
+
+    Stop it with Ctrl-C or SIGTERM; what it has accepted is answered first.
+
+    Example: vivavoce serve digits-speech --port 8000
+    """
+    from ...console import need
+
+    for module in ("fastapi", "uvicorn", "python_multipart", "prometheus_client"):
+        need(module, "serve", "the server")
+    from ...artifacts import default_model, open_model
+    from .run import is_local, run
+
+    opened = open_model(model or default_model())
+
+    def started(url: str) -> None:
+        typer.echo(f"{opened.path.stem} answers at {url} (Ctrl-C stops it)")
+        if not is_local(url):
+            typer.echo("other machines can reach it; it knows no passwords and no encryption", err=True)
+
+    run(opened, host, port, started=started)

@@ -1,0 +1,173 @@
+"""One HTML file that needs no server: the page, onnxruntime-web and a model.
+
+`make web` runs it. Nothing is downloaded here: onnxruntime-web comes as the package that npm made.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import html
+import json
+import re
+import tarfile
+from importlib import resources
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..console import run
+from ..errors import VivavoceError
+
+IMPORT = re.compile(r'^import \{ (.+?) \} from "\./(.+?)";\n', re.M)
+EXPORT = re.compile(r"^export ((?:async )?function|const|class) (\w+)", re.M)
+
+FOOTER = """<footer id="footer">
+<p>Your image stays in this page; nothing is sent. It works without a network.</p>
+<details><summary>What is inside, and its licences</summary><pre tabindex="0">{notices}</pre></details>
+</footer>"""
+
+POLICY = (
+    "default-src 'none'; script-src {scripts} blob: 'wasm-unsafe-eval'; style-src {style}; "
+    "img-src blob: data:; media-src blob:; base-uri 'none'; form-action 'none'"
+)
+"""Nothing may be fetched from anywhere: the browser sees to it."""
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def web(
+    runtime: Annotated[Path, typer.Argument(help="The package onnxruntime-web, as `npm pack` saves it.")],
+    model: Annotated[str, typer.Argument(help="An exported .onnx model, or a shipped one by name.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file to write.")],
+) -> None:
+    """Put the page, onnxruntime-web and a model into one HTML file."""
+    if not output.absolute().parent.is_dir():
+        raise VivavoceError(f"{output.absolute().parent}: no such folder to write to")
+    content = build(runtime, model)
+    output.write_text(content, encoding="utf-8", newline="\n")
+    typer.echo(f"{output} ({len(content) / 1e6:.1f} MB) answers in any browser, without a server")
+
+
+def build(runtime: Path, model: str) -> str:
+    """The HTML file's content.
+
+    Raises:
+        VivavoceError: the package or the model is not one.
+    """
+    manifest, content = _model(model)
+    parts = _package(runtime)
+    style, script = page_file("style.css"), bundle("offline.js")
+    inline = [parts["ort.wasm.min.js"].decode(), script]
+    policy = POLICY.format(scripts=" ".join(map(_digest, inline)), style=_digest(style))
+    data = [
+        ("ort-glue", "text/plain", parts["ort-wasm-simd-threaded.mjs"].decode()),
+        ("ort-wasm", "application/octet-stream", _packed(parts["ort-wasm-simd-threaded.wasm"])),
+        ("model", "application/octet-stream", _packed(content)),
+        ("manifest", "application/json", manifest.replace("<", "\\u003c")),
+    ]
+    tags = [f'<script type="{kind}" id="{name}">{text}</script>' for name, kind, text in data]
+    tags += [f"<script>{text}</script>" for text in inline]
+    if any("</script" in text for text in [*inline, *(text for _, _, text in data)]):
+        raise VivavoceError(f"{runtime}: cannot be put into a page")  # as text it would end the page's script
+    page = page_file("index.html")
+    page = _swap(page, "<meta charset", f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n')
+    page = _replace(page, '<link rel="stylesheet" href="page/style.css">', f"<style>{style}</style>")
+    footer = FOOTER.format(notices=html.escape(_notices(model)))
+    page = _replace(page, re.search(r"<footer.*?</footer>", page, re.S)[0], footer)  # type: ignore[index]
+    return _replace(page, '<script type="module" src="page/online.js"></script>', "\n".join(tags))
+
+
+def bundle(entry: str) -> str:
+    """The page's rooms from one of them on, as one classic script: modules do not load from a file.
+
+    Each room becomes a function that returns what it exports.
+    """
+    done: dict[str, str] = {}
+
+    def visit(name: str) -> None:
+        source = page_file(name)
+        for _, other in IMPORT.findall(source):
+            if other not in done:
+                visit(other)
+        body = IMPORT.sub(r'const { \1 } = rooms["\2"];\n', source)
+        names = ", ".join(name for _, name in EXPORT.findall(source))
+        body = EXPORT.sub(r"\1 \2", body)
+        done[name] = f'rooms["{name}"] = (() => {{\n{body}\nreturn {{ {names} }};\n}})();\n'
+
+    visit(entry)
+    return f'"use strict";\n(() => {{\nconst rooms = {{}};\n{"".join(done.values())}}})();\n'
+
+
+def page_file(name: str) -> str:
+    """The text of one of the page's files."""
+    return resources.files("vivavoce.serve").joinpath("page", name).read_text(encoding="utf-8")
+
+
+def _model(model: str) -> tuple[str, bytes]:
+    """What the page has to know of a model, as JSON, and its file."""
+    import onnx
+
+    from ..artifacts import open_model
+    from .server.limits import Limits
+    from .server.replies import describe
+
+    opened = open_model(model)
+    if opened.path.suffix != ".onnx" or not opened.named:
+        raise VivavoceError(f"{opened.path}: give an .onnx file made by `vivavoce export`")
+    content = opened.path.read_bytes()
+    outputs = {output.name for output in onnx.load_from_string(content).graph.output}
+    about = describe(opened, Limits()).model_dump()
+    if about["speaks"] and "waveform" not in outputs:
+        silence = "This model's file makes no sound; exported with --with-audio, it speaks here."
+        about |= {"speaks": False, "silence": silence}
+    return json.dumps(about), content
+
+
+def _package(runtime: Path) -> dict[str, bytes]:
+    """The files of onnxruntime-web that a page needs."""
+    names = ("ort.wasm.min.js", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
+    try:
+        with tarfile.open(runtime) as archive:
+            found = {name: archive.extractfile(f"package/dist/{name}") for name in names}
+            return {name: file.read() for name, file in found.items() if file}
+    except (OSError, KeyError, tarfile.TarError) as error:
+        raise VivavoceError(f"{runtime}: not the npm package onnxruntime-web ({error})") from error
+
+
+def _notices(model: str) -> str:
+    """Whose work is in the file. The two builds of onnxruntime are of the same sources and licence."""
+    name = "onnxruntime"
+    files = {path.name: path for path in distribution(name).files or ()}
+    own = resources.files("vivavoce").joinpath("LICENSE")
+    texts = [
+        f"The page is part of vivavoce (Apache-2.0), the model is {Path(model).stem}.",
+        "onnxruntime-web, Copyright (c) Microsoft Corporation, runs it:",
+        *(files[part].read_text() for part in ("LICENSE", "ThirdPartyNotices.txt") if part in files),
+    ]
+    return "\n\n".join(texts + ([own.read_text()] if own.is_file() else []))
+
+
+def _packed(content: bytes) -> str:
+    return base64.b64encode(gzip.compress(content, 9, mtime=0)).decode()
+
+
+def _digest(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _swap(page: str, before: str, added: str) -> str:
+    return _replace(page, before, added + before)
+
+
+def _replace(page: str, old: str, new: str) -> str:
+    assert page.count(old) == 1, old
+    return page.replace(old, new)
+
+
+if __name__ == "__main__":
+    run(app)
