@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..console import need, progress_bar, terminal
+from ..errors import VivavoceError
 from .labels.kinds import KINDS
+from .learned import OBJECTIVES, make_aim, options
 
 if TYPE_CHECKING:
     from ..artifacts import LabelBank
     from .data import Splits
+    from .learned import Aim
     from .recipes import Recipe
     from .run import Config
 
@@ -23,13 +26,23 @@ def train(
         typer.Option(help="`digits`, or a folder with train/ and test/, one subfolder per class in each."),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the run: settings, checkpoints, result.")],
-    label: Annotated[str, typer.Option(help=f"Label representation: {', '.join(KINDS)}.")] = "speech",
+    label: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Label representation: {', '.join(KINDS)}.", show_default="speech, or the objective's"
+        ),
+    ] = None,
     encoder: Annotated[
         str, typer.Option(help="Image encoder: resnet8, resnet14, … resnet110, vgg19.")
     ] = "resnet8",
     recipe: Annotated[
-        str, typer.Option(help="`fast` (one cycle), `short` (30 epochs), `paper`, or a .toml or .json file.")
-    ] = "fast",
+        str | None,
+        typer.Option(
+            help="`fast` (one cycle), `short` (30 epochs), `paper`, `adaptive` (for --objective), or a .toml "
+            "or .json file.",
+            show_default="fast; adaptive with --objective",
+        ),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Instead of the recipe's.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
@@ -47,6 +60,19 @@ def train(
     bank: Annotated[
         Path | None, typer.Option(help="A label bank made by `vivavoce labels build`, instead of --label.")
     ] = None,
+    name_audio: Annotated[
+        Path | None,
+        typer.Option(help="A speech bank whose sounds say the classes of a model with silent labels."),
+    ] = None,
+    objective: options.Objective = None,
+    label_dim: options.LabelDim = None,
+    repel: options.Repel = None,
+    refresh_every: options.RefreshEvery = None,
+    warm_up: options.WarmUp = None,
+    detach_labels: options.DetachLabels = False,
+    label_momentum: options.LabelMomentum = None,
+    recompute_labels: options.RecomputeLabels = False,
+    train_mode_eval: options.TrainModeEval = False,
     seed: Annotated[int, typer.Option(help="Seed of split, initial weights, order and augmentation.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last whole epoch.")] = False,
@@ -57,8 +83,9 @@ def train(
     """
     need("torch", "train", "training")
     from .data import open_splits
+    from .learned.setting_up import FOR_LEARNED, LEARNED, default_label, start
     from .loop import Trainer
-    from .recipes import parse_changes, resolve
+    from .recipes import parse_changes, resolve, settle_batch
     from .run import begin, pick_device, settle_precision
 
     where = pick_device(device)
@@ -68,11 +95,22 @@ def train(
     splits = open_splits(dataset, seed, data_level)
     if not splits.flip:
         changes = {"flip": False} | changes
-    labels = _labels(label, splits, wavs, bank)
-    label = labels.kind if labels else label
-    settings = settle_precision(resolve(recipe, labels is not None, encoder, changes), where)
-    config = configure(label, encoder, seed, settings, splits, labels, data_level)
-    begin(out, config, labels, resume)
+    aim = make_aim(
+        objective, len(splits.classes), label_dim, repel=repel, refresh_every=refresh_every,
+        warm_up=warm_up, detach_labels=detach_labels, label_momentum=label_momentum,
+        recompute_labels=recompute_labels, train_mode_eval=train_mode_eval,
+    )  # fmt: skip
+    label = default_label(aim, label, bank)
+    if label == LEARNED and aim:
+        labels, changes = start(splits.classes, aim.label_dim or 0), changes | FOR_LEARNED
+    else:
+        labels = _labels(label, splits, wavs, bank)
+        label = labels.kind if labels else label
+    settings = resolve(recipe or ("adaptive" if aim else "fast"), labels is not None, encoder, changes)
+    settings = settle_batch(settle_precision(settings, where), len(splits.classes), batch_size)
+    names = _names(name_audio, splits)
+    config = configure(label, encoder, seed, settings, splits, labels, data_level, aim, names)
+    begin(out, config, labels, resume, names)
     trainer = Trainer(config, labels, splits, out, where)
     if resume:
         trainer.resume()
@@ -80,6 +118,9 @@ def train(
     say.print(
         f"{encoder}, {label} labels, {splits.name}: {splits.described}, recipe {settings.name}, on {where}"
     )
+    if aim:
+        say.print(f"objective {aim.name}: {OBJECTIVES[aim.name]}")
+        say.print("without ImageNet weights the figures cannot be compared with the paper's tables")
     with progress_bar() as bar:
         task = bar.add_task("training", total=None, note="")
         result = trainer.train(
@@ -104,6 +145,18 @@ def _labels(label: str, splits: Splits, wavs: Path | None, bank: Path | None) ->
     return LabelBank.load(bank).matched_to(splits.classes)
 
 
+def _names(path: Path | None, splits: Splits) -> LabelBank | None:
+    """The sounds of the class names, for a model whose own labels are silent."""
+    if path is None:
+        return None
+    from ..artifacts import LabelBank
+
+    names = LabelBank.load(path).matched_to(splits.classes)
+    if names.mel is None:
+        raise VivavoceError(f"{path}: {names.kind} labels have no sound; --name-audio takes a speech bank")
+    return names
+
+
 def configure(
     label: str,
     encoder: str,
@@ -112,6 +165,8 @@ def configure(
     splits: Splits,
     bank: LabelBank | None,
     data_level: int | None = None,
+    aim: Aim | None = None,
+    names: LabelBank | None = None,
 ) -> Config:
     """Gather what decides the run's outcome."""
     from importlib.metadata import version
@@ -128,12 +183,13 @@ def configure(
         seed=seed,
         recipe=recipe,
         classes=splits.classes,
-        spoken=bank.spoken if bank else (),
+        spoken=names.spoken if names else bank.spoken if bank else (),
         split=splits.described,
         size=(splits.train.images.shape[2], splits.train.images.shape[3]),
-        mean=splits.mean,
-        std=splits.std,
+        mean=splits.mean if recipe.normalise else (0.0,) * len(splits.mean),
+        std=splits.std if recipe.normalise else (1.0,) * len(splits.std),
         bank_digest=bank.digest if bank else None,
         data_level=data_level,
+        aim=aim,
         versions={name: version(name) for name in ("vivavoce", "torch", "numpy")},
     )

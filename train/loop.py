@@ -19,9 +19,11 @@ from .augment import augment
 from .data import Splits
 from .evaluate import evaluate
 from .history import Epoch, write_logs
-from .labels import KINDS
+from .learned.ending import finish
+from .learned.judging import judge_epoch
 from .model import Classifier, Contract
-from .objectives import make_objective
+from .objectives import Moment, make_objective
+from .optimizers import make_optimizer, pack, unpack
 from .run import CHECKPOINT, RESULT, Config, read_tensors, save_tensors
 
 Progress = Callable[[int, int, float], None]
@@ -51,19 +53,19 @@ class Trainer:
             self.model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True
         )
         self.judged = cast(Classifier, self.average.module) if recipe.ema else self.model
-        self.contract = Contract(self.judged, bank).to(device)
-        self.objective = make_objective(bank, device, recipe, KINDS[config.label].smoothing)
-        self.optimizer = torch.optim.SGD(
-            self.model.parameters(),
-            lr=recipe.learning_rate,
-            momentum=recipe.momentum,
-            nesterov=recipe.nesterov,
-            weight_decay=recipe.weight_decay,
-        )
+        self.bank = bank
+        self.objective = make_objective(config, bank, device, self.model, len(splits.train))
+        self.optimizer = make_optimizer(recipe, [*self.model.parameters(), *self.objective.parameters()])
         self.images = torch.from_numpy(splits.train.images).to(device)
         self.classes = torch.from_numpy(splits.train.classes).to(device)
         self.history: list[Epoch] = []
         self.best: dict[str, Tensor] = {}
+        self.best_objective: dict[str, Tensor] = {}
+
+    @property
+    def contract(self) -> Contract:
+        """The network that is judged, and the labels that its predictions are compared with now."""
+        return Contract(self.judged, self.objective.bank(self.bank)).to(self.device)
 
     def train(self, progress: Progress, report: Callable[[Epoch], None]) -> dict[str, Any]:
         """Train to the last epoch and return the result: best epoch and figures on the test part.
@@ -75,10 +77,15 @@ class Trainer:
             epoch = self._epoch(number, progress)
             if not self.history or epoch.rank > max(e.rank for e in self.history):
                 self.best = {k: v.clone() for k, v in self.judged.state_dict().items()}
+                self.best_objective = {k: v.clone() for k, v in self.objective.state_dict().items()}
             self.history.append(epoch)
             self.save()
             report(epoch)
         self.judged.load_state_dict(self.best)
+        self.objective.load_state_dict(self.best_objective)
+        if self.config.aim:
+            contract, objective = self.contract, self.objective
+            self.bank = finish(self.config.aim, self.bank, contract, objective, self.splits, self.folder)
         test = evaluate(self.contract, self.objective, self.splits.test, self.device)
         best = max(self.history, key=lambda e: e.rank)
         result = {
@@ -96,7 +103,8 @@ class Trainer:
         seed = self.config.seed * 1_000_003 + number
         torch.manual_seed(seed)  # for dropout, where an encoder has it
         generator = torch.Generator().manual_seed(seed)
-        order = torch.randperm(n, generator=generator)
+        fixed = torch.Generator().manual_seed(self.config.seed)
+        order = torch.randperm(n, generator=fixed if self.objective.fixed_batches else generator)
         steps = math.ceil(n / recipe.batch_size)
         self.model.train()
         started, total, rate = time.perf_counter(), 0.0, 0.0
@@ -104,7 +112,8 @@ class Trainer:
             rate = recipe.rate(number * steps + step, steps)
             if len(chosen) < 2:
                 continue  # batch normalisation needs two images
-            loss = self._step(chosen.to(self.device), rate, generator)
+            moment = Moment(number, number * steps + step, chosen)
+            loss = self._step(chosen.to(self.device), rate, generator, moment)
             if not math.isfinite(loss):
                 raise VivavoceError(
                     f"the training loss is {loss} at epoch {number + 1}, step {step + 1}; the "
@@ -114,16 +123,17 @@ class Trainer:
             progress(number * steps + step + 1, recipe.epochs * steps, loss)
         score = evaluate(self.contract, self.objective, self.splits.validation, self.device)
         seconds = time.perf_counter() - started
-        return Epoch(number + 1, rate, total / n, score.loss, score.accuracy, seconds)
+        curve = judge_epoch(self.config.aim, self.contract, self.splits.test, recipe.batch_size)
+        return Epoch(number + 1, rate, total / n, score.loss, score.accuracy, seconds, **curve)
 
-    def _step(self, chosen: Tensor, rate: float, generator: torch.Generator) -> float:
+    def _step(self, chosen: Tensor, rate: float, generator: torch.Generator, moment: Moment) -> float:
         """One update on the images at `chosen`; returns their loss."""
         recipe = self.config.recipe
         images = augment(self.images[chosen], recipe.crop_padding, recipe.flip, generator).float() / 255
         low = recipe.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=low):
             output = self.model(images)
-        loss = self.objective(output.float(), self.classes[chosen])
+        loss = self.objective(output.float(), self.classes[chosen], moment)
         self.optimizer.param_groups[0]["lr"] = rate
         self.optimizer.zero_grad()
         loss.backward()
@@ -138,8 +148,9 @@ class Trainer:
         tensors |= {f"best.{k}": v for k, v in self.best.items()}
         if self.config.recipe.ema:
             tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
-        state = self.optimizer.state_dict()["state"]
-        tensors |= {f"momentum.{k}": v["momentum_buffer"] for k, v in state.items()}
+        tensors |= {f"objective.{k}": v for k, v in self.objective.state_dict().items()}
+        tensors |= {f"best_objective.{k}": v for k, v in self.best_objective.items()}
+        tensors |= pack(self.optimizer)
         save_tensors(self.folder / CHECKPOINT, tensors, {"history": [asdict(e) for e in self.history]})
         write_logs(self.folder, self.history)
 
@@ -152,10 +163,9 @@ class Trainer:
         if self.config.recipe.ema:
             self.average.load_state_dict(_under(tensors, "average."))
         self.best = {k: v.to(self.device) for k, v in _under(tensors, "best.").items()}
-        state = self.optimizer.state_dict()
-        momentum = _under(tensors, "momentum.")
-        state["state"] = {int(k): {"momentum_buffer": v} for k, v in momentum.items()}
-        self.optimizer.load_state_dict(state)
+        self.objective.load_state_dict(_under(tensors, "objective."))
+        self.best_objective = _under(tensors, "best_objective.")
+        unpack(self.optimizer, tensors)
         self.history = [Epoch(**e) for e in about["history"]]
 
 

@@ -39,6 +39,7 @@ class Classifier(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder = make_encoder(encoder)
+        self.classes = classes
         features = self.encoder.features
         if label_shape is not None and len(label_shape) == 2:
             self.head: nn.Module = LabelDecoder(features, label_shape[0])

@@ -16,10 +16,11 @@ from torch import Tensor
 
 from ..artifacts import LabelBank
 from ..errors import VivavoceError
+from .learned import Aim
 from .model import Classifier
 from .recipes import Recipe
 
-CONFIG, RECIPE, BANK = "run.json", "recipe.json", "bank.npz"
+CONFIG, RECIPE, BANK, NAMES = "run.json", "recipe.json", "bank.npz", "names.npz"
 CHECKPOINT, RESULT = "checkpoint.safetensors", "model.safetensors"
 
 
@@ -43,6 +44,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bank_digest: str | None = None
     data_level: int | None = None
     """Percentage of the training images that is trained on; None: all."""
+    aim: Aim | None = None
+    """An objective of the adaptive-label paper's comparison; None: what the label and recipe ask for."""
     versions: dict[str, str] = {}
 
     def model(self, bank: LabelBank | None) -> Classifier:
@@ -52,7 +55,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return Classifier(self.encoder, len(self.classes), shape, self.mean, self.std, scaled)
 
 
-def begin(folder: Path, config: Config, bank: LabelBank | None, resume: bool) -> None:
+def begin(
+    folder: Path, config: Config, bank: LabelBank | None, resume: bool, names: LabelBank | None = None
+) -> None:
     """Make the run's folder, or check that the one there is the same run.
 
     Raises:
@@ -68,6 +73,8 @@ def begin(folder: Path, config: Config, bank: LabelBank | None, resume: bool) ->
         folder.mkdir(parents=True, exist_ok=True)
         if bank:
             bank.save(folder / BANK)
+        if names:
+            names.save(folder / NAMES)
         write_whole(folder / RECIPE, msgspec.json.format(msgspec.json.encode(config.recipe), indent=2))
         write_whole(path, msgspec.json.format(msgspec.json.encode(config), indent=2))
         return
@@ -94,9 +101,9 @@ def read_config(folder: Path) -> Config:
         raise VivavoceError(f"{folder / CONFIG}: not a run's configuration: {error}") from error
 
 
-def read_bank(folder: Path) -> LabelBank | None:
-    """The label bank of the run in `folder`; None for a run on logits."""
-    path = folder / BANK
+def read_bank(folder: Path, file: str = BANK) -> LabelBank | None:
+    """The label bank of the run in `folder`, or another that it was given; None where there is none."""
+    path = folder / file
     return LabelBank.load(path) if path.exists() else None
 
 
