@@ -50,7 +50,8 @@ def export_run(
         )
     config, bank, model, result = load_trained(run)
     contract = Contract(model, bank).eval()
-    images = parity_images(open_splits(dataset or config.source, config.seed).test.images, config.seed)
+    splits = open_splits(dataset or config.source, config.seed, side=config.size[0])
+    images = parity_images(splits.test.images, config.seed)
     manifest = describe(config, bank, result)
     with tempfile.TemporaryDirectory(dir=output.absolute().parent) as scratch:
         trial = Path(scratch) / output.name
@@ -88,16 +89,23 @@ def describe(config: Config, bank: LabelBank | None, result: dict[str, Any]) -> 
         classes=config.classes,
         spoken=config.spoken,
         label=bank.describe() if bank else None,
-        decoding=Decoding("nearest", THRESHOLD) if bank else Decoding("argmax"),
+        decoding=_decoding(config, bank),
         input=Input(*config.size, mean=config.mean, std=config.std),
         training=Training(
             dataset=config.dataset,
             split=config.split,
             encoder=config.encoder,
-            recipe=config.recipe.name,
+            recipe=config.recipe.name if config.aim is None else f"{config.recipe.name}, {config.aim.name}",
             epochs=result["epochs"],
             seed=config.seed,
             accuracy=result["accuracy"],
             versions=config.versions | {name: version(name) for name in ("onnx", "onnxscript")},
         ),
     )
+
+
+def _decoding(config: Config, bank: LabelBank | None) -> Decoding:
+    """The threshold is for labels in decibels; those of the adaptive-label paper have scales of their own."""
+    if bank is None:
+        return Decoding("argmax")
+    return Decoding("nearest", None if config.aim else THRESHOLD)

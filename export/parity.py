@@ -10,6 +10,7 @@ import torch
 from ..artifacts import ExportedModel, decide
 from ..artifacts.playback import waveform
 from ..errors import VivavoceError
+from ..train.lazy import LazyImages
 from ..train.model import Contract
 
 IMAGES = 256
@@ -91,7 +92,7 @@ def _alike(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.corrcoef(a, b)[0, 1])
 
 
-def parity_images(test: np.ndarray, seed: int) -> np.ndarray:
+def parity_images(test: np.ndarray | LazyImages, seed: int) -> np.ndarray:
     """Test images uint8 [N, C, H, W] as float32 in 0..1, filled up with noisy copies to at least `IMAGES`."""
     images = test[: max(IMAGES, min(len(test), 512))].astype(np.float32) / 255
     short = IMAGES - len(images)

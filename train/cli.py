@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 def train(
     dataset: Annotated[
         str,
-        typer.Option(help="`digits`, or a folder with train/ and test/, one subfolder per class in each."),
+        typer.Option(
+            help="digits; mnist, fashion-mnist, cifar10 or cifar100, also as NAME:FOLDER; or a folder with "
+            "train/ and test/, one subfolder per class in each."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the run: settings, checkpoints, result.")],
     label: Annotated[
@@ -33,8 +36,17 @@ def train(
         ),
     ] = None,
     encoder: Annotated[
-        str, typer.Option(help="Image encoder: resnet8, resnet14, … resnet110, vgg19.")
+        str,
+        typer.Option(
+            help="Image encoder: resnet8, resnet14, … resnet110 or vgg19 for small images; resnet50, "
+            "efficientnet-b0, densenet121, mobilenet-v3-small or -large for any size."
+        ),
     ] = "resnet8",
+    weights: Annotated[
+        str | None,
+        typer.Option(help="Start one of the latter from `imagenet` weights, or from those in a file."),
+    ] = None,
+    image_size: Annotated[int, typer.Option(help="Height and width to bring the images to.")] = 32,
     recipe: Annotated[
         str | None,
         typer.Option(
@@ -92,7 +104,7 @@ def train(
     changes = parse_changes(change or ())
     named = {"epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size}
     changes |= {field: value for field, value in named.items() if value is not None}
-    splits = open_splits(dataset, seed, data_level)
+    splits = open_splits(dataset, seed, data_level, image_size)
     if not splits.flip:
         changes = {"flip": False} | changes
     aim = make_aim(
@@ -109,7 +121,9 @@ def train(
     settings = resolve(recipe or ("adaptive" if aim else "fast"), labels is not None, encoder, changes)
     settings = settle_batch(settle_precision(settings, where), len(splits.classes), batch_size)
     names = _names(name_audio, splits)
-    config = configure(label, encoder, seed, settings, splits, labels, data_level, aim, names)
+    config = configure(
+        label, encoder, seed, settings, splits, labels, data_level, weights, aim, names
+    )  # fmt: skip
     begin(out, config, labels, resume, names)
     trainer = Trainer(config, labels, splits, out, where)
     if resume:
@@ -120,7 +134,8 @@ def train(
     )
     if aim:
         say.print(f"objective {aim.name}: {OBJECTIVES[aim.name]}")
-        say.print("without ImageNet weights the figures cannot be compared with the paper's tables")
+        if weights is None:
+            say.print("without ImageNet weights (--weights) the paper's tables are not comparable")
     with progress_bar() as bar:
         task = bar.add_task("training", total=None, note="")
         result = trainer.train(
@@ -165,16 +180,26 @@ def configure(
     splits: Splits,
     bank: LabelBank | None,
     data_level: int | None = None,
+    weights: str | None = None,
     aim: Aim | None = None,
     names: LabelBank | None = None,
 ) -> Config:
     """Gather what decides the run's outcome."""
     from importlib.metadata import version
 
+    from .backbones import BACKBONES, STATISTICS, Backbone
     from .encoders import make_encoder
     from .run import Config
 
-    make_encoder(encoder)  # an unknown name should not leave a folder behind
+    network = make_encoder(encoder)  # an unknown name should not leave a folder behind
+    mean, std = splits.mean, splits.std
+    if weights is not None:
+        if not isinstance(network, Backbone):
+            raise VivavoceError(f"--weights are for {', '.join(BACKBONES)}, not for {encoder}")
+        network.load(weights)
+        mean, std = STATISTICS
+    if not recipe.normalise:
+        mean, std = (0.0,) * len(mean), (1.0,) * len(std)
     return Config(
         dataset=splits.name,
         source=splits.source,
@@ -186,10 +211,11 @@ def configure(
         spoken=names.spoken if names else bank.spoken if bank else (),
         split=splits.described,
         size=(splits.train.images.shape[2], splits.train.images.shape[3]),
-        mean=splits.mean if recipe.normalise else (0.0,) * len(splits.mean),
-        std=splits.std if recipe.normalise else (1.0,) * len(splits.std),
+        mean=mean,
+        std=std,
         bank_digest=bank.digest if bank else None,
         data_level=data_level,
+        weights=weights,
         aim=aim,
         versions={name: version(name) for name in ("vivavoce", "torch", "numpy")},
     )

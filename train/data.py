@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import VivavoceError
-from ..images import Fit, match, open_images
+from ..images import Fit, ImageSet, match, open_images
 from ..images.sources import DIGITS, archived, enlarge_digits, well_known
+from .lazy import LazyImages
 
 CIFAR_STATISTICS = ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
 """Mean and standard deviation that Chen et al. 2021 normalise with, for both CIFAR sets."""
@@ -19,19 +20,28 @@ GREY = ("mnist", "fashion-mnist")
 """Published sets that are grey and have statistics of their own."""
 
 SIDE = 32
-"""Height and width to which the images of a folder are brought: the encoders are for small images."""
+"""Height and width to which images are brought if nothing else is asked for."""
+
+IN_MEMORY = 4 * 2**30
+"""A data set of more bytes than this, decoded, is read from disk batch by batch."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a data set: images uint8 [N, 3, H, W] and classes int64 [N]."""
+    """One part of a data set: images uint8 [N, 3, H, W], in memory or on disk, and classes int64 [N]."""
 
-    images: np.ndarray
+    images: np.ndarray | LazyImages
     classes: np.ndarray
 
     def __len__(self) -> int:
         """Count the images."""
         return len(self.classes)
+
+    def subset(self, indices: np.ndarray) -> Part:
+        """The images at `indices`, in that order."""
+        lazy = isinstance(self.images, LazyImages)
+        images = self.images.view(indices) if lazy else self.images[indices]
+        return Part(images, self.classes[indices])
 
 
 @dataclass(frozen=True)
@@ -56,7 +66,7 @@ class Splits:
         return f"{len(self.train)} training, {len(self.validation)} validation, {len(self.test)} test images"
 
 
-def open_splits(dataset: str, seed: int, level: int | None = None) -> Splits:
+def open_splits(dataset: str, seed: int, level: int | None = None, side: int = SIDE) -> Splits:
     """Read a data set and split a tenth off its training images for validation.
 
     The split is a permutation drawn from the run's seed; its first tenth is the validation part, and
@@ -68,29 +78,32 @@ def open_splits(dataset: str, seed: int, level: int | None = None) -> Splits:
         seed: the run's seed.
         level: train on this percentage of all training images, those held for validation counted in
             (Chen et al. 2021, section 4.4); None: on all that are left.
+        side: height and width to bring the images to; `digits` are 32.
 
     Raises:
         VivavoceError: no such data set, its parts do not fit, or the level is out of range.
     """
     if level is not None and not 1 <= level <= 90:
         raise VivavoceError(f"data level {level}: give a percentage from 1 to 90")
+    if side < 8 or (dataset == "digits" and side != SIDE):
+        raise VivavoceError(f"image size {side}: give {SIDE}" + (" for digits" if side >= 8 else " or more"))
     known = well_known(dataset)
     if dataset == "digits":
         classes, train, test = _digits()
         statistics, flip = _statistics(train), False
     elif known:
-        classes, train, test = _archived(*known)
+        classes, train, test = _archived(*known, side)
         grey = known[0] in GREY
         statistics, flip = (_statistics(train) if grey else CIFAR_STATISTICS), known[0] != "mnist"
     else:
-        classes, train, test = _folder(Path(dataset))
+        classes, train, test = _folder(Path(dataset), side)
         statistics, flip = CIFAR_STATISTICS, True
     order = np.random.RandomState(seed).permutation(len(train))
     held = len(train) // 10
     if not held:
         raise VivavoceError(f"{dataset}: {len(train)} training images are too few; at least 10 are needed")
     taken = order[held:] if level is None else order[held : held + level * len(train) // 100]
-    validation, train = (Part(train.images[i], train.classes[i]) for i in (order[:held], taken))
+    validation, train = (train.subset(i) for i in (order[:held], taken))
     mean, std = statistics
     return Splits(
         known[0] if known else Path(dataset).name, dataset, classes, train, validation, test, mean, std, flip
@@ -115,7 +128,7 @@ def _digits() -> tuple[tuple[str, ...], Part, Part]:
     )
 
 
-def _folder(root: Path) -> tuple[tuple[str, ...], Part, Part]:
+def _folder(root: Path, side: int) -> tuple[tuple[str, ...], Part, Part]:
     missing = [name for name in ("train", "test") if not (root / name).is_dir()]
     if missing:
         raise VivavoceError(
@@ -124,14 +137,20 @@ def _folder(root: Path) -> tuple[tuple[str, ...], Part, Part]:
         )
     train = open_images(root / "train")
     test, _ = match(open_images(root / "test"), train.classes, known=True)
-    arrays = [_part(s.pixels(np.arange(len(s)), Fit(SIDE, SIDE)), s.labels) for s in (train, test)]
-    return train.classes, arrays[0], arrays[1]
+    return train.classes, _read(train, side), _read(test, side)
 
 
-def _archived(name: str, root: Path | None) -> tuple[tuple[str, ...], Part, Part]:
+def _archived(name: str, root: Path | None, side: int) -> tuple[tuple[str, ...], Part, Part]:
     train, test = archived(name, root, "train"), archived(name, root, "test")
-    parts = [_part(s.pixels(np.arange(len(s)), Fit(SIDE, SIDE)), s.labels) for s in (train, test)]
-    return train.classes, parts[0], parts[1]
+    return train.classes, _read(train, side), _read(test, side)
+
+
+def _read(source: ImageSet, side: int) -> Part:
+    """Hold the images in memory if they fit, else leave them on disk."""
+    fit = Fit(side, side)
+    if len(source) * fit.channels * side * side > IN_MEMORY:
+        return Part(LazyImages(source, fit), source.labels.astype(np.int64))
+    return _part(source.pixels(np.arange(len(source)), fit), source.labels)
 
 
 def _part(pixels: np.ndarray, classes: np.ndarray) -> Part:
@@ -139,7 +158,7 @@ def _part(pixels: np.ndarray, classes: np.ndarray) -> Part:
 
 
 def _statistics(train: Part) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation per channel in 0..1, to four digits."""
-    scaled = train.images / 255.0
-    mean, std = scaled.mean((0, 2, 3)), scaled.std((0, 2, 3))
+    """Mean and standard deviation per channel in 0..1, to four digits, of ten thousand images at most."""
+    pixels = train.images[:10_000]
+    mean, std = pixels.mean((0, 2, 3)) / 255, pixels.std((0, 2, 3)) / 255
     return tuple(round(float(v), 4) for v in mean), tuple(round(float(v), 4) for v in std)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import VivavoceError
+from .backbones import BACKBONES, Backbone
 
 
 class BasicBlock(nn.Module):
@@ -95,18 +96,25 @@ def start_convolutions(module: nn.Module) -> None:
                 nn.init.zeros_(part.bias)
 
 
-def make_encoder(name: str) -> ResNet | VGG19:
-    """Build an encoder by name: `vgg19`, or `resnet8`, `resnet14`, `resnet32`, ... (any 6n+2).
+def make_encoder(name: str) -> ResNet | VGG19 | Backbone:
+    """Build an encoder by name, untrained.
+
+    Args:
+        name: `resnet8`, `resnet14`, `resnet32`, ... (any 6n+2 but 50) or `vgg19`, for small images; or
+            one of torchvision's in `backbones.BACKBONES`, of which `resnet50` is one.
 
     Raises:
         VivavoceError: no such encoder.
     """
+    if name in BACKBONES:
+        return Backbone(name)
     if name == "vgg19":
         return VGG19()
     match = re.fullmatch(r"resnet(\d+)", name)
     depth = int(match[1]) if match else 0
     if depth < 8 or (depth - 2) % 6:
         raise VivavoceError(
-            f"no encoder {name!r}; give vgg19, or resnetD with D = 6n + 2: resnet8, resnet14, resnet32, …"
+            f"no encoder {name!r}; give vgg19, {', '.join(BACKBONES)}, or resnetD with D = 6n + 2: "
+            "resnet8, resnet14, resnet32, …"
         )
     return ResNet((depth - 2) // 6)

@@ -16,8 +16,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ..artifacts import LabelBank
 from ..errors import VivavoceError
 from .augment import augment
-from .data import Splits
+from .backbones import Backbone
+from .data import SIDE, Splits
 from .evaluate import evaluate
+from .feed import Feed
 from .history import Epoch, write_logs
 from .learned.ending import finish
 from .learned.judging import judge_epoch
@@ -48,7 +50,10 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.config, self.splits, self.folder, self.device = config, splits, folder, device
         layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
-        self.model = config.model(bank).to(device).to(memory_format=layout)  # pyright: ignore[reportCallIssue]
+        network = config.model(bank)
+        if config.weights and isinstance(network.encoder, Backbone):
+            network.encoder.load(config.weights)
+        self.model = network.to(device).to(memory_format=layout)  # pyright: ignore[reportCallIssue]
         self.average = AveragedModel(
             self.model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True
         )
@@ -56,8 +61,7 @@ class Trainer:
         self.bank = bank
         self.objective = make_objective(config, bank, device, self.model, len(splits.train))
         self.optimizer = make_optimizer(recipe, [*self.model.parameters(), *self.objective.parameters()])
-        self.images = torch.from_numpy(splits.train.images).to(device)
-        self.classes = torch.from_numpy(splits.train.classes).to(device)
+        self.feed = Feed(splits.train, device)
         self.history: list[Epoch] = []
         self.best: dict[str, Tensor] = {}
         self.best_objective: dict[str, Tensor] = {}
@@ -92,48 +96,52 @@ class Trainer:
             "epochs": self.config.recipe.epochs,
             "best_epoch": best.epoch,
             "accuracy": {"validation": best.validation_accuracy, "test": test.accuracy}
-            | ({} if test.threshold is None else {"test_threshold": test.threshold}),
+            | ({} if test.threshold is None or self.config.aim else {"test_threshold": test.threshold}),
         }
         save_tensors(self.folder / RESULT, self.best, result)
         return result
 
     def _epoch(self, number: int, progress: Progress) -> Epoch:
         """One pass over the training part; all its randomness comes from the seed and its number."""
-        recipe, n = self.config.recipe, len(self.classes)
+        recipe, n = self.config.recipe, len(self.splits.train)
         seed = self.config.seed * 1_000_003 + number
         torch.manual_seed(seed)  # for dropout, where an encoder has it
         generator = torch.Generator().manual_seed(seed)
         fixed = torch.Generator().manual_seed(self.config.seed)
         order = torch.randperm(n, generator=fixed if self.objective.fixed_batches else generator)
         steps = math.ceil(n / recipe.batch_size)
+        batches = list(order.split(recipe.batch_size))
         self.model.train()
         started, total, rate = time.perf_counter(), 0.0, 0.0
-        for step, chosen in enumerate(order.split(recipe.batch_size)):
+        for step, (images, classes) in enumerate(self.feed.batches(batches)):
             rate = recipe.rate(number * steps + step, steps)
-            if len(chosen) < 2:
+            if len(classes) < 2:
                 continue  # batch normalisation needs two images
-            moment = Moment(number, number * steps + step, chosen)
-            loss = self._step(chosen.to(self.device), rate, generator, moment)
+            moment = Moment(number, number * steps + step, batches[step])
+            loss = self._step(images, classes, rate, generator, moment)
             if not math.isfinite(loss):
                 raise VivavoceError(
                     f"the training loss is {loss} at epoch {number + 1}, step {step + 1}; the "
                     f"checkpoint of epoch {number} is kept in {self.folder}; try a lower --learning-rate"
                 )
-            total += loss * len(chosen)
+            total += loss * len(classes)
             progress(number * steps + step + 1, recipe.epochs * steps, loss)
         score = evaluate(self.contract, self.objective, self.splits.validation, self.device)
         seconds = time.perf_counter() - started
         curve = judge_epoch(self.config.aim, self.contract, self.splits.test, recipe.batch_size)
         return Epoch(number + 1, rate, total / n, score.loss, score.accuracy, seconds, **curve)
 
-    def _step(self, chosen: Tensor, rate: float, generator: torch.Generator, moment: Moment) -> float:
-        """One update on the images at `chosen`; returns their loss."""
+    def _step(
+        self, images: Tensor, classes: Tensor, rate: float, generator: torch.Generator, moment: Moment
+    ) -> float:
+        """One update on images uint8 [n, 3, H, W]; returns their loss."""
         recipe = self.config.recipe
-        images = augment(self.images[chosen], recipe.crop_padding, recipe.flip, generator).float() / 255
+        padding = round(recipe.crop_padding * images.shape[3] / SIDE)
+        images = augment(images, padding, recipe.flip, generator).float() / 255
         low = recipe.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=low):
             output = self.model(images)
-        loss = self.objective(output.float(), self.classes[chosen], moment)
+        loss = self.objective(output.float(), classes, moment)
         self.optimizer.param_groups[0]["lr"] = rate
         self.optimizer.zero_grad()
         loss.backward()

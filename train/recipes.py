@@ -33,7 +33,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     warmup: float = 0.2
     """`one-cycle`: share of the steps in which the rate rises from near zero; then a cosine down."""
     crop_padding: int = 4
-    """Random crops of the image padded with zeros by this many pixels; 0: none."""
+    """Random crops of the image padded with zeros by this many pixels, in proportion for images that
+    are not 32 pixels wide; 0: none."""
     flip: bool = True
     """Random horizontal flips."""
     normalise: bool = True

@@ -44,6 +44,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bank_digest: str | None = None
     data_level: int | None = None
     """Percentage of the training images that is trained on; None: all."""
+    weights: str | None = None
+    """Pretrained weights that the encoder started from: `imagenet` or a file."""
     aim: Aim | None = None
     """An objective of the adaptive-label paper's comparison; None: what the label and recipe ask for."""
     versions: dict[str, str] = {}

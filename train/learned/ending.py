@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...artifacts import LabelBank
@@ -65,7 +65,11 @@ def mean_answers(contract: Contract, part: Part, count: int) -> tuple[Tensor, Te
     """
     contract.eval()
     seen: list[Tensor] = []
-    hook = contract.model.encoder.register_forward_hook(lambda module, given, found: seen.append(found))
+
+    def look(module: nn.Module, given: object, features: Tensor) -> None:
+        seen.append(features)
+
+    hook = contract.model.encoder.register_forward_hook(look)
     device = next(contract.parameters()).device
     sums: list[Tensor] = []
     shape = torch.Size()
