@@ -12,11 +12,11 @@ import msgspec
 
 from ..artifacts import LabelBank, Manifest, open_model
 from ..artifacts.decoding import THRESHOLD
-from ..artifacts.manifest import Decoding, Input, Training
+from ..artifacts.manifest import Decoding, Input, Names, Training
 from ..errors import VivavoceError
 from ..train.data import open_splits
 from ..train.model import Contract
-from ..train.run import Config, load_trained
+from ..train.run import NAMES, Config, load_trained, read_bank
 from .parity import SOUNDS, Parity, compare, compare_sound, parity_images
 
 FORMATS = (".onnx", ".pt", ".pt2")
@@ -49,10 +49,11 @@ def export_run(
             f"{output}: only .onnx files can carry the sound; give --output {output.stem}.onnx"
         )
     config, bank, model, result = load_trained(run)
-    contract = Contract(model, bank).eval()
+    names = read_bank(run, NAMES)
+    contract = Contract(model, bank, names).eval()
     splits = open_splits(dataset or config.source, config.seed, side=config.size[0])
     images = parity_images(splits.test.images, config.seed)
-    manifest = describe(config, bank, result)
+    manifest = describe(config, bank, result, names)
     with tempfile.TemporaryDirectory(dir=output.absolute().parent) as scratch:
         trial = Path(scratch) / output.name
         _write(contract, manifest, trial, audio)
@@ -83,12 +84,16 @@ def _write(contract: Contract, manifest: Manifest, path: Path, audio: bool) -> N
         write_pt2(contract, manifest, path)
 
 
-def describe(config: Config, bank: LabelBank | None, result: dict[str, Any]) -> Manifest:
+def describe(
+    config: Config, bank: LabelBank | None, result: dict[str, Any], names: LabelBank | None = None
+) -> Manifest:
     """The manifest of a finished run."""
     return Manifest(
         classes=config.classes,
         spoken=config.spoken,
         label=bank.describe() if bank else None,
+        names=Names(names.labels.shape[1:], names.mel, names.frames) if names and names.mel else None,
+        schema=2 if names else 1,
         decoding=_decoding(config, bank),
         input=Input(*config.size, mean=config.mean, std=config.std),
         training=Training(

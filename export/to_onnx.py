@@ -8,8 +8,9 @@ from pathlib import Path
 
 import onnx
 import torch
+from onnx import numpy_helper
 
-from ..artifacts.manifest import METADATA_KEY, Manifest
+from ..artifacts.manifest import METADATA_KEY, NAME_AUDIO, Manifest
 from ..train.model import Contract
 from .vocoder import add_vocoder, check_sound
 
@@ -43,6 +44,9 @@ def write_onnx(contract: Contract, manifest: Manifest, path: Path, audio: bool =
         )
     assert program is not None
     model = _tidy(program.model_proto, manifest)
+    if contract.name_audio is not None:
+        names = contract.name_audio.detach().cpu().numpy()
+        model.graph.initializer.append(numpy_helper.from_array(names, NAME_AUDIO))
     if audio and manifest.label:
         add_vocoder(model, manifest.label)
     onnx.save(model, path)

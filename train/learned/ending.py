@@ -44,7 +44,9 @@ def finish(
     outputs, features = mean_answers(contract, splits.train, len(splits.classes))
     if isinstance(objective, AdaptiveLabels):
         if aim.recompute_labels:
-            objective.labels.copy_(outputs)
+            there = np.isin(np.arange(len(splits.classes)), splits.train.classes)
+            chosen = torch.from_numpy(there).to(outputs.device)[:, None]
+            objective.labels.copy_(torch.where(chosen, outputs, objective.labels))
         bank = objective.bank(bank)
         bank.save(folder / BANK)
     vectors = {"outputs": outputs.flatten(1), "features": features}
