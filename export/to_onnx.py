@@ -75,11 +75,12 @@ def _tidy(model: onnx.ModelProto, manifest: Manifest) -> onnx.ModelProto:
 
 
 def _unfold_bank(graph: onnx.GraphProto, bank: np.ndarray) -> None:
-    """Make sure that the bank is an initializer of its own: the exporter folds the reshaping of a small one."""
+    """Make the bank an initializer of its own again: the exporter folds the reshaping of a small one."""
     if any(tensor.name == BANK for tensor in graph.initializer):
         return
     held = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
-    name = next(n for n, a in held.items() if a.size == bank.size and np.array_equal(a.ravel(), bank.ravel()))
+    flat = bank.ravel()
+    name = next(n for n, a in held.items() if a.size == bank.size and np.array_equal(a.ravel(), flat))
     folded = next(tensor for tensor in graph.initializer if tensor.name == name)
     shape = numpy_helper.from_array(np.array(folded.dims, np.int64), f"{BANK}_shape")
     graph.initializer.remove(folded)
