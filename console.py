@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -70,8 +72,10 @@ def run(app: typer.Typer) -> None:
         _stop(error, f"error: {error}", BAD_INPUT)
     except KeyboardInterrupt as error:
         _stop(error, "stopped", INTERRUPTED)
-    except BrokenPipeError:
-        os._exit(0)  # the reader of our output has gone; there is nobody to tell
+    except SystemExit as error:
+        if isinstance(error.__context__, BrokenPipeError):
+            os._exit(0)  # the reader of our output has gone (Typer would exit with 1, a regression)
+        raise
     except Exception as error:
         detail = f"{type(error).__name__}: {error}".splitlines()[0]
         _stop(
@@ -79,6 +83,16 @@ def run(app: typer.Typer) -> None:
             f"internal error: {detail} (this is a bug in vivavoce; --debug shows where)",
             INTERNAL_ERROR,
         )
+
+
+@contextmanager
+def unread() -> Iterator[None]:
+    """Go on where the reader of our output has gone (`| head`): what is to come still decides the status."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _stop(error: BaseException, message: str, status: int) -> None:

@@ -4,7 +4,7 @@ from .bank import LabelBank
 from .decoding import Outputs, decide, within_threshold
 from .foreign import Foreign
 from .manifest import Manifest
-from .model import ExportedModel, default_model, open_model, shipped_models
+from .model import ExportedModel, default_model, find_model, open_model, shipped_models
 
 __all__ = [
     "ExportedModel",
@@ -14,6 +14,7 @@ __all__ = [
     "Outputs",
     "decide",
     "default_model",
+    "find_model",
     "open_model",
     "shipped_models",
     "within_threshold",

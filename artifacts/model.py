@@ -49,6 +49,20 @@ def default_model() -> str:
     return next(name for name in ("cifar10-speech", "digits-speech") if name in shipped_models())
 
 
+def find_model(model: str | Path) -> Path:
+    """The file of a model given by path, or by name if it ships.
+
+    Raises:
+        VivavoceError: no such model.
+    """
+    path = Path(model)
+    if not path.exists() and str(model) in shipped_models():
+        path = Path(str(resources.files(f"{__package__}.models").joinpath(f"{model}.onnx")))
+    if not path.exists():
+        raise VivavoceError(f"{model}: no such model; give a file, or one of {', '.join(shipped_models())}")
+    return path
+
+
 def open_model(
     model: str | Path, foreign: Foreign | None = None, device: str = "cpu", trust: bool = False
 ) -> ExportedModel:
@@ -64,11 +78,7 @@ def open_model(
     Raises:
         VivavoceError: no such model, or the file is not one.
     """
-    path = Path(model)
-    if not path.exists() and str(model) in shipped_models():
-        path = Path(str(resources.files(f"{__package__}.models").joinpath(f"{model}.onnx")))
-    if not path.exists():
-        raise VivavoceError(f"{model}: no such model; give a file, or one of {', '.join(shipped_models())}")
+    path = find_model(model)
     if path.is_dir():
         raise VivavoceError(f"{path}: a folder, not a model; to audit a training run, export it first")
     if path.stat().st_size == 0:

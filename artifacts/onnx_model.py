@@ -92,6 +92,15 @@ def take_initializer(model: onnx.ModelProto, name: str, keep: bool = False) -> n
     return numpy_helper.to_array(found)
 
 
+def has_manifest(path: Path) -> bool:
+    """Whether an `.onnx` file says itself how it is fed and read."""
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except (DecodeError, UnicodeDecodeError):
+        return False
+    return any(p.key == METADATA_KEY for p in model.metadata_props)
+
+
 def _load(path: Path) -> onnx.ModelProto:
     try:
         model = onnx.load(path)

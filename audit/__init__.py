@@ -1,1 +1,52 @@
-"""The audit: attacks on an exported file, run on the file itself and without torch."""
+"""Audits of exported files: gradients, attacks, diagnosis, reports, and the gate.
+
+    from vivavoce.artifacts import open_model
+    from vivavoce.audit import Settings, robustness
+
+    audit = robustness(open_model("model.onnx"), Settings(data="photos/"))
+
+The names below are loaded when they are asked for, so that the command line stays quick.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .gate.checking import Checked, check, compare
+    from .gate.comparison import Comparison
+    from .gate.limits import Limits
+    from .protocol import Protocol, resolve
+    from .report import Report, load_report
+    from .walk import Audit, Settings, robustness
+
+__all__ = [
+    "Audit",
+    "Checked",
+    "Comparison",
+    "Limits",
+    "Protocol",
+    "Report",
+    "Settings",
+    "check",
+    "compare",
+    "load_report",
+    "resolve",
+    "robustness",
+]
+
+_ROOMS = {
+    "gate.checking": ("Checked", "check", "compare"),
+    "gate.comparison": ("Comparison",),
+    "gate.limits": ("Limits",),
+    "protocol": ("Protocol", "resolve"),
+    "report": ("Report", "load_report"),
+    "walk": ("Audit", "Settings", "robustness"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Find a public name in its room."""
+    for room, names in _ROOMS.items():
+        if name in names:
+            return getattr(import_module(f".{room}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from ..console import make_app, progress_bar, run, terminal
+from ..console import make_app, run, terminal
+from .gate.cli import check, compare, quantize_check
 from .options import (
     Channels,
     Classes,
@@ -18,27 +17,19 @@ from .options import (
     Interpolation,
     Layout,
     Mean,
+    ModelArgument,
     OutputName,
     Resize,
     Scale,
     Size,
     Std,
     Trust,
+    command_line,
     foreign_options,
+    watching,
 )  # fmt: skip
 
-if TYPE_CHECKING:
-    from ..artifacts import ExportedModel
-    from .robustness import Audit, Settings
-
 app = make_app("Audit the robustness of an exported image classifier, on the file itself.")
-
-ModelArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="MODEL", help="An .onnx or TorchScript .pt file, or a shipped model: digits-speech."
-    ),
-]
 
 
 @app.command()
@@ -118,9 +109,10 @@ def robustness(
     """
     from ..artifacts import open_model
     from .outputs import check_outputs, check_sounds, write_outputs, write_sounds
-    from .protocol import resolve
-    from .robustness import Settings
+    from .protocol import default, resolve
     from .table import show
+    from .walk import Settings
+    from .walk import robustness as audit_model
 
     check_outputs(output or [])
     foreign = foreign_options(
@@ -128,9 +120,8 @@ def robustness(
     )
     opened = open_model(model, foreign, device, trust_model)
     check_sounds(opened, wav)
-    default = "paper" if opened.manifest.training else "standard"
     chosen = resolve(
-        protocol or default,
+        protocol or default(opened.manifest).name,
         attack or (),
         epsilon or (),
         epsilon_space,
@@ -148,9 +139,10 @@ def robustness(
         targets,
         resume,
         baselines,
-        _command(),
+        command_line(),
     )
-    audit = _watched(opened, settings)
+    with watching() as progress:
+        audit = audit_model(opened, settings, progress)
     write_outputs(audit, output or [])
     written = [*(output or []), *write_sounds(audit, wav)]
     show(audit.report, terminal())
@@ -167,27 +159,6 @@ def images_at_a_time(text: str) -> int | None:
     if not text.isdecimal() or int(text) < 1:
         raise VivavoceError(f"--batch-size: {text!r} is neither a number of images nor `auto`")
     return int(text)
-
-
-def _command() -> str:
-    """The command as it was given, without folders of this machine."""
-    return shlex.join(["audit", *(Path(a).name if Path(a).is_absolute() else a for a in sys.argv[1:])])
-
-
-def _watched(model: ExportedModel, settings: Settings) -> Audit:
-    """Audit under a progress bar."""
-    from .robustness import robustness as audit_model
-
-    with progress_bar() as bar:
-        task = bar.add_task("attacking", total=None, note="")
-
-        def watch(what: str, done: int, steps: int) -> None:
-            if steps:
-                bar.update(task, completed=done, total=steps, note=what)
-            else:
-                bar.update(task, note=what)
-
-        return audit_model(model, settings, watch)
 
 
 @app.command()
@@ -218,6 +189,11 @@ def inspect(
         scale, mean, std, layout, channels, size, resize, crop, interpolation, output_name, classes
     )
     show_model(open_model(model, foreign, device, trust_model), terminal())
+
+
+app.command()(check)
+app.command()(compare)
+app.command()(quantize_check)
 
 
 def main() -> None:

@@ -91,7 +91,7 @@ class Evaluation:
     @property
     def digest(self) -> str:
         """SHA-256 over all audited images."""
-        return hashlib.sha256("".join(self.digests).encode()).hexdigest()
+        return joint_digest(self.digests)
 
     def robust(self, epsilon: float | None = None) -> np.ndarray:
         """Images that stood every attack at one epsilon (the largest): bool [n].
@@ -103,6 +103,16 @@ class Evaluation:
             o.right for o in self.outcomes if o.epsilon == chosen and not o.attack.endswith("-released")
         ]
         return np.all(counted, axis=0)
+
+
+def image_digest(pixels: np.ndarray, label: int) -> str:
+    """SHA-256 of one image as the model takes it, uint8 [height, width, channels], and its label."""
+    return hashlib.sha256(pixels.tobytes() + int(label).to_bytes(8, "little")).hexdigest()
+
+
+def joint_digest(digests: list[str]) -> str:
+    """SHA-256 over all audited images, in order."""
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def evaluate(
@@ -142,10 +152,8 @@ def evaluate(
     for first in range(len(evaluation.digests), len(indices), batch_size):
         part = np.arange(first, min(first + batch_size, len(indices)))
         pixels = images.pixels(indices[part], fit)
-        for image, label in zip(pixels, evaluation.labels[part], strict=True):
-            evaluation.digests.append(
-                hashlib.sha256(image.tobytes() + int(label).to_bytes(8, "little")).hexdigest()
-            )
+        labels = evaluation.labels[part]
+        evaluation.digests += [image_digest(*pair) for pair in zip(pixels, labels, strict=True)]
         _Batch(target, evaluation, part, to_float(pixels), goals[part], seed).attack(protocol, progress)
         keep(evaluation, int(part[-1]) + 1)
     return evaluation

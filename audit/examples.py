@@ -9,7 +9,7 @@ import numpy as np
 
 from ..artifacts import ExportedModel, decide
 from ..artifacts.playback import waveform
-from .robustness import Audit
+from .walk import Audit
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from PIL import Image
 from ..artifacts.playback import write_wav
 from .examples import Answered, answered
 from .plots import curves
-from .robustness import Audit
 from .table import cell, columns, heading, legend, title
+from .walk import Audit
 
 SIDE = 128
 """Side of a picture on the page, pixels."""

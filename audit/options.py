@@ -1,19 +1,35 @@
-"""Options that say how a foreign model is fed and read, shared by every command that opens one."""
+"""What the commands that open a model share: options, the progress bar, the command as it was given."""
 
 from __future__ import annotations
 
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..console import progress_bar
+
 if TYPE_CHECKING:
     from ..artifacts import Foreign
+    from .walk import Progress
 
 PANEL = "Models without a manifest (or use <model>.toml with the same names)"
 
 
 def _option(text: str, metavar: str | None = None):
     return typer.Option(help=text, rich_help_panel=PANEL, metavar=metavar)
+
+
+ModelArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL", help="An .onnx or TorchScript .pt file, or a shipped model: digits-speech."
+    ),
+]
 
 
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]
@@ -93,3 +109,23 @@ def _size(text: str | None) -> list[int] | None:
     if len(parts) > 2 or not all(part.isdecimal() and int(part) for part in parts):
         raise VivavoceError(f"--size: {text!r} is not a size; give 224 or 224x320 (height x width)")
     return [int(parts[0]), int(parts[-1])]
+
+
+def command_line() -> str:
+    """The command as it was given, without folders of this machine."""
+    return shlex.join(["audit", *(Path(a).name if Path(a).is_absolute() else a for a in sys.argv[1:])])
+
+
+@contextmanager
+def watching() -> Iterator[Progress]:
+    """A progress bar for audits."""
+    with progress_bar() as bar:
+        task = bar.add_task("attacking", total=None, note="")
+
+        def watch(what: str, done: int, steps: int) -> None:
+            if steps:
+                bar.update(task, completed=done, total=steps, note=what)
+            else:
+                bar.update(task, note=what)
+
+        yield watch

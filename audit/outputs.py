@@ -8,7 +8,7 @@ from pathlib import Path
 from ..artifacts import ExportedModel
 from ..console import need
 from ..errors import VivavoceError
-from .robustness import Audit
+from .walk import Audit
 
 
 def _json(audit: Audit, path: Path) -> None:

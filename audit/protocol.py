@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from ..artifacts.manifest import Input
+from ..artifacts.manifest import Input, Manifest
 from ..errors import VivavoceError
 from .attacks.adaptive import FalseAcceptance, Rejection
 from .attacks.apgd import APGD
@@ -65,6 +65,9 @@ class Protocol(msgspec.Struct, frozen=True):
     ensemble: bool = False
     """Each attack sees only the images that stood the ones before it."""
     norm: Norm = "linf"
+    std: tuple[float, ...] | None = None
+    """Standard deviation per channel that normalised epsilons are in units of; None: the model's own.
+    A check sets it, so that a new file is attacked in the box of the old one."""
 
     @property
     def described(self) -> str:
@@ -76,7 +79,7 @@ class Protocol(msgspec.Struct, frozen=True):
     def ball(self, epsilon: float, entry: Input) -> Ball:
         """The ball of one epsilon, in pixel units."""
         normalized = self.epsilon_space == "normalized"
-        std = np.array(entry.std if normalized else (1.0,) * entry.channels, np.float64)
+        std = np.array((self.std or entry.std) if normalized else (1.0,) * entry.channels, np.float64)
         if self.norm == "l2":
             return Ball("l2", np.full((1, 1, 1), epsilon * std.mean(), np.float32))
         return Ball("linf", (epsilon * std).astype(np.float32).reshape(-1, 1, 1))
@@ -162,6 +165,11 @@ def _check_names(name: str, attacks: Sequence[str], space: str | None, norm: str
         raise VivavoceError(f"no epsilon space {space!r}; give pixel or normalized")
     if norm not in (None, "linf", "l2"):
         raise VivavoceError(f"no norm {norm!r}; give linf or l2")
+
+
+def default(manifest: Manifest) -> Protocol:
+    """The paper's protocol for models that vivavoce trained, AutoAttack's for all others."""
+    return PROTOCOLS["paper" if manifest.training else "standard"]
 
 
 def with_margin(protocol: Protocol) -> Protocol:

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import platform
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 import numpy as np
 
-from ..artifacts import ExportedModel, Manifest
+from ..artifacts import Foreign, Manifest
 from ..errors import VivavoceError
-from ..images import ImageSet
 from .baselines import Baseline
 from .diagnosis.checks import Check
-from .diagnosis.verdict import verdict
-from .evaluate import Evaluation, Outcome
 from .protocol import Protocol
-from .statistics import wilson
-from .target import Target
+from .speed import Speed
 
 SCHEMA = 1
 
@@ -31,6 +25,10 @@ class Model(msgspec.Struct, frozen=True):
     file: str
     sha256: str
     manifest: Manifest
+    size: int | None = None
+    """Bytes."""
+    foreign: Foreign | None = None
+    """How a file without a manifest was fed and read; its class names are in `manifest`."""
 
 
 class Data(msgspec.Struct, frozen=True):
@@ -48,6 +46,8 @@ class Data(msgspec.Struct, frozen=True):
     class_counts: tuple[int, ...]
     matching: str
     """How the data's classes were matched with the model's."""
+    source: str | None = None
+    """What was given as `--data`; None for an absolute path, which means nothing elsewhere."""
 
 
 class Clean(msgspec.Struct, frozen=True):
@@ -60,6 +60,8 @@ class Clean(msgspec.Struct, frozen=True):
     """`accuracy`, where it comes from nearest-neighbour decoding."""
     threshold: float | None
     """Share of predictions within the threshold of the true label; label models only."""
+    near: str | None = None
+    """Which images those are, packed like a row's survivors."""
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -109,6 +111,8 @@ class ImageOutcome(msgspec.Struct, frozen=True, omit_defaults=True):
     """Whether it survived every attack of the run at the largest epsilon."""
     file: str | None = None
     index: int | None = None
+    target: int | None = None
+    """The class it was to be driven to, where the user chose it."""
 
 
 class Environment(msgspec.Struct, frozen=True):
@@ -137,6 +141,9 @@ class Report(msgspec.Struct, frozen=True):
     verdict: str
     images: tuple[ImageOutcome, ...]
     environment: Environment
+    straight_through: bool = False
+    """Whether the gradient took step functions as the identity."""
+    speed: Speed | None = None
     schema: Literal[1] = SCHEMA
 
     def to_json(self) -> bytes:
@@ -163,128 +170,18 @@ def json_schema() -> dict:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | msgspec.json.schema(Report)
 
 
-def write_report(
-    target: Target,
-    images: ImageSet,
-    matching: str,
-    protocol: Protocol,
-    evaluation: Evaluation,
-    checks: tuple[Check, ...],
-    baselines: tuple[Baseline, ...],
-    command: str,
-    seed: int,
-) -> Report:
-    """Sum an evaluation up."""
-    threshold = target.model.manifest.decoding.threshold is not None
-    clean = _clean(evaluation, target.model.manifest.decoding.rule == "nearest", threshold)
-    rows = tuple(_row(outcome, evaluation, threshold) for outcome in evaluation.outcomes)
-    return Report(
-        model=_model(target.model),
-        data=_data(images, evaluation, matching, seed),
-        protocol=protocol,
-        loss=target.loss,
-        clean=clean,
-        rows=rows,
-        diagnosis=checks,
-        baselines=baselines,
-        notes=tuple(target.notes),
-        verdict=verdict(evaluation.robust(), protocol.described, checks),
-        images=_images(images, evaluation),
-        environment=_environment(command, seed, target.model),
-    )
-
-
-def _model(model: ExportedModel) -> Model:
-    return Model(model.path.name, hashlib.sha256(model.path.read_bytes()).hexdigest(), model.manifest)
-
-
-def _data(images: ImageSet, evaluation: Evaluation, matching: str, seed: int) -> Data:
-    n, total = len(evaluation.indices), len(images)
-    counts = np.bincount(evaluation.labels, minlength=len(images.classes))
-    sample = "all images" if n == total else f"a stratified sample of {n} of {total}, seed {seed}"
-    return Data(images.name, evaluation.digest, n, total, sample, tuple(counts.tolist()), matching)
-
-
-def _clean(evaluation: Evaluation, nearest: bool, threshold: bool) -> Clean:
-    accuracy = float(evaluation.right.mean())
-    interval = wilson(int(evaluation.right.sum()), len(evaluation.labels))
-    return Clean(
-        accuracy,
-        interval,
-        accuracy if nearest else None,
-        float(evaluation.near.mean()) if threshold else None,
-    )
-
-
-def _row(outcome: Outcome, evaluation: Evaluation, threshold: bool) -> Row:
-    n = len(evaluation.labels)
-    attacked = evaluation.right | evaluation.near
-    return Row(
-        attack=outcome.attack,
-        targeted=outcome.targeted,
-        epsilon=outcome.epsilon,
-        epsilon_pixels=tuple(float(r) for r in outcome.ball.radius.ravel()),
-        accuracy=float(outcome.right.mean()),
-        interval=wilson(int(outcome.right.sum()), n),
-        accuracy_initially_correct=_share(outcome.right, evaluation.right),
-        threshold_accuracy=float(outcome.near.mean()) if threshold else None,
-        threshold_initially_correct=_share(outcome.near, evaluation.near) if threshold else None,
-        rejected=float(outcome.rejected.mean()) if threshold else None,
-        misled=float(outcome.misled.mean()) if threshold else None,
-        accuracy_rounded=float(outcome.rounded.mean()),
-        target_reached=float(outcome.reached.mean()) if outcome.targeted else None,
-        mean_perturbation=float(outcome.moved[attacked].mean()) if attacked.any() else 0.0,
-        max_perturbation=float(outcome.moved.max()),
-        gradient_evaluations=outcome.gradients,
-        queries=outcome.queries,
-        seconds=round(outcome.seconds, 3),
-        survivors=pack_bits(outcome.right),
-        survivors_threshold=pack_bits(outcome.near) if threshold else None,
-    )
-
-
-def _share(part: np.ndarray, whole: np.ndarray) -> float | None:
-    return float(part[whole].mean()) if whole.any() else None
-
-
-def _images(images: ImageSet, evaluation: Evaluation) -> tuple[ImageOutcome, ...]:
-    robust = evaluation.robust()
-    return tuple(
-        ImageOutcome(
-            label=int(label),
-            clean=int(decision),
-            robust=bool(survived),
-            file=images.files[i] if images.files else None,
-            index=None if images.files else int(i),
-        )
-        for i, label, decision, survived in zip(
-            evaluation.indices, evaluation.labels, evaluation.decisions, robust, strict=True
-        )
-    )
-
-
-def _environment(command: str, seed: int, model: ExportedModel) -> Environment:
-    from importlib.metadata import PackageNotFoundError, version
-
-    versions = {"python": platform.python_version()}
-    for name in ("vivavoce", "numpy", "onnx", "onnxruntime", "onnxruntime-gpu", "torch"):
-        if name == "torch" and model.path.suffix == ".onnx":
-            continue
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    provider = "torch" if model.path.suffix != ".onnx" else "onnxruntime"
-    device = getattr(model, "device", "cpu")
-    return Environment(command, seed, f"{provider} on {device}", versions, platform.machine())
-
-
 def pack_bits(flags: np.ndarray) -> str:
     """Pack bool [n] into base64, first flag in the highest bit of the first byte."""
     return base64.b64encode(np.packbits(flags).tobytes()).decode()
 
 
 def unpack_bits(text: str, n: int) -> np.ndarray:
-    """Undo `pack_bits`: bool [n]."""
-    packed = np.frombuffer(base64.b64decode(text), np.uint8)
+    """Undo `pack_bits`: bool [n].
+
+    Raises:
+        ValueError: not the bits of n flags.
+    """
+    packed = np.frombuffer(base64.b64decode(text, validate=True), np.uint8)
+    if len(packed) != -(-n // 8):
+        raise ValueError(f"{len(packed)} bytes for {n} flags")
     return np.unpackbits(packed, count=n).astype(bool)

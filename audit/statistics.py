@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 Z95 = 1.959963984540054
 """97.5 % point of the normal distribution."""
@@ -27,4 +28,31 @@ def sign_test(more: int, fewer: int) -> float:
     Under the null hypothesis a discordant pair falls on either side with probability one half.
     """
     pairs = more + fewer
-    return sum(math.comb(pairs, k) for k in range(more, pairs + 1)) / 2**pairs
+    term = math.comb(pairs, more)
+    total = term
+    for k in range(more, pairs):
+        term = term * (pairs - k) // (k + 1)
+        total += term
+    return total / 2**pairs
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values corrected for being many (Holm 1979), in the given order.
+
+    Rejecting those at or under alpha errs in any of them with probability alpha at most, however they depend.
+    """
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    corrected, largest = [0.0] * len(p_values), 0.0
+    for rank, place in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        corrected[place] = largest
+    return corrected
+
+
+def smallest_drop(images: int, hypotheses: int, alpha: float) -> float | None:
+    """Least drop of a share that `images` paired outcomes can show, with nothing gained: in 0..1.
+
+    It must stand the sign test after Holm's first step; None where even losing every image would not.
+    """
+    lost = math.ceil(math.log2(hypotheses / alpha))
+    return lost / images if lost <= images else None

@@ -2,30 +2,45 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 
-def augment(images: Tensor, padding: int, flip: bool, generator: torch.Generator) -> Tensor:
-    """Crop images [N, C, H, W] of any type out of a zero border of `padding` pixels, and flip half of them.
+class Draws(NamedTuple):
+    """What chance decided for each image of a batch."""
 
-    Crop and flip are one gather, of whole pixels: the result lies in memory as [N, H, W, C]. Offsets
-    and flips are drawn on the CPU from `generator`, so that every device sees the same ones.
+    top: Tensor
+    """int64 [N]: rows cropped away above, of the padded image."""
+    left: Tensor
+    """int64 [N]: columns cropped away on the left."""
+    flipped: Tensor
+    """bool [N]."""
+
+    def part(self, of: slice) -> Draws:
+        """Those of some of the images."""
+        return Draws(*(tensor[of] for tensor in self))
+
+
+def draw(n: int, padding: int, flip: bool, generator: torch.Generator) -> Draws:
+    """Draw crops and flips for n images, on the CPU, so that every device sees the same ones."""
+    top, left = torch.randint(2 * padding + 1, (2, n), generator=generator)
+    flipped = torch.rand(n, generator=generator) < 0.5 if flip else torch.zeros(n, dtype=torch.bool)
+    return Draws(top, left, flipped)
+
+
+def augment(images: Tensor, padding: int, draws: Draws) -> Tensor:
+    """Crop images [N, C, H, W] of any type out of a zero border of `padding` pixels, and flip some.
+
+    Crop and flip are one gather, of whole pixels: the result lies in memory as [N, H, W, C].
     """
     n, _, height, width = images.shape
-    device = images.device
-    if not padding and not flip:
-        return images
     columns = torch.arange(width).expand(n, width)
-    rows = torch.arange(height).expand(n, height)
-    if padding:
-        top, left = torch.randint(2 * padding + 1, (2, n, 1, 1), generator=generator)[..., 0]
-        rows, columns = rows + top, columns + left
-    if flip:
-        chosen = torch.rand(n, generator=generator) < 0.5
-        columns = torch.where(chosen[:, None], columns.flip(1), columns)
+    columns = torch.where(draws.flipped[:, None], columns.flip(1), columns) + draws.left[:, None]
+    rows = torch.arange(height) + draws.top[:, None]
     border = F.pad(images, (padding,) * 4).permute(0, 2, 3, 1)
-    every = torch.arange(n, device=device)[:, None, None]
-    rows, columns = rows.to(device)[:, :, None], columns.to(device)[:, None, :]
-    return border[every, rows, columns].permute(0, 3, 1, 2)
+    every = torch.arange(n, device=images.device)[:, None, None]
+    place = rows.to(images.device)[:, :, None], columns.to(images.device)[:, None, :]
+    return border[every, *place].permute(0, 3, 1, 2)

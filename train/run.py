@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,21 +72,34 @@ def begin(
     if not path.exists():
         if resume:
             raise VivavoceError(f"{folder} holds no run to resume")
-        folder.mkdir(parents=True, exist_ok=True)
-        if bank:
-            bank.save(folder / BANK)
-        if names:
-            names.save(folder / NAMES)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if bank:
+                bank.save(folder / BANK)
+            if names:
+                names.save(folder / NAMES)
+        except OSError as error:
+            raise VivavoceError(f"--out {folder}: no run can be kept here ({error.strerror})") from error
         write_whole(folder / RECIPE, msgspec.json.format(msgspec.json.encode(config.recipe), indent=2))
         write_whole(path, msgspec.json.format(msgspec.json.encode(config), indent=2))
         return
-    before = msgspec.structs.asdict(read_config(folder))
-    changed = [k for k, v in msgspec.structs.asdict(config).items() if before[k] != v and k != "versions"]
-    if changed:
+    for what, before, now in _changes(read_config(folder), config):
         raise VivavoceError(
-            f"{folder} was started with another {changed[0]} ({before[changed[0]]}, now "
-            f"{getattr(config, changed[0])}); resume with the same settings"
+            f"{folder} was started with another {what} ({before}, now {now}); resume with the same settings, "
+            "or start afresh in another --out"
         )
+
+
+def _changes(before: Config, now: Config) -> Iterator[tuple[str, object, object]]:
+    """What differs between two configurations, the recipe's fields one by one."""
+    flat = [
+        {f: v for f, v in msgspec.structs.asdict(c).items() if f not in ("recipe", "versions")}
+        | {f"recipe: {f}": v for f, v in msgspec.structs.asdict(c.recipe).items()}
+        for c in (before, now)
+    ]
+    for name, value in flat[0].items():
+        if flat[1][name] != value:
+            yield name, value, flat[1][name]
 
 
 def read_config(folder: Path) -> Config:
@@ -126,14 +139,15 @@ def load_trained(folder: Path) -> tuple[Config, LabelBank | None, Classifier, di
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: dict[str, Any]) -> None:
     """Write tensors and JSON to one safetensors file, so that either the old or the new is whole."""
-    fresh = path.with_suffix(".new")
+    fresh = path.with_name(f"{path.name}.new")
     try:
         whole = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
         save_file(whole, fresh, metadata={"about": json.dumps(about)})
+        _settle(fresh, path)
     except (OSError, SafetensorError) as error:
         fresh.unlink(missing_ok=True)
-        raise VivavoceError(f"{path}: the checkpoint could not be written ({error})") from error
-    _settle(fresh, path)
+        kept = f"; the {path.name} written before is whole" if path.exists() else ""
+        raise VivavoceError(f"{path}: could not be written ({error}){kept}") from error
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -146,10 +160,18 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that a kill leaves the old or the new one, never half."""
-    fresh = path.with_suffix(".new")
-    fresh.write_bytes(data)
-    _settle(fresh, path)
+    """Write a file so that a kill leaves the old or the new one, never half.
+
+    Raises:
+        VivavoceError: it cannot be written.
+    """
+    fresh = path.with_name(f"{path.name}.new")
+    try:
+        fresh.write_bytes(data)
+        _settle(fresh, path)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        raise VivavoceError(f"{path}: could not be written ({error.strerror})") from error
 
 
 def _settle(fresh: Path, path: Path) -> None:

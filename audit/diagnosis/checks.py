@@ -202,6 +202,19 @@ def saturated_output(seen: Observations) -> Finding | None:
     return share, 0.05, "masked", f"{share:.1%} of the images have scores that are exactly 0 and 1"
 
 
+@check("probabilities for scores")
+def probabilities_for_scores(seen: Observations) -> Finding | None:
+    """Behind a softmax the gradient shrinks with the model's confidence, until in float32 it is noise and
+    then zero. Audits ask for the scores before it, and leave out a softmax at the end of a file that says
+    nothing of itself; one that is still there hides the model. The statistic is the share of images whose
+    scores lie between 0 and 1 and sum to 1."""
+    if seen.scores is None or not len(seen.scores):
+        return None
+    inside = ((seen.scores >= 0) & (seen.scores <= 1)).all(1)
+    share = float((inside & (np.abs(seen.scores.sum(1) - 1) < 1e-3)).mean())
+    return share, 0.99, "suspicious", f"{share:.0%} of the images have probabilities for scores"
+
+
 @check("random answers")
 def random_answers(seen: Observations) -> Finding | None:
     """A model that answers the same images differently is randomised: one gradient says little of it, and

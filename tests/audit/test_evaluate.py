@@ -10,7 +10,8 @@ from vivavoce.audit.attacks.iterative import Iterative
 from vivavoce.audit.attacks.streams import Streams
 from vivavoce.audit.evaluate import evaluate
 from vivavoce.audit.protocol import resolve
-from vivavoce.audit.report import load_report, write_report
+from vivavoce.audit.recording import Conduct, write_report
+from vivavoce.audit.report import load_report
 from vivavoce.audit.target import Target
 from vivavoce.images import open_images
 
@@ -80,7 +81,8 @@ def test_evaluations_are_counted(digits):
 def test_the_report_survives_its_file_and_holds_the_evaluation(digits, tmp_path):
     target, evaluation = run(digits)
     protocol = resolve("paper", epsilons=[0.0, 0.2])
-    report = write_report(target, digits, "by name", protocol, evaluation, (), (), "audit …", 0)
+    conduct = Conduct(protocol, 0, str(tmp_path / "photos"), "by name", None, "audit …")
+    report = write_report(target, digits, evaluation, (), (), conduct)
     (tmp_path / "r.json").write_bytes(report.to_json())
     again = load_report(tmp_path / "r.json")
     assert again == report

@@ -10,7 +10,7 @@ import pytest
 from vivavoce.artifacts import open_model
 from vivavoce.audit.html import page
 from vivavoce.audit.protocol import resolve
-from vivavoce.audit.robustness import Settings, robustness
+from vivavoce.audit.walk import Settings, robustness
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = (

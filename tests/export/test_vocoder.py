@@ -11,7 +11,7 @@ from vivavoce.artifacts import Outputs, decide, open_model
 from vivavoce.artifacts.playback import waveform
 from vivavoce.artifacts.voice import FileVoice
 from vivavoce.audit.protocol import resolve
-from vivavoce.audit.robustness import Settings, robustness
+from vivavoce.audit.walk import Settings, robustness
 from vivavoce.errors import VivavoceError
 from vivavoce.export.build import export_run
 from vivavoce.export.parity import compare_sound

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from vivavoce.errors import VivavoceError
-from vivavoce.train.augment import augment
+from vivavoce.train.augment import augment, draw
 from vivavoce.train.recipes import parse_changes, resolve, shipped
 
 
@@ -104,7 +104,7 @@ def test_an_unknown_recipe_is_refused():
 
 def test_crops_move_the_image_and_pad_with_zeros():
     images = torch.arange(1, 1 + 6 * 4 * 5, dtype=torch.float32).reshape(6, 1, 4, 5)
-    out = augment(images, 2, False, torch.Generator().manual_seed(0))
+    out = augment(images, 2, draw(6, 2, False, torch.Generator().manual_seed(0)))
     padded = torch.nn.functional.pad(images, (2, 2, 2, 2))
     for n in range(6):
         found = [
@@ -119,7 +119,7 @@ def test_crops_move_the_image_and_pad_with_zeros():
 
 def test_flips_turn_about_half_of_the_images():
     images = torch.rand(400, 1, 2, 3)
-    out = augment(images, 0, True, torch.Generator().manual_seed(0))
+    out = augment(images, 0, draw(400, 0, True, torch.Generator().manual_seed(0)))
     flipped = torch.tensor([torch.equal(a, b.flip(2)) for a, b in zip(out, images, strict=True)])
     same = torch.tensor([torch.equal(a, b) for a, b in zip(out, images, strict=True)])
     assert torch.all(flipped ^ same)

@@ -9,10 +9,11 @@ from safetensors.torch import load_file
 
 from vivavoce.artifacts import LabelBank
 from vivavoce.errors import VivavoceError
-from vivavoce.train import cli, run
+from vivavoce.train import run
 from vivavoce.train.data import Part, Splits, open_splits
 from vivavoce.train.loop import Trainer
 from vivavoce.train.recipes import resolve
+from vivavoce.train.setup import Choices, configure
 
 CPU = torch.device("cpu")
 
@@ -34,7 +35,7 @@ def bank_of(splits: Splits) -> LabelBank:
 def start(folder, splits, bank, epochs=3, resume=False, **changes) -> Trainer:
     fields = {"epochs": epochs, "batch_size": 32, "flip": False, "precision": "float32", **changes}
     recipe = resolve("fast", bank is not None, "resnet8", fields)
-    config = cli.configure("speech" if bank else "category", "resnet8", 0, recipe, splits, bank)
+    config = configure(Choices("digits", "speech" if bank else "category"), recipe, splits, bank)
     run.begin(folder, config, bank, resume)
     return Trainer(config, bank, splits, folder, CPU)
 
@@ -123,6 +124,10 @@ def test_folders_that_do_not_fit_are_refused(tmp_path):
         start(tmp_path / "a", splits, None)
     with pytest.raises(VivavoceError, match="another recipe"):
         start(tmp_path / "a", splits, None, epochs=9, resume=True)
+    choices = Choices("digits", "category", encoder="resnet14")
+    other = configure(choices, resolve("fast", False), splits, None)
+    with pytest.raises(VivavoceError, match=r"another encoder \(resnet8, now resnet14\)"):
+        run.begin(tmp_path / "a", other, None, True)
     with pytest.raises(VivavoceError, match="not finished"):
         run.load_trained(tmp_path / "a")
     with pytest.raises(VivavoceError, match="no training run"):

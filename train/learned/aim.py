@@ -58,12 +58,14 @@ class Aim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.name not in ("static", "lwal")
 
 
-def make_aim(name: str | None, classes: int, label_dim: str | None = None, **given: object) -> Aim | None:
+def make_aim(
+    classes: int, name: str | None = None, label_dim: str | None = None, **given: object
+) -> Aim | None:
     """Check and resolve the settings of an objective.
 
     Args:
-        name: a key of `OBJECTIVES`; None: the label's own loss, which none of the settings is for.
         classes: number of classes C.
+        name: a key of `OBJECTIVES`; None: the label's own loss, which none of the settings is for.
         label_dim: `C`, `10C` or a number of entries.
         given: other fields of `Aim`; None: not given.
 

@@ -8,25 +8,25 @@ from torch import nn
 
 from ..data import Part
 from ..model import Contract
-from .aim import Aim
+from ..run import Config
 
 BATCH = 512
 
 
-def judge_epoch(aim: Aim | None, contract: Contract, test: Part, batch: int) -> dict[str, float]:
+def judge_epoch(config: Config, contract: Contract, test: Part) -> dict[str, float]:
     """Accuracies on the test part after an epoch, as fields of `history.Epoch`.
 
     Args:
-        aim: the objective; None: nothing is judged.
+        config: of the run; without an objective nothing is judged. In training mode the batch is that of
+            training.
         contract: the network and its labels.
         test: the whole test part.
-        batch: of training, which training mode judges with too.
     """
-    if aim is None:
+    if config.aim is None:
         return {}
     found = {"test_accuracy": accuracy(contract, test, BATCH)}
-    if aim.train_mode_eval:
-        found["test_accuracy_train_mode"] = train_mode_accuracy(contract, test, batch)
+    if config.aim.train_mode_eval:
+        found["test_accuracy_train_mode"] = train_mode_accuracy(contract, test, config.recipe.batch_size)
     return found
 
 

@@ -12,8 +12,8 @@ from ...artifacts import LabelBank
 from ...errors import VivavoceError
 from ..objectives import Moment, Objective
 from .aim import Aim
+from .setting_up import LEARNED
 
-KIND = "learned"
 SMOOTHING = 1e-6
 NEAREST = 1e-12
 """Least squared distance: the root has no gradient at 0."""
@@ -83,7 +83,7 @@ class AdaptiveLabels(Objective):
 
 def start(classes: tuple[str, ...], size: int) -> LabelBank:
     """Labels before training: the first rows of the identity [C, size]."""
-    return LabelBank(KIND, torch.eye(len(classes), size).numpy(), classes)
+    return LabelBank(LEARNED, torch.eye(len(classes), size).numpy(), classes)
 
 
 def class_means(output: Tensor, classes: Tensor, count: int) -> tuple[Tensor, Tensor]:

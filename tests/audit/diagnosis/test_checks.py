@@ -53,6 +53,7 @@ FAULTS = {
     "margin attack breaks more": ({"paper": broken(25)}, "masked"),
     "unstable scores": ({"flips": broken(4)}, "suspicious"),
     "saturated output": ({"scores": np.eye(K, dtype=np.float32)[np.arange(N) % K]}, "masked"),
+    "probabilities for scores": ({"scores": np.full((N, K), 1 / K, np.float32)}, "suspicious"),
     "random answers": ({"scores_again": SCORES + np.float32(0.1)}, "suspicious"),
     "batch-dependent answers": ({"scores_apart": SCORES + np.float32(0.1)}, "suspicious"),
     "lost by rounding": ({"rounded": (40, 19)}, "suspicious"),

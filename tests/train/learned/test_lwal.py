@@ -13,7 +13,7 @@ CLASSES = tuple("abc")
 
 
 def objective(label_dim="C", **settings) -> AdaptiveLabels:
-    aim = make_aim("lwal", len(CLASSES), label_dim, **settings)
+    aim = make_aim(len(CLASSES), "lwal", label_dim, **settings)
     assert aim is not None
     assert aim.label_dim is not None
     return AdaptiveLabels(start(CLASSES, aim.label_dim), aim)
@@ -171,4 +171,4 @@ def test_labels_that_have_become_one_are_no_bank():
 )
 def test_settings_that_do_not_fit_are_refused(name, settings, complaint):
     with pytest.raises(VivavoceError, match=complaint):
-        make_aim(name, 3, **settings)
+        make_aim(3, name, **settings)

@@ -9,17 +9,19 @@ from safetensors.torch import load_file
 from vivavoce.artifacts import LabelBank, open_model
 from vivavoce.artifacts.manifest import Mel
 from vivavoce.audit.protocol import PROTOCOLS
-from vivavoce.audit.robustness import Settings, robustness
+from vivavoce.audit.walk import Settings, robustness
 from vivavoce.errors import VivavoceError
 from vivavoce.export import build
 from vivavoce.serve.answers import answer_images, check_voice, sound_of
-from vivavoce.train import cli, run
+from vivavoce.train import run
 from vivavoce.train.data import Part, Splits, open_splits
 from vivavoce.train.learned import make_aim
 from vivavoce.train.learned.judging import accuracy, train_mode_accuracy
-from vivavoce.train.learned.setting_up import LEARNED, start
+from vivavoce.train.learned.lwal import start
+from vivavoce.train.learned.setting_up import LEARNED
 from vivavoce.train.loop import Trainer
 from vivavoce.train.recipes import resolve, settle_batch
+from vivavoce.train.setup import Choices, configure
 
 CPU = torch.device("cpu")
 
@@ -43,13 +45,13 @@ def begin(
     folder, name="lwal", epochs=3, resume=False, names=None, train=40, rate=1e-3, **settings
 ) -> Trainer:
     splits = few_digits(train)
-    aim = make_aim(name, 10, **settings)
+    aim = make_aim(10, name, **settings)
     assert aim is not None
     bank = start(splits.classes, aim.label_dim or 0) if name == "lwal" else None
     changes = {"epochs": epochs, "batch_size": 20, "learning_rate": rate}
     recipe = resolve("adaptive", bank is not None, "resnet8", changes)
     label = LEARNED if bank else "category"
-    config = cli.configure(label, "resnet8", 0, recipe, splits, bank, aim=aim, names=names)
+    config = configure(Choices("digits", label), recipe, splits, bank, aim, names)
     run.begin(folder, config, bank, resume, names)
     return Trainer(config, bank, splits, folder, CPU)
 

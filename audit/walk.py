@@ -17,8 +17,9 @@ from .baselines import Baseline, baselines
 from .diagnosis.checks import diagnose
 from .diagnosis.probes import Probes, choose, observe, telling_epsilon
 from .evaluate import Evaluation, blank, evaluate
-from .protocol import PROTOCOLS, Protocol, gradient_free, with_margin
-from .report import Report, write_report
+from .protocol import PROTOCOLS, Protocol, default, gradient_free, with_margin
+from .recording import Conduct, write_report
+from .report import Report
 from .state import StateFile, fingerprint
 from .target import Target
 
@@ -39,7 +40,8 @@ class Audit:
 class Settings:
     """How to audit."""
 
-    protocol: Protocol
+    protocol: Protocol | None = None
+    """None: the paper's for models that vivavoce trained, AutoAttack's for all others."""
     data: str | None = None
     """As `open_images` takes it; None: the data set the model was trained on."""
     limit: int = 1000
@@ -49,31 +51,39 @@ class Settings:
     """Images at a time; None: what keeps resident memory under 2 GB, at most 64."""
     straight_through: bool = False
     """Take step functions as the identity in the gradient, instead of having none."""
-    targets: Path | None = None
-    """CSV file with a target class for every audited image: `file,target`."""
+    targets: Path | tuple[int, ...] | None = None
+    """A target class for every audited image: a CSV file `file,target`, or their numbers."""
     resume: Path | None = None
     """Keep the state here, and go on from it if it is there."""
     baselines: bool = False
     """Lay noise, corruptions and the smallest perturbation beside the attacks."""
     command: str = ""
+    as_before: bool = False
+    """The protocol is that of an earlier report: add no attack to it."""
 
 
-def robustness(model: ExportedModel, settings: Settings, progress: Progress = lambda *_: None) -> Audit:
+def robustness(
+    model: ExportedModel, settings: Settings | None = None, progress: Progress = lambda *_: None
+) -> Audit:
     """Audit an opened model.
+
+    Args:
+        model: from `vivavoce.artifacts.open_model`.
+        settings: how; None: as `audit robustness` without options.
+        progress: told of every finished batch and every check of the diagnosis.
 
     Raises:
         VivavoceError: the data do not fit the model, or an input of `settings` cannot be used.
     """
-    trained = model.manifest.training
-    source = settings.data or (trained.dataset if trained else None)
-    if source is None:
-        raise VivavoceError("this model does not say what it was trained on; give --data")
+    settings = settings or Settings()
+    source = source_of(model, settings.data)
     images, matching = match(open_images(source), model.manifest.classes, model.named)
     indices = images.sample(settings.limit, settings.seed)
-    goals = read_targets(settings.targets, images, indices) if settings.targets else None
+    goals = _goals(settings.targets, images, indices)
     target = Target(model, straight_through=settings.straight_through)
-    protocol = settings.protocol
-    if protocol.attacks == PROTOCOLS["paper"].attacks and model.manifest.label:
+    protocol = settings.protocol or default(model.manifest)
+    papers = protocol.attacks == PROTOCOLS["paper"].attacks and model.manifest.label
+    if papers and not settings.as_before:
         protocol = with_margin(protocol)
     if target.gradient_missing is not None:
         protocol = gradient_free(protocol)
@@ -88,18 +98,30 @@ def robustness(model: ExportedModel, settings: Settings, progress: Progress = la
         beside = tuple(baselines(probes, _named(progress, "baselines")))
     if settings.resume:
         settings.resume.unlink(missing_ok=True)
-    report = write_report(
-        target,
-        images,
-        matching,
-        settings.protocol,
-        evaluation,
-        checks,
-        beside,
-        settings.command,
-        settings.seed,
-    )
+    conduct = Conduct(protocol, settings.seed, source, matching, goals, settings.command)
+    report = write_report(target, images, evaluation, checks, beside, conduct)
     return Audit(report, evaluation, model)
+
+
+def source_of(model: ExportedModel, data: str | None) -> str:
+    """The data set to audit on: the one asked for, else the one the model was trained on.
+
+    Raises:
+        VivavoceError: there is neither.
+    """
+    trained = model.manifest.training
+    source = data or (trained.dataset if trained else None)
+    if source is None:
+        raise VivavoceError("this model does not say what it was trained on; give --data")
+    return source
+
+
+def _goals(
+    targets: Path | tuple[int, ...] | None, images: ImageSet, indices: np.ndarray
+) -> np.ndarray | None:
+    if targets is None:
+        return None
+    return read_targets(targets, images, indices) if isinstance(targets, Path) else np.array(targets)
 
 
 def _named(progress: Progress, what: str) -> Callable[[str], None]:
@@ -115,7 +137,7 @@ def _evaluate(
     progress: Progress,
 ) -> Evaluation:
     """The protocol itself, with its state kept if that is wanted."""
-    protocol, state = settings.protocol, None
+    protocol, state = settings.protocol or default(target.model.manifest), None
     start = blank(target, images, indices, protocol)
     if settings.resume:
         if not settings.resume.absolute().parent.is_dir():
@@ -154,7 +176,8 @@ def _probes(target: Target, images: ImageSet, evaluation: Evaluation, settings: 
     fit = Fit.of(entry)
     empty = np.zeros((0, fit.height, fit.width, fit.channels), np.uint8)
     pixels = images.pixels(indices, fit) if len(indices) else empty
-    ball = settings.protocol.ball(telling_epsilon(evaluation), entry)
+    protocol = settings.protocol or default(target.model.manifest)
+    ball = protocol.ball(telling_epsilon(evaluation), entry)
     return Probes(target, to_float(pixels), evaluation.labels[places], indices, ball, settings.seed)
 
 

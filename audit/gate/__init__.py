@@ -1,0 +1,1 @@
+"""The gate: an exported file against an earlier audit, image by image."""

@@ -1,0 +1,63 @@
+"""What changed between two audits beside the figures: the diagnosis, and what the files promise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+
+from ..report import Report
+
+LEVELS = ("fine", "suspicious", "masked")
+STRUCTURAL = frozenset({"no gradient", "probabilities for scores", "random answers"})
+"""Checks about the file, not about figures: no chance in them, and each hides a model from attacks."""
+
+Result = Literal["failed", "warning", "better"]
+
+
+class Change(msgspec.Struct, frozen=True):
+    """Something that is otherwise than before."""
+
+    name: str
+    before: str
+    after: str
+    result: Result
+    meaning: str
+    """One line for people."""
+
+
+def changes(before: Report, after: Report) -> Iterator[Change]:
+    """Every change; `failed` are those that make the new figures unbelievable or incomparable."""
+    old = {check.name: check.level for check in before.diagnosis}
+    for check in after.diagnosis:
+        was = old.get(check.name, "fine")
+        if LEVELS.index(check.level) > LEVELS.index(was):
+            grave = check.level == "masked" or check.name in STRUCTURAL
+            yield Change(check.name, was, check.level, "failed" if grave else "warning", check.meaning)
+        elif check.level != was:
+            yield Change(check.name, was, check.level, "better", check.meaning)
+    yield from _promises(before, after)
+
+
+def _promises(before: Report, after: Report) -> Iterator[Change]:
+    old, new = before.model.manifest, after.model.manifest
+    kinds = [m.label.kind if m.label else "none" for m in (old, new)]
+    if kinds[0] != kinds[1]:
+        lost = old.label is not None
+        meaning = f"labels were {kinds[0]}, are {kinds[1]}" + (
+            ": threshold figures mean another thing" if lost else ""
+        )
+        yield Change("labels", kinds[0], kinds[1], "failed" if lost else "warning", meaning)
+    elif old.decoding.threshold != new.decoding.threshold:
+        was, now = (f"{m.decoding.threshold:g}" for m in (old, new))
+        meaning = f"the threshold moved from {was} to {now}: its figures mean another thing"
+        yield Change("threshold", was, now, "failed", meaning)
+
+
+def same_threshold(before: Report, after: Report) -> bool:
+    """Whether threshold figures of both mean the same."""
+    old, new = before.model.manifest, after.model.manifest
+    if old.label is None or new.label is None:
+        return False
+    return old.label.kind == new.label.kind and old.decoding.threshold == new.decoding.threshold

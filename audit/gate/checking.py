@@ -1,0 +1,223 @@
+"""Running an earlier report's protocol on a model again, and comparing the two."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from ...artifacts import ExportedModel, Foreign, find_model, open_model
+from ...artifacts.onnx_model import has_manifest
+from ...errors import VivavoceError
+from ...images import Fit, match, open_images
+from ..evaluate import image_digest, joint_digest
+from ..report import Report, load_report
+from ..walk import Audit, Progress, Settings, robustness, source_of
+from .comparison import Comparison, compare_reports
+from .limits import Limits
+from .pairing import class_differences
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A comparison, and the audit of the new file behind it."""
+
+    comparison: Comparison
+    audit: Audit
+
+
+class OtherData(VivavoceError):
+    """The data at hand are not the ones of the earlier report."""
+
+
+def open_like(
+    model: str | Path,
+    earlier: Report,
+    foreign: Foreign | None = None,
+    device: str = "cpu",
+    trust: bool = False,
+) -> ExportedModel:
+    """Open a model that is to be compared with an earlier one.
+
+    A file without a manifest that nobody tells anything about (neither `foreign` nor a `<model>.toml`
+    beside it) is fed and read as the earlier one was.
+
+    Raises:
+        VivavoceError: as `open_model`.
+    """
+    told = foreign is not None and foreign != Foreign()
+    path = find_model(model)
+    silent = path.suffix == ".onnx" and path.is_file() and not path.with_suffix(".toml").exists()
+    if not told and silent and earlier.model.foreign and not has_manifest(path):
+        foreign = earlier.model.foreign
+    return open_model(model, foreign, device, trust)
+
+
+def check(
+    model: ExportedModel | str | Path,
+    baseline: Report | str | Path,
+    limits: Limits | None = None,
+    data: str | None = None,
+    progress: Progress = lambda *_: None,
+) -> Checked:
+    """Audit a model as its baseline was, and compare image by image.
+
+    Args:
+        model: opened, or a path or name.
+        baseline: report of the earlier audit, or its file.
+        limits: what passes; None: one point, alpha 0.05.
+        data: where the baseline's images are; None: where they were, seen from here or from the baseline.
+        progress: as for `robustness`.
+
+    Raises:
+        OtherData: the images are not the baseline's.
+        VivavoceError: a file cannot be used, or model and baseline do not fit.
+    """
+    report = baseline if isinstance(baseline, Report) else load_report(baseline)
+    folder = None if isinstance(baseline, Report) else Path(baseline).parent
+    opened = open_like(model, report) if isinstance(model, (str, Path)) else model
+    audit = audit_again(opened, report, data, folder, progress)
+    return Checked(compare_reports(report, audit.report, limits), audit)
+
+
+def audit_again(
+    model: ExportedModel,
+    earlier: Report,
+    data: str | None = None,
+    folder: Path | None = None,
+    progress: Progress = lambda *_: None,
+    command: str = "",
+    other_data: bool = False,
+) -> Audit:
+    """Audit a model under the protocol of an earlier report, in the same box, on the same images.
+
+    Args:
+        model: the new one.
+        earlier: its protocol, seed, limit and targets count.
+        data: as for `check`.
+        folder: where else to look for the data set that the report names.
+        progress: as for `robustness`.
+        command: what the new report says it was made by.
+        other_data: go on even if the images are others; the outcomes do not pair then.
+
+    Raises:
+        OtherData: the images are not the earlier ones.
+        VivavoceError: model and report do not fit.
+    """
+    settings = replace(settings_of(earlier, data, folder), command=command)
+    _name_classes(model, earlier.model.manifest.classes)
+    for difference in class_differences(earlier.model.manifest.classes, model.manifest.classes):
+        raise VivavoceError(f"{model.path.name} is another classifier than the baseline's: {difference}")
+    old, new = earlier.model.manifest.input, model.manifest.input
+    if earlier.protocol.epsilon_space == "normalized" and (earlier.protocol.std or old.std) != new.std:
+        if old.channels != new.channels:
+            raise VivavoceError(
+                f"{model.path.name} takes {new.channels} channels, the baseline's model {old.channels}: "
+                "their boxes cannot be the same"
+            )
+        protocol = msgspec.structs.replace(earlier.protocol, std=earlier.protocol.std or old.std)
+        settings = replace(settings, protocol=protocol)
+    if not other_data:
+        _refuse_other_data(model, earlier, settings)
+    return robustness(model, settings, progress)
+
+
+def _name_classes(model: ExportedModel, names: tuple[str, ...]) -> None:
+    """A model that does not name its classes has those of the earlier one, in its order."""
+    if not model.named and len(model.manifest.classes) == len(names):
+        model.manifest = msgspec.structs.replace(model.manifest, classes=names)
+        model.named = names != tuple(str(k) for k in range(len(names)))
+
+
+def settings_of(report: Report, data: str | None = None, folder: Path | None = None) -> Settings:
+    """The settings that led to a report."""
+    targets = tuple(image.target for image in report.images if image.target is not None)
+    return Settings(
+        protocol=report.protocol,
+        data=data or _found(report.data.source, folder),
+        limit=0 if report.data.n == report.data.total else report.data.n,
+        seed=report.environment.seed,
+        straight_through=report.straight_through,
+        targets=targets or None,
+        as_before=True,
+    )
+
+
+def _found(source: str | None, folder: Path | None) -> str | None:
+    """The data set that a report names, looked for here and beside the report."""
+    if source is None or folder is None or Path(source).exists():
+        return source
+    return str(folder / source) if (folder / source).exists() else source
+
+
+def _refuse_other_data(model: ExportedModel, earlier: Report, settings: Settings) -> None:
+    """Compare the digests of the images before any attack."""
+    if settings.data is None and earlier.data.source is None and not model.manifest.training:
+        raise VivavoceError(
+            f"the baseline does not say where its data {earlier.data.name!r} are; give --data"
+        )
+    images, _ = match(open_images(source_of(model, settings.data)), model.manifest.classes, model.named)
+    indices = images.sample(settings.limit, settings.seed)
+    old = earlier.data
+    if len(images) != old.total or len(indices) != old.n:
+        raise OtherData(f"{images.name}: {len(images)} images, but the baseline's data had {old.total}")
+    then, now = (Fit.of(m.input) for m in (earlier.model.manifest, model.manifest))
+    if then != now:
+        raise OtherData(
+            f"{model.path.name} takes other images than the baseline's model ({_words(now)}; {_words(then)})"
+        )
+    digests = []
+    for part in np.array_split(indices, -(-len(indices) // 64)):
+        pixels = images.pixels(part, now)
+        digests += [image_digest(*pair) for pair in zip(pixels, images.labels[part], strict=True)]
+    if joint_digest(digests) != old.digest:
+        raise OtherData(f"{images.name}: not the images or labels that the baseline was made on")
+
+
+def _words(fit: Fit) -> str:
+    resized = f", shorter side to {fit.resize}" if fit.resize else ""
+    return f"{fit.channels} x {fit.height} x {fit.width}{resized}, {fit.interpolation}"
+
+
+def compare(
+    before: Report | ExportedModel,
+    after: Report | ExportedModel,
+    settings: Settings | None = None,
+    alpha: float = 0.05,
+    progress: Progress = lambda *_: None,
+) -> Comparison:
+    """Compare two reports, two models, or one of each: no judgement, two-sided tests.
+
+    Args:
+        before: a report, or a model, which is audited first.
+        after: the same.
+        settings: how to audit where both are models; a report brings its own, `data` excepted.
+        alpha: probability of calling any row different by chance.
+        progress: as for `robustness`.
+
+    Raises:
+        VivavoceError: they are not about the same images, or a model cannot be audited.
+    """
+    return compare_audits(before, after, settings, alpha, progress)[0]
+
+
+def compare_audits(
+    before: Report | ExportedModel,
+    after: Report | ExportedModel,
+    settings: Settings | None,
+    alpha: float,
+    progress: Progress,
+) -> tuple[Comparison, Report, Report]:
+    """The same as `compare`, with both reports."""
+    data = settings.data if settings else None
+    if isinstance(before, Report):
+        first = before
+    elif isinstance(after, Report):
+        first = audit_again(before, after, data, progress=progress).report
+    else:
+        first = robustness(before, settings, progress).report
+        data = data or source_of(before, None)
+    second = after if isinstance(after, Report) else audit_again(after, first, data, progress=progress).report
+    return compare_reports(first, second, Limits(alpha=alpha), gate=False), first, second

@@ -1,0 +1,291 @@
+"""`audit check`, `audit compare` and `audit quantize-check`, from the command line."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ...console import terminal, unread
+from ..options import (
+    Channels,
+    Classes,
+    Crop,
+    Device,
+    Interpolation,
+    Layout,
+    Mean,
+    ModelArgument,
+    OutputName,
+    Resize,
+    Scale,
+    Size,
+    Std,
+    Trust,
+    command_line,
+    foreign_options,
+    watching,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from ...artifacts import ExportedModel
+    from ..report import Report
+    from .outputs import Compared
+
+MaxDrop = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="POINTS",
+        help="Points that a row may drop, default 1.0; ROW=POINTS for some (`fgsm@*=3`). May repeat.",
+    ),
+]
+Alpha = Annotated[float, typer.Option(help="Probability of any false alarm among the rows.")]
+MaxLatency = Annotated[
+    float | None,
+    typer.Option(metavar="RATIO", help="Fail above this ratio of times; else shown."),
+]
+MaxSize = Annotated[
+    float | None,
+    typer.Option(metavar="RATIO", help="Fail above this ratio of sizes; else shown."),
+]
+Output = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--output", "-o",
+        help="May repeat: .xml (JUnit) .sarif gitlab:FILE .json .md .csv .png .svg .pdf",
+    ),
+]  # fmt: skip
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the sample, the targets and every attack.")]
+Limit = Annotated[int, typer.Option(min=0, help="Audit a stratified sample of this many images; 0: all.")]
+
+
+def check(
+    model: ModelArgument,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(help="Report of the earlier audit. Default: beside the model, its name with .json."),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Where the baseline's images are. Default: where the baseline says.")
+    ] = None,
+    max_drop: MaxDrop = None,
+    alpha: Alpha = 0.05,
+    max_latency: MaxLatency = None,
+    max_size: MaxSize = None,
+    update: Annotated[
+        bool, typer.Option("--update", help="Write the new report over the baseline, and show what changed.")
+    ] = False,
+    output: Output = None,
+    device: Device = "cpu",
+    trust_model: Trust = False,
+    scale: Scale = None,
+    mean: Mean = None,
+    std: Std = None,
+    layout: Layout = None,
+    channels: Channels = None,
+    size: Size = None,
+    resize: Resize = None,
+    crop: Crop = None,
+    interpolation: Interpolation = None,
+    output_name: OutputName = None,
+    classes: Classes = None,
+) -> None:
+    """Audit a model as its baseline was audited, and fail if it has become worse.
+
+    A row fails if it dropped by more than --max-drop points and that is not chance (exact McNemar test on
+    the images, corrected over the rows). Exit status: 0 passed, 1 regression, 2 bad input, 3 our error.
+
+    Example: audit check model.onnx --baseline report.json --output junit.xml
+    """
+    from ...artifacts import find_model
+    from ..report import load_report
+    from .checking import OtherData, audit_again, open_like
+    from .comparison import compare_reports
+    from .limits import read_limits
+    from .outputs import Compared, check_outputs, relative_path
+
+    limits = read_limits(max_drop or (), alpha, max_latency, max_size)
+    check_outputs(output or [])
+    foreign = foreign_options(
+        scale, mean, std, layout, channels, size, resize, crop, interpolation, output_name, classes
+    )
+    path = find_model(model)
+    baseline = _found_baseline(baseline, path, model)
+    earlier = load_report(baseline)
+    opened = open_like(model, earlier, foreign, device, trust_model)
+    folder, command, comparison = baseline.parent, command_line(), None
+    with watching() as progress:
+        try:
+            later = audit_again(opened, earlier, data, folder, progress, command).report
+        except OtherData as error:
+            if not update:
+                raise OtherData(f"{error}; give the same data, or accept these with --update") from None
+            typer.echo(f"not compared: {error}", err=True)
+            later = audit_again(opened, earlier, data, folder, progress, command, other_data=True).report
+        else:
+            comparison = compare_reports(earlier, later, limits)
+    if comparison is not None:
+        _tell(Compared(comparison, earlier, later, relative_path(path)), output or [])
+    if update:
+        baseline.write_bytes(later.to_json())
+        typer.echo(f"wrote {baseline}", err=True)
+    elif comparison is not None and not comparison.passed:
+        raise typer.Exit(1)
+
+
+def _found_baseline(baseline: Path | None, path: Path, model: str) -> Path:
+    from ...errors import VivavoceError
+
+    found = baseline or path.with_suffix(".json")
+    if not found.is_file():
+        raise VivavoceError(
+            f"{found}: no such baseline; make one with: audit robustness {model} --output {found.name}"
+        )
+    return found
+
+
+def _tell(compared: Compared, output: list[str]) -> None:
+    """Show a comparison, write its files, and annotate a GitHub workflow."""
+    from .findings import github_annotations
+    from .outputs import write_outputs
+    from .table import show
+
+    written = write_outputs(compared, output)
+    with unread():
+        show(compared.comparison, terminal())
+        if compared.comparison.gate and os.environ.get("GITHUB_ACTIONS") == "true":
+            for line in github_annotations(compared.comparison, compared.where):
+                typer.echo(line)
+    for path in written:
+        typer.echo(f"wrote {path}", err=True)
+
+
+def compare(
+    before: Annotated[str, typer.Argument(metavar="A", help="A model, or a report (.json).")],
+    after: Annotated[str, typer.Argument(metavar="B", help="The same; A is what it is compared with.")],
+    data: Annotated[
+        str | None, typer.Option(help="Images, for models. Default: A's own, or where a report says.")
+    ] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="For two models: paper, standard or quick. Default: as A's audit.")
+    ] = None,
+    epsilon: Annotated[
+        list[float] | None, typer.Option(help="For two models: instead of the protocol's; may repeat.")
+    ] = None,
+    limit: Limit = 1000,
+    seed: Seed = 0,
+    alpha: Annotated[float, typer.Option(help="Probability of calling any row different by chance.")] = 0.05,
+    output: Annotated[
+        list[str] | None,
+        typer.Option("--output", "-o", help="May repeat: .json .md .csv .png .svg .pdf"),
+    ] = None,
+    device: Device = "cpu",
+    trust_model: Trust = False,
+    scale: Scale = None,
+    mean: Mean = None,
+    std: Std = None,
+    layout: Layout = None,
+    channels: Channels = None,
+    size: Size = None,
+    resize: Resize = None,
+    crop: Crop = None,
+    interpolation: Interpolation = None,
+    output_name: OutputName = None,
+    classes: Classes = None,
+) -> None:
+    """Compare two models or two reports image by image, in the box of the first. It judges nothing.
+
+    Example: audit compare float.onnx int8.onnx --data photos/ --output comparison.png
+    """
+    from ..protocol import default, resolve
+    from ..report import Report
+    from ..walk import Settings
+    from .checking import compare_audits
+    from .outputs import Compared, check_outputs, relative_path
+
+    check_outputs(output or [], gate=False)
+    foreign = foreign_options(
+        scale, mean, std, layout, channels, size, resize, crop, interpolation, output_name, classes
+    )
+    first, second = (_opened(side, foreign, device, trust_model) for side in (before, after))
+    chosen = None
+    if not isinstance(first, Report):
+        chosen = resolve(protocol or default(first.manifest).name, epsilons=epsilon or ())
+    settings = Settings(chosen, data, limit, seed)
+    with watching() as progress:
+        comparison, *reports = compare_audits(first, second, settings, alpha, progress)
+    _tell(Compared(comparison, reports[0], reports[1], relative_path(Path(after))), output or [])
+
+
+def _opened(side: str, foreign, device: str, trust: bool) -> Report | ExportedModel:
+    from ...artifacts import open_model
+    from ..report import load_report
+
+    return load_report(side) if side.endswith(".json") else open_model(side, foreign, device, trust)
+
+
+def quantize_check(
+    model: ModelArgument,
+    int8: Annotated[
+        Path | None,
+        typer.Argument(metavar="[INT8]", help="Your quantised file. Default: one made here by onnxruntime."),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Images to audit and to calibrate on. Default: the model's own.")
+    ] = None,
+    save: Annotated[Path | None, typer.Option(help="Keep the quantised file under this name.")] = None,
+    protocol: Annotated[str, typer.Option(help="quick, standard (AutoAttack) or paper.")] = "quick",
+    epsilon: Annotated[
+        list[float] | None, typer.Option(help="Instead of the protocol's epsilons; may repeat.")
+    ] = None,
+    limit: Limit = 1000,
+    seed: Seed = 0,
+    max_drop: MaxDrop = None,
+    alpha: Alpha = 0.05,
+    max_latency: MaxLatency = None,
+    max_size: MaxSize = None,
+    output: Output = None,
+    scale: Scale = None,
+    mean: Mean = None,
+    std: Std = None,
+    layout: Layout = None,
+    channels: Channels = None,
+    size: Size = None,
+    resize: Resize = None,
+    crop: Crop = None,
+    interpolation: Interpolation = None,
+    output_name: OutputName = None,
+    classes: Classes = None,
+) -> None:
+    """Quantise a model to int8 and say whether the small file is safe to ship.
+
+    Example: audit quantize-check model.onnx --data photos/ --save model-int8.onnx
+    """
+    from ...artifacts import open_model
+    from ..protocol import resolve
+    from ..walk import Settings
+    from .limits import read_limits
+    from .outputs import Compared, check_outputs, relative_path
+    from .quantisation import check_quantised
+
+    limits = read_limits(max_drop or (), alpha, max_latency, max_size)
+    check_outputs(output or [])
+    foreign = foreign_options(
+        scale, mean, std, layout, channels, size, resize, crop, interpolation, output_name, classes
+    )
+    opened = open_model(model, foreign)
+    settings = Settings(resolve(protocol, epsilons=epsilon or ()), data, limit, seed)
+    with watching() as progress:
+        comparison, *reports = check_quantised(opened, int8, settings, limits, save, progress)
+    where = relative_path(int8 or save or opened.path)
+    _tell(Compared(comparison, reports[0], reports[1], where), output or [])
+    if save and not int8:
+        typer.echo(f"wrote {save}", err=True)
+    small = next(ratio for ratio in comparison.ratios if ratio.name == "file size")
+    verdict = "safe to ship" if comparison.passed else "not safe to ship"
+    style = "bold green" if comparison.passed else "bold red"
+    terminal().print(f"{verdict}: {comparison.after} is {small.ratio:.0%} of the size", style=style)
+    if not comparison.passed:
+        raise typer.Exit(1)

@@ -1,0 +1,237 @@
+"""Two reports compared image by image: which figures dropped, whether that is chance, and what it means."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from ...errors import VivavoceError
+from ..report import Report
+from ..statistics import holm, sign_test, smallest_drop
+from .changes import Change, changes, same_threshold
+from .limits import Limits
+from .pairing import Vector, gradient_lost, refuse_mismatch, vectors
+
+Result = Literal["failed", "unproven", "tolerated", "same", "improved", "lower", "higher"]
+
+
+class Pair(msgspec.Struct, frozen=True):
+    """One figure of both, on n images."""
+
+    name: str
+    """Short name, as `--max-drop` takes it."""
+    title: str
+    before: float
+    """Share of the images, in 0..1."""
+    after: float
+    lost: int
+    """Images right before and wrong after."""
+    gained: int
+    p: float
+    """Exact McNemar test, one-sided in a check and two-sided in a comparison, corrected by Holm."""
+    tolerance: float
+    """Points that it may drop."""
+    result: Result
+    """In a check `failed`: dropped by more than the tolerance, significantly; `unproven`: by more, but it
+    could be chance; `tolerated`: by less; `improved`: significantly. In a comparison `lower` or `higher`:
+    significantly; `unproven`: different, but it could be chance."""
+
+    @property
+    def points(self) -> float:
+        """Change in points."""
+        return 100 * (self.after - self.before)
+
+    @property
+    def told(self) -> str:
+        """The change in one line."""
+        way = "lower" if self.points < 0 else "higher"
+        return (
+            f"{self.title}: {self.before:.1%} to {self.after:.1%}, {abs(self.points):.1f} points {way} "
+            f"({self.lost} images lost, {self.gained} gained, p = {self.p:.2g})"
+        )
+
+
+class Ratio(msgspec.Struct, frozen=True):
+    """A cost of both."""
+
+    name: str
+    before: float
+    after: float
+    unit: str
+    ratio: float
+    """After to before; of latencies, each in units of what a fixed network took on the same machine."""
+    limit: float | None
+    failed: bool
+
+    @property
+    def told(self) -> str:
+        """The ratio in one line."""
+        limit = f", limit x{self.limit:.2f}" if self.limit is not None else ""
+        aside = ", the machine's speed taken out" if self.unit == "ms" else ""
+        figures = f"{self.before:.3g} to {self.after:.3g} {self.unit}"
+        return f"{self.name} x{self.ratio:.2f} ({figures}{aside}{limit})"
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """What became of a model."""
+
+    gate: bool
+    """Whether it judges (a check) or only shows (a comparison)."""
+    before: str
+    """File name of the earlier model."""
+    after: str
+    data: str
+    n: int
+    """Images."""
+    alpha: float
+    rows: tuple[Pair, ...]
+    changes: tuple[Change, ...]
+    ratios: tuple[Ratio, ...]
+    agreement: float
+    """Share of the clean images on which both decide for the same class."""
+    smallest_drop: float | None
+    """Least drop, as a share, that so many images can show in one of so many rows."""
+    verdicts: tuple[str, str]
+    """The verdicts of both audits."""
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """One line for everything that failed; empty: passed."""
+        rows = [row.told for row in self.rows if row.result == "failed"]
+        grave = [f"{c.name}: {c.meaning}" for c in self.changes if c.result == "failed"]
+        costs = [ratio.told for ratio in self.ratios if ratio.failed]
+        return (*rows, *grave, *costs)
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing failed."""
+        return not self.failures
+
+    @property
+    def resolution(self) -> str:
+        """The smallest drop that could be seen, in words."""
+        if self.smallest_drop is None:
+            return f"{self.n} images are too few to show any drop in {len(self.rows)} rows"
+        return f"the smallest drop that {self.n} images can show: {100 * self.smallest_drop:.1f} points"
+
+    @property
+    def summary(self) -> str:
+        """One sentence."""
+        if not self.gate:
+            lower, higher = (sum(r.result == way for r in self.rows) for way in ("lower", "higher"))
+            rows = f"{lower} of {len(self.rows)} rows lower, {higher} higher"
+            return f"{self.after} against {self.before}: {rows}"
+        if self.passed:
+            return f"no regression: {self.after} stands in all {len(self.rows)} rows"
+        dropped = [row for row in self.rows if row.result == "failed"]
+        parts = [f"{c.name}: {c.meaning}" for c in self.changes if c.result == "failed"]
+        parts += [ratio.told for ratio in self.ratios if ratio.failed]
+        if dropped:
+            worst = min(dropped, key=lambda row: row.points)
+            parts.insert(0, f"{len(dropped)} of {len(self.rows)} rows dropped, most of all {worst.told}")
+        return f"regression: {'; '.join(parts)}"
+
+    def to_json(self) -> bytes:
+        """Everything as indented JSON, with `passed` and `summary`."""
+        whole = {"passed": self.passed, "summary": self.summary} | msgspec.structs.asdict(self)
+        return msgspec.json.format(msgspec.json.encode(whole), indent=1) + b"\n"
+
+
+def compare_reports(
+    before: Report, after: Report, limits: Limits | None = None, gate: bool = True
+) -> Comparison:
+    """Compare two reports on the same images under the same protocol.
+
+    Args:
+        before: the baseline.
+        after: the new one.
+        limits: what passes; None: the defaults.
+        gate: judge by the limits with one-sided tests; otherwise show differences with two-sided ones.
+
+    Raises:
+        VivavoceError: images or protocol differ, a report is damaged, or a limit names no row.
+    """
+    limits = limits or Limits()
+    old, new = vectors(before), vectors(after)
+    refuse_mismatch(before, after)
+    names = [name for name in old if name in new]
+    if gradient_lost(before, after):
+        names = [name for name in names if name.startswith("clean")]
+    if not same_threshold(before, after):
+        names = [name for name in names if not name.endswith("/threshold")]
+    limits.check_patterns(old)
+    decisions = [np.array([image.clean for image in report.images]) for report in (before, after)]
+    return Comparison(
+        gate=gate,
+        before=before.model.file,
+        after=after.model.file,
+        data=before.data.name,
+        n=before.data.n,
+        alpha=limits.alpha,
+        rows=pair_up([(old[name], new[name]) for name in names], limits, gate),
+        changes=tuple(changes(before, after)),
+        ratios=tuple(_ratios(before, after, limits)),
+        agreement=float((decisions[0] == decisions[1]).mean()),
+        smallest_drop=smallest_drop(before.data.n, len(names), limits.alpha),
+        verdicts=(before.verdict, after.verdict),
+    )
+
+
+def pair_up(pairs: list[tuple[Vector, Vector]], limits: Limits, gate: bool = True) -> tuple[Pair, ...]:
+    """Test every pair of outcome vectors, and judge them together."""
+    lost = [int((old.flags & ~new.flags).sum()) for old, new in pairs]
+    gained = [int((new.flags & ~old.flags).sum()) for old, new in pairs]
+    drops = [sign_test(*counts) for counts in zip(lost, gained, strict=True)]
+    gains = [sign_test(*counts) for counts in zip(gained, lost, strict=True)]
+    if not gate:
+        drops = gains = [min(1.0, 2 * min(both)) for both in zip(drops, gains, strict=True)]
+    drops, gains = holm(drops), holm(gains)
+    found = []
+    for k, (old, new) in enumerate(pairs):
+        better = gained[k] > lost[k]
+        p = gains[k] if better else drops[k]
+        tolerance = limits.tolerance(old.name) if gate else 0.0
+        points = 100 * (lost[k] - gained[k]) / len(old.flags)
+        judge = _judged if gate else _shown
+        result = judge(points, p <= limits.alpha, tolerance)
+        before, after = float(old.flags.mean()), float(new.flags.mean())
+        found.append(Pair(old.name, old.title, before, after, lost[k], gained[k], p, tolerance, result))
+    return tuple(found)
+
+
+def _judged(drop: float, significant: bool, tolerance: float) -> Result:
+    if drop > tolerance + 1e-9:
+        return "failed" if significant else "unproven"
+    if drop > 0:
+        return "tolerated"
+    return "improved" if drop < 0 and significant else "same"
+
+
+def _shown(drop: float, significant: bool, _: float) -> Result:
+    if drop == 0:
+        return "same"
+    return ("lower" if drop > 0 else "higher") if significant else "unproven"
+
+
+def _ratios(before: Report, after: Report, limits: Limits) -> list[Ratio]:
+    """Size and latency, where both reports know them."""
+    found = []
+    if before.model.size and after.model.size:
+        sizes = before.model.size / 1e6, after.model.size / 1e6
+        found.append(_ratio("file size", *sizes, "MB", sizes[1] / sizes[0], limits.max_size))
+    if before.speed and after.speed:
+        ratio = after.speed.relative / before.speed.relative
+        times = before.speed.milliseconds, after.speed.milliseconds
+        found.append(_ratio("latency", *times, "ms", ratio, limits.max_latency))
+    known = {ratio.name for ratio in found}
+    for name, limit in (("file size", limits.max_size), ("latency", limits.max_latency)):
+        if limit is not None and name not in known:
+            raise VivavoceError(f"the baseline does not tell its {name}; make it anew with --update")
+    return found
+
+
+def _ratio(name: str, before: float, after: float, unit: str, ratio: float, limit: float | None) -> Ratio:
+    failed = limit is not None and ratio > limit
+    return Ratio(name, before, after, unit, ratio, limit, failed)

@@ -1,0 +1,84 @@
+"""What a check lets pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+
+import msgspec
+
+from ...errors import VivavoceError
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """How far a new file may fall behind its baseline."""
+
+    max_drop: float = 1.0
+    """Points (hundredths) that a row may drop; what is more fails if it is significant too."""
+    row_drops: tuple[tuple[str, float], ...] = ()
+    """The same for rows whose name matches a pattern (`clean`, `fgsm@*`); the last that matches counts."""
+    alpha: float = 0.05
+    """Probability of any false alarm among the rows."""
+    max_latency: float | None = None
+    """Largest ratio of times for one image; None: only shown."""
+    max_size: float | None = None
+    """Largest ratio of file sizes; None: only shown."""
+
+    def __post_init__(self) -> None:
+        """Check ranges.
+
+        Raises:
+            VivavoceError: a value is out of its range.
+        """
+        if not 0 < self.alpha < 1:
+            raise VivavoceError(f"alpha must lie between 0 and 1, not {self.alpha:g}")
+        for drop in (self.max_drop, *(points for _, points in self.row_drops)):
+            if not 0 <= drop <= 100:
+                raise VivavoceError(f"the largest drop must be 0 to 100 points, not {drop:g}")
+        for name in ("max_latency", "max_size"):
+            ratio = getattr(self, name)
+            if ratio is not None and not ratio > 0:
+                raise VivavoceError(f"{name.replace('_', ' ')} is a ratio above 0, not {ratio:g}")
+
+    def tolerance(self, row: str) -> float:
+        """Points that the row of this name may drop."""
+        points = self.max_drop
+        for pattern, own in self.row_drops:
+            if fnmatchcase(row, pattern):
+                points = own
+        return points
+
+    def check_patterns(self, rows: Iterable[str]) -> None:
+        """Refuse a pattern that no row matches.
+
+        Raises:
+            VivavoceError: one does not; the message lists the rows.
+        """
+        names = list(rows)
+        for pattern, _ in self.row_drops:
+            if not any(fnmatchcase(name, pattern) for name in names):
+                raise VivavoceError(f"no row is called {pattern!r}; there are {', '.join(names)}")
+
+
+def read_limits(
+    drops: Iterable[str], alpha: float, max_latency: float | None, max_size: float | None
+) -> Limits:
+    """Limits from what the command line gives: `1.0` for all rows, `fgsm@*=3` for some.
+
+    Raises:
+        VivavoceError: a drop is not a number, or a value is out of its range.
+    """
+    general, rows = 1.0, []
+    for text in drops:
+        pattern, _, number = text.rpartition("=")
+        try:
+            points = float(number)
+        except ValueError:
+            raise VivavoceError(
+                f"--max-drop: {text!r} is neither a number of points nor ROW=POINTS"
+            ) from None
+        if pattern:
+            rows.append((pattern, points))
+        else:
+            general = points
+    return Limits(general, tuple(rows), alpha, max_latency, max_size)

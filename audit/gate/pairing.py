@@ -1,0 +1,133 @@
+"""Two reports side by side: the same rows on the same images, or a refusal that says what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from ...errors import VivavoceError
+from ..protocol import GRADIENT_FREE
+from ..report import Report, Row, unpack_bits
+from ..table import title
+
+
+@dataclass(frozen=True)
+class Vector:
+    """One figure of a report, image by image."""
+
+    name: str
+    """Short name, for options: `clean`, `fgsm-targeted@0.1/threshold`."""
+    title: str
+    """The same in words."""
+    flags: np.ndarray
+    """bool [n]."""
+    epsilon_pixels: tuple[float, ...] = ()
+
+
+def vectors(report: Report) -> dict[str, Vector]:
+    """Every figure of a report by its short name. Rows at epsilon 0 are the clean figures, and left out.
+
+    Raises:
+        VivavoceError: the outcomes of single images are missing or damaged.
+    """
+    try:
+        return {vector.name: vector for vector in _vectors(report)}
+    except ValueError as error:
+        raise VivavoceError(
+            f"the report of {report.model.file} is damaged: its outcomes cannot be read ({error})"
+        ) from error
+
+
+def _vectors(report: Report) -> Iterator[Vector]:
+    images, n = report.images, report.data.n
+    if len(images) != n:
+        raise ValueError(f"{len(images)} images, not {n}")
+    yield Vector("clean", "clean accuracy", np.array([i.clean == i.label for i in images], bool))
+    if report.clean.near is not None:
+        near = unpack_bits(report.clean.near, n)
+        yield Vector("clean/threshold", "clean, within the threshold", near)
+    for row in report.rows:
+        if row.epsilon > 0:
+            yield from _row_vectors(row, n)
+    attacks = {(row.attack, row.targeted) for row in report.rows if not row.attack.endswith("-released")}
+    if len(attacks) > 1 and not report.protocol.ensemble:
+        robust = np.array([i.robust for i in images], bool)
+        yield Vector("robust", f"all attacks, epsilon {report.protocol.epsilons[-1]:.4g}", robust)
+
+
+def _row_vectors(row: Row, n: int) -> Iterator[Vector]:
+    name = f"{row.attack}{'-targeted' if row.targeted else ''}@{row.epsilon:.4g}"
+    words = f"{title(row.attack, row.targeted)}, epsilon {row.epsilon:.4g}"
+    yield Vector(name, words, unpack_bits(row.survivors, n), row.epsilon_pixels)
+    if row.survivors_threshold is not None:
+        near = unpack_bits(row.survivors_threshold, n)
+        yield Vector(f"{name}/threshold", f"{words}, within the threshold", near, row.epsilon_pixels)
+
+
+def gradient_lost(before: Report, after: Report) -> bool:
+    """Whether the protocol could run with gradients before, and no longer can."""
+    return any(a not in GRADIENT_FREE for a in before.protocol.attacks) and all(
+        a in GRADIENT_FREE for a in after.protocol.attacks
+    )
+
+
+def refuse_mismatch(before: Report, after: Report) -> None:
+    """Refuse two reports that are not about the same images under the same protocol.
+
+    Raises:
+        VivavoceError: they are not; the message says what differs.
+    """
+    found = list(_differences(before, after))
+    if found:
+        raise VivavoceError(
+            f"{after.model.file} cannot be compared with {before.model.file}: {'; '.join(found)}"
+        )
+
+
+def _differences(before: Report, after: Report) -> Iterator[str]:
+    yield from class_differences(before.model.manifest.classes, after.model.manifest.classes)
+    if before.data.digest != after.data.digest:
+        told = "; ".join(f"{r.data.name}, {r.data.sample}" for r in (before, after))
+        yield f"the data differ ({told})"
+    pair = [msgspec.structs.asdict(r.protocol) | {"std": None} for r in (before, after)]
+    for report, conduct in zip((before, after), pair, strict=True):
+        conduct |= {"seed": report.environment.seed, "straight-through": report.straight_through}
+        chosen = [image.target for image in report.images if image.target is not None]
+        conduct["targets"] = f"{len(chosen)} chosen, {hash(tuple(chosen)):x}" if chosen else "drawn"
+    if gradient_lost(before, after):
+        del pair[0]["attacks"], pair[1]["attacks"]
+    for name in pair[0]:
+        if name != "name" and pair[0][name] != pair[1][name]:
+            told = "; ".join(_listed(conduct[name]) for conduct in pair)
+            yield f"the protocols differ ({name.replace('_', ' ')}: {told})"
+    if pair[0] | {"name": 0} == pair[1] | {"name": 0} and not _same_boxes(before, after):
+        yield "the same epsilons are not the same box in pixels; give the models, to attack both in one"
+
+
+def _listed(value: object) -> str:
+    if not isinstance(value, tuple):
+        return f"{value:.4g}" if isinstance(value, float) else str(value)
+    shown = ", ".join(_listed(v) for v in value[:8])
+    return shown + (", …" if len(value) > 8 else "")
+
+
+def _same_boxes(before: Report, after: Report) -> bool:
+    boxes = {(r.attack, r.targeted, r.epsilon): r.epsilon_pixels for r in before.rows}
+    for row in after.rows:
+        old = boxes.get((row.attack, row.targeted, row.epsilon), row.epsilon_pixels)
+        if len(old) != len(row.epsilon_pixels) or not np.allclose(old, row.epsilon_pixels, rtol=1e-5):
+            return False
+    return True
+
+
+def class_differences(before: tuple[str, ...], after: tuple[str, ...]) -> Iterator[str]:
+    """How two models' classes differ, in words; nothing if they do not."""
+    if len(before) != len(after):
+        yield f"{len(after)} classes, there {len(before)}"
+    elif before != after:
+        k = next(k for k, names in enumerate(zip(before, after, strict=True)) if names[0] != names[1])
+        what = "in another order" if sorted(before) == sorted(after) else "of other names"
+        yield f"classes {what} (class {k} is {after[k]!r}, there {before[k]!r})"

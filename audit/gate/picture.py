@@ -1,0 +1,88 @@
+"""A comparison as a picture; matplotlib is imported when one is asked for."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from ..report import Report, Row
+from ..table import columns, title
+from .comparison import Comparison
+
+OLD, NEW, LOSS, GAIN = "#8a8a8a", "#1f5fa8", "#c0392b", "#2e8b57"
+
+
+def draw(comparison: Comparison, before: Report, after: Report, path: Path) -> None:
+    """Draw to a `.png`, `.svg` or `.pdf` file: curves over epsilon, or single figures where there is one."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    grid = [e for e in before.protocol.epsilons if e > 0]
+    figure = Figure(layout="constrained")
+    FigureCanvasAgg(figure)
+    if len(grid) > 1 and len(before.rows) == len(after.rows):
+        _curves(figure, before, after)
+    else:
+        _figures(figure, comparison)
+    heading = f"{comparison.after} against {comparison.before}"
+    figure.suptitle(f"{heading}: {comparison.n} images of {comparison.data}", fontsize=11)
+    picture = io.BytesIO()
+    figure.savefig(picture, format=path.suffix.removeprefix("."), dpi=160)
+    path.write_bytes(picture.getvalue())
+
+
+def _curves(figure, before: Report, after: Report) -> None:
+    """A panel per attack, both models in it."""
+    old, new = columns(before), columns(after)
+    figure.set_size_inches(3.1 * len(old) + 0.5, 3.8)
+    panels = figure.subplots(1, len(old), sharey=True, squeeze=False)[0]
+    for panel, key in zip(panels, old, strict=True):
+        _curve(panel, _from_clean(before, list(old[key].values())), OLD, 5, f"{before.model.file} (before)")
+        _curve(panel, _from_clean(after, list(new[key].values())), NEW, 1.5, f"{after.model.file} (after)")
+        panel.set_title(title(*key), fontsize=10)
+        panel.set_xlabel(f"epsilon ({before.protocol.epsilon_space})")
+        panel.set_ylim(-2, 102)
+        panel.grid(alpha=0.25)
+        panel.spines[["top", "right"]].set_visible(False)
+    panels[0].set_ylabel("accuracy, % of all images")
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False)
+
+
+def _from_clean(report: Report, rows: list[Row]) -> list[tuple[float, float, float, float]]:
+    """Epsilon, accuracy and its interval, from epsilon 0 on."""
+    clean = report.clean
+    points = [(r.epsilon, r.accuracy, *r.interval) for r in rows if r.epsilon > 0]
+    return [(0.0, clean.accuracy, *clean.interval), *points]
+
+
+def _curve(
+    panel, points: list[tuple[float, float, float, float]], colour: str, width: float, label: str
+) -> None:
+    """The earlier curve is broad and pale, so that it shows where the later one lies on it."""
+    x = [point[0] for point in points]
+    accuracy, low, high = ([100 * point[k] for point in points] for k in (1, 2, 3))
+    panel.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
+    panel.plot(x, accuracy, "-", marker="o", lw=width, ms=2 + width, color=colour, alpha=0.8, label=label)
+
+
+def _figures(figure, comparison: Comparison) -> None:
+    """A line per row, from before to after."""
+    rows = comparison.rows[::-1]
+    figure.set_size_inches(8, 1.7 + 0.28 * len(rows))
+    panel = figure.subplots()
+    for y, row in enumerate(rows):
+        colour = LOSS if row.points < 0 else GAIN
+        panel.plot([100 * row.before, 100 * row.after], [y, y], color=colour, alpha=0.6, lw=2)
+    sides = (("before", comparison.before, OLD, 11), ("after", comparison.after, NEW, 6))
+    for side, name, colour, size in sides:
+        shares = [100 * getattr(row, side) for row in rows]
+        panel.plot(shares, range(len(rows)), "o", color=colour, ms=size, label=f"{name} ({side})")
+    panel.set_ylim(-0.7, len(rows) - 0.3)
+    panel.set_yticks(range(len(rows)), [row.title for row in rows], fontsize=9)
+    panel.set_xlabel("% of all images")
+    panel.set_xlim(-2, 102)
+    panel.grid(axis="x", alpha=0.25)
+    panel.spines[["top", "right"]].set_visible(False)
+    handles, names = panel.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False)

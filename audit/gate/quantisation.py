@@ -1,0 +1,160 @@
+"""Making an int8 file of a float one by onnxruntime, and auditing both."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from ...artifacts import ExportedModel, open_model
+from ...artifacts.onnx_model import OnnxModel
+from ...artifacts.runtime import first_line, make_session
+from ...errors import VivavoceError
+from ...images import Fit, match, open_images
+from ...images.imageset import to_float
+from ..report import Report
+from ..walk import Progress, Settings, robustness, source_of
+from .checking import audit_again
+from .comparison import Comparison, compare_reports
+from .limits import Limits
+
+if TYPE_CHECKING:
+    from onnxruntime.quantization import CalibrationDataReader
+
+OPERATORS = ["Conv", "ConvTranspose", "Gemm", "MatMul"]
+"""What becomes int8: the operators that hold the weights."""
+CALIBRATION = 128
+"""Images from which the ranges of activations are taken."""
+
+
+def check_quantised(
+    model: ExportedModel,
+    int8: Path | None,
+    settings: Settings,
+    limits: Limits,
+    save: Path | None = None,
+    progress: Progress = lambda *_: None,
+) -> tuple[Comparison, Report, Report]:
+    """Audit a float model and its int8 version, and judge the small one by the large one.
+
+    Args:
+        model: the float model.
+        int8: the quantised file; None: make one.
+        settings: how to audit both.
+        limits: how far the int8 file may fall behind.
+        save: where to keep the file that is made.
+        progress: as for `robustness`.
+
+    Returns:
+        The comparison and both reports, the float one's first.
+
+    Raises:
+        VivavoceError: the model is not an ONNX file, or onnxruntime cannot quantise it.
+    """
+    if not isinstance(model, OnnxModel):
+        raise VivavoceError(f"{model.path}: only .onnx files are quantised here")
+    with tempfile.TemporaryDirectory() as folder:
+        path = int8 or save or Path(folder) / f"{model.path.stem}-int8.onnx"
+        if int8 is None:
+            progress("quantising", 0, 0)
+            quantise(model, calibration_images(model, settings), path)
+        small = open_model(path, model.foreign)
+        first = robustness(model, settings, progress).report
+        data = source_of(model, settings.data)
+        second = audit_again(small, first, data, progress=progress).report
+    return compare_reports(first, second, limits), first, second
+
+
+def calibration_images(model: ExportedModel, settings: Settings) -> np.ndarray:
+    """Images that show the ranges of activations, float32 [n, C, H, W]; not audited ones, if it can be."""
+    source = source_of(model, settings.data)
+    images, _ = match(open_images(source), model.manifest.classes, model.named)
+    audited = images.sample(settings.limit, settings.seed)
+    others = np.setdiff1d(np.arange(len(images)), audited)
+    pool = others if len(others) >= CALIBRATION else audited
+    chosen = np.sort(np.random.default_rng(settings.seed).permutation(pool)[:CALIBRATION])
+    return to_float(images.pixels(chosen, Fit.of(model.manifest.input)))
+
+
+def quantise(model: OnnxModel, images: np.ndarray, path: Path) -> None:
+    """Write an int8 version of a model: static, symmetric weights per channel, quantise-dequantise format.
+
+    The comparison with the label bank stays in float: it is no weight of the network, and small.
+
+    Raises:
+        VivavoceError: onnxruntime cannot quantise the model, or the file cannot be written.
+    """
+    from onnxruntime.quantization import QuantFormat, QuantType, quant_pre_process, quantize_static
+
+    name, fed = _own_input(model, images)
+    original = onnx.load(model.path)
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = Path(folder) / "prepared.onnx"
+        logging.disable(logging.WARNING)  # onnxruntime's advice is for those who call it themselves
+        try:
+            quant_pre_process(model.path, prepared, skip_symbolic_shape=True)
+            graph = onnx.load(prepared).graph
+            quantize_static(
+                prepared, path, _reader(name, fed), quant_format=QuantFormat.QDQ, per_channel=True,
+                activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+                op_types_to_quantize=OPERATORS, nodes_to_exclude=_after_label(graph),
+            )  # fmt: skip
+            made = onnx.load(path)
+            del made.metadata_props[:]
+            made.metadata_props.extend(original.metadata_props)
+            onnx.save(made, path)
+        except Exception as error:  # its exceptions share no base class
+            raise VivavoceError(
+                f"{model.path}: onnxruntime cannot quantise this model: {first_line(error)}"
+            ) from error
+        finally:
+            logging.disable(logging.NOTSET)
+
+
+def _reader(name: str, batches: Iterator[np.ndarray]) -> CalibrationDataReader:
+    """Gives a batch at a time, as onnxruntime's calibration asks."""
+    from onnxruntime.quantization import CalibrationDataReader
+
+    class Reader(CalibrationDataReader):
+        def get_next(self) -> dict:
+            batch = next(batches, None)
+            return None if batch is None else {name: batch}  # type: ignore[return-value]  # None: no more
+
+    return Reader()
+
+
+def _own_input(model: OnnxModel, images: np.ndarray) -> tuple[str, Iterator[np.ndarray]]:
+    """Name of the file's own input, and batches of images as it takes them."""
+    size = model.pinned or 16
+    whole = images[: len(images) // size * size or len(images)]
+    batches = (whole[k : k + size] for k in range(0, len(whole), size))
+    entrance = next((n for n in model.graph.graph.node if n.name == "vivavoce/input"), None)
+    if entrance is None:
+        return "image", batches
+    front = onnx.ModelProto()
+    front.CopyFrom(model.graph)
+    nodes = list(front.graph.node)
+    del front.graph.node[nodes.index(entrance) + 1 :]
+    del front.graph.output[:]
+    kind = next(v for v in onnx.load(model.path).graph.input if v.name == entrance.output[0])
+    front.graph.output.append(
+        helper.make_tensor_value_info(entrance.output[0], kind.type.tensor_type.elem_type, None)
+    )
+    session = make_session(front.SerializeToString(), str(model.path))
+    return entrance.output[0], (np.asarray(session.run(None, {"image": batch})[0]) for batch in batches)
+
+
+def _after_label(graph: onnx.GraphProto) -> list[str]:
+    """Nodes that come after the predicted label."""
+    reached, names = {"label"}, []
+    for node in graph.node:
+        if reached & set(node.input):
+            reached |= set(node.output)
+            names.append(node.name)
+    return names

@@ -1,0 +1,108 @@
+"""A comparison for reading: on the terminal, as plain text, Markdown or CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from .comparison import Comparison, Pair
+
+COLOURS = {
+    "failed": "bold red", "lower": "red", "unproven": "yellow", "improved": "green", "higher": "green",
+    "warning": "yellow", "better": "green",
+}  # fmt: skip
+WIDTH = 120
+"""Columns where there is no terminal: a log is scrolled, not wrapped."""
+
+
+def words(row: Pair) -> str:
+    """What a row's result means."""
+    if row.result == "tolerated":
+        return f"within {row.tolerance:g}"
+    return "chance?" if row.result == "unproven" else row.result
+
+
+def heading(comparison: Comparison) -> list[str]:
+    """Lines that say what is compared with what."""
+    told = [f"{comparison.after} against {comparison.before} on {comparison.n} images of {comparison.data}"]
+    same = round(comparison.agreement * comparison.n)
+    agreement = f"{comparison.agreement:.1%} ({same} of {comparison.n})"
+    return [*told, f"decisions on clean images that agree: {agreement}"]
+
+
+def footing(comparison: Comparison) -> list[str]:
+    """Costs, and how fine the comparison is."""
+    test = "one-sided" if comparison.gate else "two-sided"
+    how = f"p: exact {test} McNemar test, corrected over {len(comparison.rows)} rows by Holm"
+    return [*(ratio.told for ratio in comparison.ratios), how, comparison.resolution]
+
+
+def cells(row: Pair) -> tuple[str, ...]:
+    """A row's figures: before, after, points, lost, gained, p."""
+    figures = (f"{100 * row.before:.1f}", f"{100 * row.after:.1f}", f"{row.points:+.1f}")
+    return (*figures, f"{row.lost:d}", f"{row.gained:d}", f"{row.p:.2g}")
+
+
+def show(comparison: Comparison, console: Console) -> None:
+    """Print the comparison, its verdict last and alone in colour that matters."""
+    if not console.is_terminal:
+        console.width = max(console.width, WIDTH)
+    for line in heading(comparison):
+        console.print(line, markup=False)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("row", no_wrap=True)
+    for name in ("before", "after", "points", "lost", "gained", "p"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    above = ""
+    for row in comparison.rows:
+        start, _, part = row.name.rpartition("/")
+        name = f"  /{part}" if start and start == above else row.name
+        above = above if start and start == above else row.name
+        table.add_row(name, *cells(row), words(row), style=COLOURS.get(row.result))
+    console.print(table)
+    for change in comparison.changes:
+        line = f"{change.name}, {change.before} to {change.after}: {change.meaning}"
+        console.print(Text.assemble((change.result, COLOURS[change.result]), f" {line}"))
+    for line in footing(comparison):
+        console.print(line, style="dim", markup=False)
+    style = "bold" if comparison.passed or not comparison.gate else "bold red"
+    console.print(comparison.summary, style=style, markup=False)
+
+
+def text(comparison: Comparison) -> str:
+    """The same as plain text, for a message."""
+    file = io.StringIO()
+    show(comparison, Console(file=file, width=WIDTH, color_system=None, highlight=False, soft_wrap=True))
+    return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
+
+
+def markdown(comparison: Comparison) -> str:
+    """The comparison as a Markdown section, as for a job's summary."""
+    mark = "" if not comparison.gate else "✅ " if comparison.passed else "❌ "
+    names = ["row", "before, %", "after, %", "points", "lost", "gained", "p", ""]
+    lines = [f"## {mark}{comparison.after}", "", f"**{comparison.summary}**", ""]
+    lines += [f"- {line}" for line in heading(comparison)]
+    for change in comparison.changes:
+        lines.append(f"- {change.result}: {change.name}, {change.before} to {change.after}: {change.meaning}")
+    lines += ["", "| " + " | ".join(names) + " |", "|---|" + "---:|" * 6 + "---|"]
+    for row in comparison.rows:
+        result = words(row)
+        told = f"**{result}**" if row.result in ("failed", "lower") else result
+        lines.append("| " + " | ".join([row.title, *cells(row), told]) + " |")
+    return "\n".join([*lines, "", *(f"- {line}" for line in footing(comparison))]) + "\n"
+
+
+def comma_separated(comparison: Comparison) -> str:
+    """One line per row."""
+    file = io.StringIO()
+    names = ("name", "before", "after", "lost", "gained", "p", "tolerance", "result")
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(names)
+    for row in comparison.rows:
+        writer.writerow([getattr(row, name) for name in names])
+    return file.getvalue()

@@ -1,0 +1,155 @@
+"""The fixture `vivavoce`: robustness and regressions of an exported model as tests.
+
+pytest imports this in every session of every project beside which vivavoce is installed, so nothing
+heavy is imported until a test asks for an audit.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..artifacts import ExportedModel, Foreign
+    from .gate.checking import Checked
+    from .walk import Audit
+
+
+class Examiner:
+    """What the fixture `vivavoce` gives."""
+
+    def audit(
+        self,
+        model: str | Path,
+        data: str | Path | None = None,
+        *,
+        protocol: str = "quick",
+        epsilon_space: str | None = None,
+        limit: int = 1000,
+        seed: int = 0,
+        foreign: Foreign | None = None,
+    ) -> Examination:
+        """Take a model into examination; it is attacked when something is asserted of it.
+
+        Args:
+            model: path, or name of a shipped model.
+            data: as `--data`; None: the model's own.
+            protocol: `quick`, `standard` or `paper`.
+            epsilon_space: `pixel` or `normalized`; None: the protocol's.
+            limit: audit a stratified sample of this many images; 0: all.
+            seed: of the sample and every attack.
+            foreign: how a model without a manifest is fed and read.
+        """
+        source = None if data is None else str(data)
+        return Examination(Path(model), source, protocol, epsilon_space, limit, seed, foreign)
+
+
+class Examination:
+    """A model and how to examine it. The audits are kept: asserting twice costs once."""
+
+    def __init__(
+        self,
+        model: Path,
+        data: str | None,
+        protocol: str,
+        space: str | None,
+        limit: int,
+        seed: int,
+        foreign: Foreign | None,
+    ) -> None:
+        self.model, self.data, self.protocol, self.space = model, data, protocol, space
+        self.limit, self.seed, self.foreign = limit, seed, foreign
+        self._audits: dict[float, Audit] = {}
+
+    def at(self, epsilon: float) -> Audit:
+        """The audit at one epsilon."""
+        from ..artifacts import open_model
+        from .protocol import resolve
+        from .walk import Settings, robustness
+
+        if epsilon not in self._audits:
+            protocol = resolve(self.protocol, epsilons=[epsilon], space=self.space)
+            settings = Settings(protocol, self.data, self.limit, self.seed)
+            self._audits[epsilon] = robustness(open_model(self.model, self.foreign), settings)
+        return self._audits[epsilon]
+
+    def assert_robust(self, epsilon: float, at_least: float) -> None:
+        """Assert that a share of the images stands every attack, and that the attacks can be believed.
+
+        Args:
+            epsilon: radius of the box, in the protocol's units (pixels of 0..1 for `quick` and `standard`).
+            at_least: share of all images, in 0..1.
+        """
+        __tracebackhide__ = True
+        report = self.at(epsilon).report
+        share = sum(image.robust for image in report.images) / len(report.images)
+        masked = [c for c in report.diagnosis if c.level == "masked" and _counts(c.name, self.protocol)]
+        if share < at_least:
+            _fail(f"robust accuracy {share:.1%} is under {at_least:.1%}", _table(report))
+        if masked:
+            _fail(f"the attacks cannot be believed: {masked[0].meaning}", _table(report))
+
+    def assert_no_regression(
+        self,
+        baseline: str | Path,
+        *,
+        max_drop: float = 1.0,
+        row_drops: Mapping[str, float] | None = None,
+        alpha: float = 0.05,
+    ) -> Checked:
+        """Assert what `audit check` asserts; see `vivavoce.audit.check`.
+
+        Args:
+            baseline: report of the earlier audit, whose protocol and images count.
+            max_drop: points that a row may drop.
+            row_drops: the same for some rows, by name or pattern.
+            alpha: probability of any false alarm among the rows.
+        """
+        __tracebackhide__ = True
+        from .gate.checking import Checked as Result
+        from .gate.checking import audit_again, open_like
+        from .gate.comparison import compare_reports
+        from .gate.limits import Limits
+        from .gate.table import text
+        from .report import load_report
+
+        limits = Limits(max_drop, tuple((row_drops or {}).items()), alpha)
+        earlier = load_report(baseline)
+        opened: ExportedModel = open_like(self.model, earlier, self.foreign)
+        audit = audit_again(opened, earlier, self.data, Path(baseline).parent)
+        comparison = compare_reports(earlier, audit.report, limits)
+        if not comparison.passed:
+            _fail(comparison.summary, text(comparison))
+        return Result(comparison, audit)
+
+
+def _counts(check: str, protocol: str) -> bool:
+    """Whether a check is about this protocol's figures: one is about the paper's attacks alone."""
+    return check != "margin attack breaks more" or protocol == "paper"
+
+
+def _table(report) -> str:
+    import io
+
+    from rich.console import Console
+
+    from .table import show
+
+    file = io.StringIO()
+    show(report, Console(file=file, width=120, color_system=None, highlight=False, soft_wrap=True))
+    return file.getvalue()
+
+
+def _fail(reason: str, table: str) -> None:
+    __tracebackhide__ = True
+    raise AssertionError(f"{reason}\n\n{table}")
+
+
+@pytest.fixture(scope="session")
+def vivavoce() -> Examiner:
+    """Audits of exported image classifiers: `vivavoce.audit("model.onnx", data="photos/")`."""
+    return Examiner()

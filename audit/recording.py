@@ -1,0 +1,161 @@
+"""Sums an evaluation up as a report."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from ..artifacts import ExportedModel
+from ..images import ImageSet
+from .baselines import Baseline
+from .diagnosis.checks import Check
+from .diagnosis.verdict import verdict
+from .evaluate import Evaluation, Outcome
+from .protocol import Protocol
+from .report import Clean, Data, Environment, ImageOutcome, Model, Report, Row, pack_bits
+from .speed import measure
+from .statistics import wilson
+from .target import Target
+
+
+@dataclass(frozen=True)
+class Conduct:
+    """How an audit was conducted, as far as its report tells."""
+
+    protocol: Protocol
+    seed: int
+    source: str
+    """The data set as it was asked for."""
+    matching: str
+    goals: np.ndarray | None
+    """Target classes that the user chose, int64 [n]."""
+    command: str
+
+
+def write_report(
+    target: Target,
+    images: ImageSet,
+    evaluation: Evaluation,
+    checks: tuple[Check, ...],
+    baselines: tuple[Baseline, ...],
+    conduct: Conduct,
+) -> Report:
+    """Sum an evaluation up."""
+    threshold = target.model.manifest.decoding.threshold is not None
+    clean = _clean(evaluation, target.model.manifest.decoding.rule == "nearest", threshold)
+    rows = tuple(_row(outcome, evaluation, threshold) for outcome in evaluation.outcomes)
+    return Report(
+        model=_model(target.model),
+        data=_data(images, evaluation, conduct),
+        protocol=conduct.protocol,
+        loss=target.loss,
+        clean=clean,
+        rows=rows,
+        diagnosis=checks,
+        baselines=baselines,
+        notes=tuple(target.notes),
+        verdict=verdict(evaluation.robust(), conduct.protocol.described, checks),
+        images=_images(images, evaluation, conduct.goals),
+        environment=_environment(conduct.command, conduct.seed, target.model),
+        straight_through=target.straight_through,
+        speed=measure(target.model),
+    )
+
+
+def _model(model: ExportedModel) -> Model:
+    content = model.path.read_bytes()
+    foreign = getattr(model, "foreign", None)
+    if foreign is not None:
+        foreign = msgspec.structs.replace(foreign, classes=None)
+    digest = hashlib.sha256(content).hexdigest()
+    return Model(model.path.name, digest, model.manifest, len(content), foreign)
+
+
+def _data(images: ImageSet, evaluation: Evaluation, conduct: Conduct) -> Data:
+    n, total = len(evaluation.indices), len(images)
+    counts = np.bincount(evaluation.labels, minlength=len(images.classes))
+    sample = "all images" if n == total else f"a stratified sample of {n} of {total}, seed {conduct.seed}"
+    counted = tuple(counts.tolist())
+    source = None if Path(conduct.source).is_absolute() else Path(conduct.source).as_posix()
+    return Data(images.name, evaluation.digest, n, total, sample, counted, conduct.matching, source)
+
+
+def _clean(evaluation: Evaluation, nearest: bool, threshold: bool) -> Clean:
+    accuracy = float(evaluation.right.mean())
+    interval = wilson(int(evaluation.right.sum()), len(evaluation.labels))
+    return Clean(
+        accuracy,
+        interval,
+        accuracy if nearest else None,
+        float(evaluation.near.mean()) if threshold else None,
+        pack_bits(evaluation.near) if threshold else None,
+    )
+
+
+def _row(outcome: Outcome, evaluation: Evaluation, threshold: bool) -> Row:
+    n = len(evaluation.labels)
+    attacked = evaluation.right | evaluation.near
+    return Row(
+        attack=outcome.attack,
+        targeted=outcome.targeted,
+        epsilon=outcome.epsilon,
+        epsilon_pixels=tuple(float(r) for r in outcome.ball.radius.ravel()),
+        accuracy=float(outcome.right.mean()),
+        interval=wilson(int(outcome.right.sum()), n),
+        accuracy_initially_correct=_share(outcome.right, evaluation.right),
+        threshold_accuracy=float(outcome.near.mean()) if threshold else None,
+        threshold_initially_correct=_share(outcome.near, evaluation.near) if threshold else None,
+        rejected=float(outcome.rejected.mean()) if threshold else None,
+        misled=float(outcome.misled.mean()) if threshold else None,
+        accuracy_rounded=float(outcome.rounded.mean()),
+        target_reached=float(outcome.reached.mean()) if outcome.targeted else None,
+        mean_perturbation=float(outcome.moved[attacked].mean()) if attacked.any() else 0.0,
+        max_perturbation=float(outcome.moved.max()),
+        gradient_evaluations=outcome.gradients,
+        queries=outcome.queries,
+        seconds=round(outcome.seconds, 3),
+        survivors=pack_bits(outcome.right),
+        survivors_threshold=pack_bits(outcome.near) if threshold else None,
+    )
+
+
+def _share(part: np.ndarray, whole: np.ndarray) -> float | None:
+    return float(part[whole].mean()) if whole.any() else None
+
+
+def _images(images: ImageSet, evaluation: Evaluation, goals: np.ndarray | None) -> tuple[ImageOutcome, ...]:
+    robust = evaluation.robust()
+    return tuple(
+        ImageOutcome(
+            label=int(label),
+            clean=int(decision),
+            robust=bool(survived),
+            file=images.files[i] if images.files else None,
+            index=None if images.files else int(i),
+            target=None if goals is None else int(goals[k]),
+        )
+        for k, (i, label, decision, survived) in enumerate(
+            zip(evaluation.indices, evaluation.labels, evaluation.decisions, robust, strict=True)
+        )
+    )
+
+
+def _environment(command: str, seed: int, model: ExportedModel) -> Environment:
+    from importlib.metadata import PackageNotFoundError, version
+
+    versions = {"python": platform.python_version()}
+    for name in ("vivavoce", "numpy", "onnx", "onnxruntime", "onnxruntime-gpu", "torch"):
+        if name == "torch" and model.path.suffix == ".onnx":
+            continue
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    provider = "torch" if model.path.suffix != ".onnx" else "onnxruntime"
+    device = getattr(model, "device", "cpu")
+    return Environment(command, seed, f"{provider} on {device}", versions, platform.machine())

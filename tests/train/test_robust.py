@@ -1,0 +1,160 @@
+"""The whole command under ill luck: kills, full disks, folders that will not do, two processes."""
+
+import csv
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from vivavoce.train import run
+
+FEW = [
+    "--dataset",
+    "digits",
+    "--label",
+    "constant",
+    "--recipe",
+    "fast",
+    "--data-level",
+    "20",
+    "--device",
+    "cpu",
+]
+
+
+def vivavoce(*arguments, **options) -> subprocess.Popen:
+    script = "from vivavoce.cli import main; main()"
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, **options,
+    )  # fmt: skip
+
+
+def finish(process: subprocess.Popen) -> tuple[int, str]:
+    said, _ = process.communicate(timeout=300)
+    return process.returncode, said
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "undisturbed"
+    status, said = finish(vivavoce("train", *FEW, "--epochs", 5, "--out", out))
+    assert status == 0, said
+    return out
+
+
+def test_a_killed_run_goes_on_to_the_same_bits(undisturbed, tmp_path):
+    out = tmp_path / "killed"
+    arguments = ["train", *FEW, "--epochs", 5, "--out", out]
+    for kills in range(2):
+        process = vivavoce(*arguments, *(["--resume"] if kills else []))
+        wanted, deadline = 1 + 2 * kills, time.monotonic() + 200
+        while time.monotonic() < deadline and process.poll() is None:
+            lines = (out / "history.jsonl").read_text().count("\n") if (out / "history.jsonl").exists() else 0
+            if lines >= wanted:
+                break
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+        assert not (out / run.RESULT).exists()
+    status, said = finish(vivavoce(*arguments, "--resume"))
+    assert status == 0, said
+    assert "epoch 1/5" not in said
+    a, b = load_file(undisturbed / run.RESULT), load_file(out / run.RESULT)
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[k], b[k]) for k in a)
+    a, b = load_file(undisturbed / run.CHECKPOINT), load_file(out / run.CHECKPOINT)
+    assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_every_epoch_is_logged(undisturbed):
+    rows = list(csv.DictReader((undisturbed / "history.csv").read_text().splitlines()))
+    lines = [json.loads(line) for line in (undisturbed / "history.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == ["1", "2", "3", "4", "5"]
+    assert [float(row["train_loss"]) for row in rows] == [line["train_loss"] for line in lines]
+    recipe = json.loads((undisturbed / run.RECIPE).read_text())
+    assert (recipe["name"], recipe["epochs"], recipe["flip"]) == ("fast", 5, False)
+    with Image.open(undisturbed / "curves.png") as picture:
+        assert picture.width > 1000
+
+
+def test_tensorboard_gets_the_figures(undisturbed):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    events = accumulator.EventAccumulator(str(undisturbed / "tensorboard")).Reload()
+    seen = [e.value for e in events.Scalars("validation_accuracy")]
+    lines = [json.loads(line) for line in (undisturbed / "history.jsonl").read_text().splitlines()]
+    assert seen == pytest.approx([line["validation_accuracy"] for line in lines])
+
+
+def test_a_run_is_not_resumed_with_another_recipe(undisturbed):
+    arguments = ["train", *FEW, "--epochs", 5, "--out", undisturbed, "--resume", "--set", "ema=0.5"]
+    status, said = finish(vivavoce(*arguments))
+    assert (status, said.count("\n")) == (2, 1)
+    assert "another recipe: ema (0.998, now 0.5)" in said
+
+
+def small_files_only():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+
+def test_a_full_disk_is_one_line(tmp_path):
+    out = tmp_path / "a"
+    process = vivavoce("train", *FEW, "--epochs", 2, "--out", out, preexec_fn=small_files_only)
+    status, said = finish(process)
+    assert status == 2, said
+    assert "could not be written" in said.splitlines()[-1]
+    assert not [*out.glob("*.new")]
+
+
+def test_a_file_where_the_folder_should_be(tmp_path):
+    (tmp_path / "a").write_text("")
+    status, said = finish(vivavoce("train", *FEW, "--epochs", 2, "--out", tmp_path / "a"))
+    assert status == 2
+    assert "no run can be kept here" in said
+
+
+def test_two_processes_learn_what_one_does(tmp_path):
+    import socket
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    even = ["--set", "precision=float32", "--learning-rate", "0.02"]
+    arguments = ["train", *FEW, *even, "--epochs", "3", "--out"]
+    status, said = finish(vivavoce(*arguments, tmp_path / "one"))
+    assert status == 0, said
+    script = tmp_path / "start.py"
+    script.write_text("from vivavoce.cli import main\nmain()\n")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", port]
+    done = subprocess.run(
+        [*torchrun, str(script), *arguments, str(tmp_path / "two")],
+        capture_output=True, text=True, check=False, timeout=400, env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "2 processes" in done.stdout
+    assert done.stdout.count("best epoch") == 1
+    one, two = (
+        [json.loads(line) for line in (tmp_path / name / "history.jsonl").read_text().splitlines()]
+        for name in ("one", "two")
+    )
+    for a, b in zip(one, two, strict=True):
+        assert a["learning_rate"] == b["learning_rate"]
+        assert b["train_loss"] == pytest.approx(a["train_loss"], rel=0.05)
+
+
+def test_a_run_with_scaled_labels_is_exported(undisturbed, tmp_path):
+    """The export compares the file with the trained model and keeps it only if they agree."""
+    status, said = finish(vivavoce("export", undisturbed, "-o", tmp_path / "model.onnx"))
+    assert status == 0, said
+    assert (tmp_path / "model.onnx").stat().st_size > 100_000
