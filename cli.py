@@ -7,9 +7,11 @@ from .serve.cli import classify, listen
 from .serve.server.cli import serve
 from .train.cli import train
 from .train.labels.cli import app as labels_app
+from .train.learned.cli import study_adaptive
 
 app = make_app("Train, export, audit and serve image classifiers that answer aloud.")
 app.command()(train)
+app.command()(study_adaptive)
 app.command()(export)
 app.command()(classify)
 app.command()(listen)

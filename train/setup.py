@@ -47,6 +47,10 @@ class Choices:
     name_audio: Path | None = None
     """A bank whose sounds say the classes of a model with silent labels."""
 
+    def splits(self) -> Splits:
+        """Read the data."""
+        return open_splits(self.dataset, self.seed, self.data_level, self.image_size)
+
     def labels(self, classes: tuple[str, ...], aim: Aim | None = None) -> LabelBank | None:
         """The label of each class; None for one-hot rows."""
         if aim and aim.label_dim:
@@ -67,13 +71,20 @@ class Choices:
         return names
 
 
-def prepare(choices: Choices, out: Path, device: torch.device, resume: bool, world: World) -> Trainer:
-    """Read the data, make the labels, open the run's folder.
+def prepare(
+    choices: Choices,
+    out: Path,
+    device: torch.device,
+    resume: bool,
+    world: World,
+    splits: Splits | None = None,
+) -> Trainer:
+    """Read the data, unless they are given, make the labels, open the run's folder.
 
     Raises:
         VivavoceError: a choice that cannot be, or a folder that does not fit (see `begin`).
     """
-    splits = open_splits(choices.dataset, choices.seed, choices.data_level, choices.image_size)
+    splits = splits or choices.splits()
     aim = make_aim(len(splits.classes), **choices.objective)
     if aim and world.size > 1:
         raise VivavoceError("--objective trains in one process: its labels are those of a whole batch")

@@ -20,7 +20,7 @@ def auac(curve: Sequence[float]) -> float:
     return 100 * float(np.mean(curve))
 
 
-def first_reaching(curve: Sequence[float], target: float) -> int | None:
+def first_reaching(curve: Sequence[float] | np.ndarray, target: float) -> int | None:
     """The first epoch, counted from 1, whose accuracy is at least `target`; None: it never is."""
     reached = np.flatnonzero(np.asarray(curve) >= target - 1e-12)
     return int(reached[0]) + 1 if len(reached) else None
@@ -39,7 +39,7 @@ class Saved:
 
 
 def saved(
-    curve: Sequence[float],
+    curve: Sequence[float] | np.ndarray,
     target: float,
     seconds: Sequence[float] = (),
     baseline: Sequence[float] = (),
