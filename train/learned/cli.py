@@ -75,7 +75,7 @@ def study_adaptive(
             raise
         typer.echo(f"note: tau-b is left out: {error}", err=True)
         words = None
-    cells = []
+    cells, rows = [], []
     for cell in study.train(pick_device(device), run_to_end):
         cells.append(cell)
         rows = summarise(cells, words, train_mode_eval)
