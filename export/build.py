@@ -17,6 +17,7 @@ from ..errors import VivavoceError
 from ..train.data import open_splits
 from ..train.model import Contract
 from ..train.run import NAMES, Config, load_trained, read_bank
+from ..train.texts import is_text
 from .parity import SOUNDS, Parity, compare, compare_sound, parity_images
 
 FORMATS = (".onnx", ".pt", ".pt2")
@@ -49,6 +50,8 @@ def export_run(
             f"{output}: only .onnx files can carry the sound; give --output {output.stem}.onnx"
         )
     config, bank, model, result = load_trained(run)
+    if is_text(config.source):
+        raise VivavoceError(f"{run}: a classifier of texts; exported files take images, so it stays a run")
     names = read_bank(run, NAMES)
     contract = Contract(model, bank, names).eval()
     splits = open_splits(dataset or config.source, config.seed, side=config.size[0])

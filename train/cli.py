@@ -19,8 +19,8 @@ def train(
     dataset: Annotated[
         str,
         typer.Option(
-            help="digits; mnist, fashion-mnist, cifar10 or cifar100, also as NAME:FOLDER; or a folder with "
-            "train/ and test/, one subfolder per class in each."
+            help="digits; mnist, fashion-mnist, cifar10 or cifar100, also as NAME:FOLDER; a folder with "
+            "train/ and test/, one subfolder per class in each; or texts, imdb:FOLDER or yelp:FOLDER."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the run: settings, checkpoints, result.")],
@@ -37,6 +37,10 @@ def train(
             "efficientnet-b0, densenet121, mobilenet-v3-small or -large for any size."
         ),
     ] = "resnet8",
+    text_model: Annotated[
+        Path | None,
+        typer.Option(help="For imdb and yelp: a Hugging Face folder.", show_default="MiniLM, if installed"),
+    ] = None,
     weights: Annotated[
         str | None,
         typer.Option(help="Start one of the latter from `imagenet` weights, or from those in a file."),
@@ -45,8 +49,8 @@ def train(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="`fast` (one cycle), `short` (30 epochs), `paper`, `adaptive` (for --objective), or a .toml "
-            "or .json file.",
+            help="`fast` (one cycle), `short` (30 epochs), `paper`, `adaptive` or `adaptive-text` (for "
+            "--objective), or a .toml or .json file.",
             show_default="fast; adaptive with --objective",
         ),
     ] = None,
@@ -89,7 +93,7 @@ def train(
     Example: vivavoce train --dataset digits --label speech --encoder resnet8 --out runs/speech
     """
     need("torch", "train", "training")
-    from .learned.setting_up import default_label
+    from .learned.setting_up import default_label, usual_recipe
     from .parallel import join, leave
     from .recipes import parse_changes
     from .run import pick_device
@@ -103,10 +107,10 @@ def train(
         "warm_up": warm_up, "detach_labels": detach_labels, "label_momentum": label_momentum,
         "recompute_labels": recompute_labels, "train_mode_eval": train_mode_eval,
     }  # fmt: skip
-    label, recipe = default_label(objective, label, bank), recipe or ("adaptive" if objective else "fast")
+    label, recipe = default_label(objective, label, bank), recipe or usual_recipe(objective, dataset)
     choices = Choices(
         dataset, label, encoder, recipe, changes, seed, data_level, image_size, weights, wavs, bank,
-        objective=aim, name_audio=name_audio,
+        objective=aim, text_model=text_model, name_audio=name_audio,
     )  # fmt: skip
     world, where = join(pick_device(device))
     trainer = prepare(choices, out, where, resume, world)

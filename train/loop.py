@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..artifacts import LabelBank
 from ..errors import VivavoceError
-from .augment import augment, draw
+from .augment import augment, draw, to_unit
 from .average import Average
 from .backbones import Backbone
 from .data import SIDE, Splits
@@ -140,7 +140,7 @@ class Trainer:
         torch.manual_seed(seed)  # for dropout, where an encoder has it
         generator = torch.Generator().manual_seed(seed)
         fixed = torch.Generator().manual_seed(self.config.seed)
-        chance = fixed if self.objective.fixed_batches else generator
+        chance = generator if recipe.shuffle and not self.objective.fixed_batches else fixed
         order = torch.randperm(n, generator=chance).split(recipe.batch_size)
         shares = [whole[self.world.share(len(whole))] for whole in order]
         self.model.train()
@@ -176,7 +176,7 @@ class Trainer:
         recipe, whole = self.config.recipe, len(moment.indices)
         padding = round(recipe.crop_padding * images.shape[3] / SIDE)
         draws = draw(whole, padding, recipe.flip, chance).part(self.world.share(whole))
-        images = augment(images, padding, draws).float() / 255
+        images = to_unit(augment(images, padding, draws))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
             output = self.network(images)
         loss = self.objective(output.float(), classes, moment)

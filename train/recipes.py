@@ -32,6 +32,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`steps`: shares of the epochs after which the rate falls to a tenth."""
     warmup: float = 0.2
     """`one-cycle`: share of the steps in which the rate rises from near zero; then a cosine down."""
+    shuffle: bool = True
+    """Draw a new order in every epoch; else the run's seed draws one for all."""
     crop_padding: int = 4
     """Random crops of the image padded with zeros by this many pixels, in proportion for images that
     are not 32 pixels wide; 0: none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from .loop import Trainer
 from .parallel import World
 from .recipes import Recipe, resolve, settle_batch
 from .run import Config, begin, settle_precision
+from .texts import is_text, open_texts
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,15 @@ class Choices:
     """A bank to take the labels from."""
     objective: dict[str, Any] = field(default_factory=dict)
     """What `learned.make_aim` takes; empty: the label's own loss."""
+    text_model: Path | None = None
+    """Folder of the Hugging Face encoder that reads texts."""
     name_audio: Path | None = None
     """A bank whose sounds say the classes of a model with silent labels."""
 
     def splits(self) -> Splits:
         """Read the data."""
+        if is_text(self.dataset):
+            return open_texts(self.dataset, self.seed, self.data_level, self.text_model)
         return open_splits(self.dataset, self.seed, self.data_level, self.image_size)
 
     def labels(self, classes: tuple[str, ...], aim: Aim | None = None) -> LabelBank | None:
@@ -85,6 +90,8 @@ def prepare(
         VivavoceError: a choice that cannot be, or a folder that does not fit (see `begin`).
     """
     splits = splits or choices.splits()
+    if is_text(choices.dataset):
+        choices = replace(choices, encoder=f"dense{splits.train.images.shape[1]}")
     aim = make_aim(len(splits.classes), **choices.objective)
     if aim and world.size > 1:
         raise VivavoceError("--objective trains in one process: its labels are those of a whole batch")

@@ -73,12 +73,13 @@ def _hidden_states(folder: Path, texts: tuple[str, ...]) -> list[np.ndarray]:
 
 
 @contextmanager
-def open_encoder(folder: Path, threads: int = 1) -> Iterator[tuple[Any, Any]]:
+def open_encoder(folder: Path, threads: int | None = 1) -> Iterator[tuple[Any, Any]]:
     """A local Hugging Face encoder's tokenizer and network, for a while without gradients.
 
     Args:
         folder: with its `config.json`.
-        threads: a few words by themselves are too little work to share: more are many times slower.
+        threads: a few words by themselves are too little work to share: more are many times slower. None:
+            as many as torch has.
 
     Raises:
         VivavoceError: the folder does not hold an encoder that can be loaded.
@@ -100,7 +101,7 @@ def open_encoder(folder: Path, threads: int = 1) -> Iterator[tuple[Any, Any]]:
         reason = str(error).splitlines()[0]
         raise VivavoceError(f"{folder}: not an encoder that can be loaded ({reason})") from error
     before = torch.get_num_threads()
-    torch.set_num_threads(threads)
+    torch.set_num_threads(threads or before)
     try:
         with torch.inference_mode():
             yield tokenizer, encoder

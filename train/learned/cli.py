@@ -24,6 +24,7 @@ def study_adaptive(
     seeds: Annotated[str, typer.Option(help="With commas.")] = "12,123,1234",
     encoder: Annotated[str, typer.Option(help="As for `vivavoce train`.")] = "resnet8",
     weights: Annotated[str | None, typer.Option(help="As for `vivavoce train`.")] = None,
+    text_model: Annotated[Path | None, typer.Option(help="As for `vivavoce train`.")] = None,
     image_size: Annotated[int, typer.Option(help="As for `vivavoce train`.")] = 32,
     data_level: Annotated[
         int | None, typer.Option(help="Train on this percentage of the training images.")
@@ -35,16 +36,14 @@ def study_adaptive(
         list[str] | None,
         typer.Option("--set", help="A field of the recipe `adaptive`, as field=value; may repeat."),
     ] = None,
-    train_mode_eval: Annotated[
-        bool, typer.Option("--train-mode-eval", help="Judge in training mode, as the authors' code.")
-    ] = False,
     wordnet: Annotated[Path | None, typer.Option(help="WordNet's folder, for the meaning of labels.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Compare learned labels with their baselines: best accuracy, area, time saved, meaning.
 
     Runs that are there already are kept, and one that was stopped goes on: give the command again. After
-    every run it writes table.md, runs.csv and curves.png.
+    every run it writes table.md, curves.png and runs.csv, and the first two again with the network judged in
+    training mode, as the authors' code does.
 
     Example: vivavoce study-adaptive --dataset fashion-mnist --out runs/adaptive
     """
@@ -55,6 +54,7 @@ def study_adaptive(
     from ..recipes import parse_changes
     from ..run import pick_device, write_whole
     from ..setup import Choices
+    from .setting_up import usual_recipe
     from .study import Comparison
     from .tables import draw, summarise, table, write_runs
 
@@ -64,10 +64,10 @@ def study_adaptive(
         raise VivavoceError(f"--seeds {seeds}: give whole numbers with commas between, such as 1,2") from None
     changes = parse_changes(change or ())
     base = Choices(
-        dataset, encoder=encoder, recipe="adaptive", changes=changes, data_level=data_level,
-        image_size=image_size, weights=weights,
+        dataset, encoder=encoder, recipe=usual_recipe("std", dataset), changes=changes,
+        data_level=data_level, image_size=image_size, weights=weights, text_model=text_model,
     )  # fmt: skip
-    study = Comparison(base, methods.split(","), numbers, out, train_mode_eval, test_limit)
+    study = Comparison(base, methods.split(","), numbers, out, test_limit)
     try:
         words = WordNet(wordnet)
     except VivavoceError as error:
@@ -78,9 +78,11 @@ def study_adaptive(
     cells, rows = [], []
     for cell in study.train(pick_device(device), run_to_end):
         cells.append(cell)
-        rows = summarise(cells, words, train_mode_eval)
-        write_whole(out / "table.md", f"{table(rows)}\n".encode())
         write_runs(cells, out / "runs.csv")
-        draw(rows, f"{dataset}, {encoder}", out / "curves.png", train_mode_eval)
+        for train_mode, ending in ((True, "-train-mode"), (False, "")):
+            rows = summarise(cells, words, train_mode)
+            write_whole(out / f"table{ending}.md", f"{table(rows)}\n".encode())
+            judged = "judged in training mode" if train_mode else "judged in inference mode"
+            draw(rows, f"{dataset}, {encoder}, {judged}", out / f"curves{ending}.png", train_mode)
     terminal().print(table(rows), markup=False)
-    typer.echo(f"wrote {out / 'table.md'}, runs.csv, curves.png", err=True)
+    typer.echo(f"wrote table.md, table-train-mode.md, runs.csv and the curves to {out}", err=True)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...artifacts import LabelBank
+from ..augment import to_unit
 from ..data import Part, Splits
 from ..model import Contract
 from ..objectives import Objective
@@ -77,7 +78,7 @@ def mean_answers(contract: Contract, part: Part, count: int) -> tuple[Tensor, Te
     shape = torch.Size()
     try:
         for first in range(0, len(part), BATCH):
-            images = torch.from_numpy(part.images[first : first + BATCH]).to(device).float() / 255
+            images = to_unit(torch.from_numpy(part.images[first : first + BATCH]).to(device))
             belongs = F.one_hot(torch.from_numpy(part.classes[first : first + BATCH]).to(device), count)
             output = contract.model(images)
             shape = output.shape[1:]

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..augment import to_unit
 from ..data import Part
 from ..model import Contract
 from ..run import Config
@@ -58,7 +59,7 @@ def _share(contract: Contract, part: Part, order: np.ndarray, batch: int) -> flo
     # A last image by itself has no batch statistics: it joins the batch before.
     cuts = [first for first in range(batch, len(order), batch) if first < len(order) - 1]
     for chosen in np.split(order, cuts):
-        images = torch.from_numpy(part.images[chosen]).to(device).float() / 255
+        images = to_unit(torch.from_numpy(part.images[chosen]).to(device))
         classes = torch.from_numpy(part.classes[chosen]).to(device)
         right += int((contract(images)[0].argmax(1) == classes).sum())
     return right / len(order)

@@ -12,6 +12,7 @@ FOR_LEARNED: dict[str, Any] = {"ema": 0.0, "label_scaling": False}
 """Fields of any recipe that learned labels cannot have: they are the outputs of the weights in training."""
 ONE_HOT = "category"
 STATIC = "bert-vector"
+TEXTS = ("imdb:", "yelp:")
 
 
 def default_label(objective: str | None, label: str | None, bank: Path | None) -> str:
@@ -29,3 +30,10 @@ def default_label(objective: str | None, label: str | None, bank: Path | None) -
         what = "learns its labels" if objective == "lwal" else "is for one-hot labels"
         raise VivavoceError(f"--objective {objective} {what}; leave out --label and --bank")
     return own
+
+
+def usual_recipe(objective: str | None, dataset: str) -> str:
+    """The recipe of a run that names none."""
+    if objective is None:
+        return "fast"
+    return "adaptive-text" if dataset.startswith(TEXTS) else "adaptive"

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ...errors import VivavoceError
-from ..data import Splits
+from ..data import Part, Splits
 from ..history import Epoch
 from ..loop import Trainer
 from ..parallel import World
@@ -67,9 +67,9 @@ class Comparison:
     methods: Sequence[str]
     seeds: Sequence[int]
     out: Path
-    train_mode: bool = False
     test_limit: int = 0
-    """Draw the curves on this many test images, the same for all; 0: on all."""
+    """Draw the curves on this many test images, the same for all, and choose the epoch that is kept on as
+    many for validation; 0: on all."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be compared."""
@@ -92,15 +92,17 @@ class Comparison:
                 yield read_cell(folder, method, seed)
 
     def _choices(self, method: str, seed: int) -> Choices:
-        aim: dict[str, Any] = METHODS[method] | ({"train_mode_eval": True} if self.train_mode else {})
+        aim: dict[str, Any] = METHODS[method] | {"train_mode_eval": True}
         return replace(self.base, label=default_label(aim["name"], None, None), seed=seed, objective=aim)
 
     def _splits(self, choices: Choices) -> Splits:
         splits = choices.splits()
-        if not 0 < self.test_limit < len(splits.test):
-            return splits
-        chosen = np.random.default_rng(0).permutation(len(splits.test))[: self.test_limit]
-        return replace(splits, test=splits.test.subset(chosen))
+        return replace(splits, validation=self._some(splits.validation), test=self._some(splits.test))
+
+    def _some(self, part: Part) -> Part:
+        if not 0 < self.test_limit < len(part):
+            return part
+        return part.subset(np.random.default_rng(0).permutation(len(part))[: self.test_limit])
 
 
 def read_cell(folder: Path, method: str, seed: int) -> Cell:

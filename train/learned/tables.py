@@ -148,7 +148,7 @@ def draw(rows: Sequence[Row], title: str, path: Path, train_mode: bool = False) 
         if row.method == BASELINE:
             axes.axhline(row.best.mean(), color=colour, linewidth=0.8, linestyle=":")
     axes.set_xlabel("epoch")
-    axes.set_title(f"{title}: test accuracy, mean and range over seeds", loc="left", fontsize=11)
+    axes.set_title(f"{title}\ntest accuracy, mean and range over seeds", loc="left", fontsize=10)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.spines[["top", "right"]].set_visible(False)
