@@ -45,6 +45,8 @@ bench: .venv/bench/ready  ## timings, as ratios
 	.venv/bench/bin/pytest tests/benchmarks --benchmark-only
 	.venv/bench/bin/python tests/benchmarks/paper_sweep.py
 	.venv/bench/bin/python tests/benchmarks/gradient_speed.py
+	.venv/bench/bin/python tests/benchmarks/training_speed.py
+	.venv/bench/bin/python tests/benchmarks/server_load.py
 
 lint: .venv/test/ready
 	.venv/test/bin/ruff check .
@@ -61,7 +63,7 @@ lint: .venv/test/ready
 	$(call make_env,web,cpu$(comma)serve)
 
 .venv/bench/ready: $(SPEC)
-	$(call make_env,bench,cpu$(comma)train$(comma)plot$(comma)listen,--group test --group bench)
+	$(call make_env,bench,cpu$(comma)train$(comma)plot$(comma)listen$(comma)serve,--group test --group bench)
 
 clean:
 	rm -rf .venv build dist *.egg-info

@@ -74,7 +74,7 @@ def run(app: typer.Typer) -> None:
         _stop(error, "stopped", INTERRUPTED)
     except SystemExit as error:
         if isinstance(error.__context__, BrokenPipeError):
-            os._exit(0)  # the reader of our output has gone (Typer would exit with 1, a regression)
+            os._exit(0)  # the reader of our output has gone (Typer and Rich exit with 1, a regression)
         raise
     except Exception as error:
         detail = f"{type(error).__name__}: {error}".splitlines()[0]
@@ -91,7 +91,9 @@ def unread() -> Iterator[None]:
     try:
         yield
         sys.stdout.flush()
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit) as error:
+        if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

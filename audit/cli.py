@@ -38,7 +38,8 @@ def robustness(
     data: Annotated[
         str | None,
         typer.Option(
-            help="`digits`, a folder with one subfolder per class, or an .npz. Default: the model's own."
+            help="digits; mnist, fashion-mnist, cifar10 or cifar100, also as NAME:FOLDER; a folder with one "
+            "subfolder per class; or an .npz. Default: the model's own."
         ),
     ] = None,
     protocol: Annotated[

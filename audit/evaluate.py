@@ -16,7 +16,7 @@ from ..images.imageset import to_float
 from .attacks.base import Attack, Ball, Goal
 from .attacks.streams import Streams
 from .judge import Judgement, judge
-from .protocol import ATTACKS, UNTARGETED, Protocol, target_classes
+from .protocol import ATTACKS, Protocol, target_classes
 from .target import Target
 
 Progress = Callable[[int, str], None]
@@ -183,10 +183,7 @@ def _blank_outcomes(protocol: Protocol, manifest: Manifest, n: int) -> list[Outc
             rounded=none(),
             moved=np.zeros(n, np.float32),
         )
-        for attack in protocol.attacks
-        for targeted in protocol.targeted
-        if not (targeted and attack in UNTARGETED and False in protocol.targeted)
-        for epsilon in protocol.epsilons
+        for attack, targeted, epsilon in protocol.grid()
     ]
 
 

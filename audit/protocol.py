@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 import msgspec
@@ -75,6 +75,15 @@ class Protocol(msgspec.Struct, frozen=True):
         attacks = [name for name in self.attacks if not name.endswith("-released")]
         joined = " and ".join(filter(None, (", ".join(attacks[:-1]), attacks[-1])))
         return f"{joined} at epsilon {self.epsilons[-1]:.4g} ({self.norm}, {self.epsilon_space})"
+
+    def grid(self) -> Iterator[tuple[str, bool, float]]:
+        """Every row of a report: attack, whether it is targeted, epsilon."""
+        for attack in self.attacks:
+            for targeted in self.targeted:
+                if targeted and attack in UNTARGETED and False in self.targeted:
+                    continue
+                for epsilon in self.epsilons:
+                    yield attack, targeted, epsilon
 
     def ball(self, epsilon: float, entry: Input) -> Ball:
         """The ball of one epsilon, in pixel units."""

@@ -24,7 +24,11 @@ FORMATS = (".onnx", ".pt", ".pt2")
 
 
 def export_run(
-    run: Path, output: Path, dataset: str | None = None, audio: bool = False
+    run: Path,
+    output: Path,
+    dataset: str | None = None,
+    audio: bool = False,
+    data_note: str | None = None,
 ) -> tuple[Manifest, Parity]:
     """Write the trained model of `run` to `output`, after comparing the file with the model.
 
@@ -33,6 +37,7 @@ def export_run(
         output: `.onnx`, `.pt` or `.pt2`.
         dataset: where the data set lies now, for the comparison; None: where the run found it.
         audio: put the vocoder into the file too: outputs `waveform` and `samples`; `.onnx` only.
+        data_note: said of the data in the manifest, behind the split.
 
     Returns:
         The manifest in the file, and the parity it stores.
@@ -56,7 +61,7 @@ def export_run(
     contract = Contract(model, bank, names).eval()
     splits = open_splits(dataset or config.source, config.seed, side=config.size[0])
     images = parity_images(splits.test.images, config.seed)
-    manifest = describe(config, bank, result, names)
+    manifest = describe(config, bank, result, data_note, names)
     with tempfile.TemporaryDirectory(dir=output.absolute().parent) as scratch:
         trial = Path(scratch) / output.name
         _write(contract, manifest, trial, audio)
@@ -88,7 +93,11 @@ def _write(contract: Contract, manifest: Manifest, path: Path, audio: bool) -> N
 
 
 def describe(
-    config: Config, bank: LabelBank | None, result: dict[str, Any], names: LabelBank | None = None
+    config: Config,
+    bank: LabelBank | None,
+    result: dict[str, Any],
+    data_note: str | None = None,
+    names: LabelBank | None = None,
 ) -> Manifest:
     """The manifest of a finished run."""
     return Manifest(
@@ -101,7 +110,7 @@ def describe(
         input=Input(*config.size, mean=config.mean, std=config.std),
         training=Training(
             dataset=config.dataset,
-            split=config.split,
+            split=f"{config.split}; {data_note}" if data_note else config.split,
             encoder=config.encoder,
             recipe=config.recipe.name if config.aim is None else f"{config.recipe.name}, {config.aim.name}",
             epochs=result["epochs"],

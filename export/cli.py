@@ -21,6 +21,10 @@ def export(
     with_audio: Annotated[
         bool, typer.Option("--with-audio", help="Put the vocoder into the file too (.onnx, speech labels).")
     ] = False,
+    data_note: Annotated[
+        str | None,
+        typer.Option(help='What a reader of the file should know of the images, such as "JPEG copy".'),
+    ] = None,
 ) -> None:
     """Export a trained run as one file: encoder, decoder, label bank and manifest.
 
@@ -33,7 +37,7 @@ def export(
     need("torch", "train", "exporting")
     from .build import export_run
 
-    manifest, parity = export_run(run, output, dataset, with_audio)
+    manifest, parity = export_run(run, output, dataset, with_audio, data_note)
     say = terminal()
     say.print(f"{output}: {output.stat().st_size / 1e6:.2f} MB, {len(manifest.classes)} classes, "
               f"{manifest.label.kind if manifest.label else 'category'} labels"

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 178_956_970
 """Pixels of the largest image file that is read: Pillow's own limit."""
+ROWS = 64
+"""Rows of a transparent image that are laid on white together; all at once would take four copies of it."""
 
 _opening = threading.Lock()
 
@@ -55,7 +57,9 @@ class Fit:
     def __call__(self, image: Image.Image) -> np.ndarray:
         """Return the image as uint8 [height, width, channels], upright and in RGB or grey."""
         ImageOps.exif_transpose(image, in_place=True)
-        image = _on_white(image).convert("L" if self.channels == 1 else "RGB")
+        image, mode = _on_white(image), "L" if self.channels == 1 else "RGB"
+        if image.mode != mode:
+            image = image.convert(mode)
         how = Image.Resampling[self.interpolation.upper()]
         if self.resize is not None:
             image = image.resize((self.width, self.height), how, self._centre(image.size, self.resize))
@@ -82,10 +86,14 @@ def _on_white(image: Image.Image) -> Image.Image:
         values = np.asarray(image)
         deep = image.mode != "I" or values.max() > 255
         return Image.fromarray(np.clip(values >> 8 if deep else values, 0, 255).astype(np.uint8))
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    return image
+    if not image.has_transparency_data:
+        return image
+    flat = Image.new("RGB", image.size)
+    for top in range(0, image.height, ROWS):
+        rows = image.crop((0, top, image.width, min(top + ROWS, image.height))).convert("RGBA")
+        rows = Image.alpha_composite(Image.new("RGBA", rows.size, "white"), rows)
+        flat.paste(rows.convert("RGB"), (0, top))
+    return flat
 
 
 def read_image(path: str | Path, fit: Fit) -> np.ndarray:

@@ -99,7 +99,13 @@ def check_spectrograms(model: ExportedModel) -> None:
 def speaks(model: ExportedModel) -> bool:
     """Whether there is a sound for an answer: a predicted spectrogram's, or a stored class name's."""
     label = model.manifest.label
-    return (label is not None and label.mel is not None) or model.name_audio is not None
+    return (label is not None and label.mel is not None) or says_names(model)
+
+
+def says_names(model: ExportedModel) -> bool:
+    """Whether a model with silent labels carries the sounds of its class names."""
+    label = model.manifest.label
+    return model.name_audio is not None and (label is None or label.mel is None)
 
 
 def sound_of(model: ExportedModel, answer: Answer, voice: Voice = "model") -> tuple[np.ndarray, int]:
@@ -116,7 +122,9 @@ def sound_of(model: ExportedModel, answer: Answer, voice: Voice = "model") -> tu
     """
     check_voice(model)
     label, names = model.manifest.label, model.manifest.names
-    if names is not None and model.name_audio is not None and (label is None or label.mel is None):
+    if says_names(model):
+        assert names is not None
+        assert model.name_audio is not None
         frames = names.frames[answer.index] if names.frames else None
         return waveform(model.name_audio[answer.index], frames, names.mel), names.mel.sample_rate
     assert label is not None

@@ -110,8 +110,6 @@ def page_file(name: str) -> str:
 
 def _model(model: str) -> tuple[str, bytes]:
     """What the page has to know of a model, as JSON, and its file."""
-    import onnx
-
     from ..artifacts import open_model
     from .server.limits import Limits
     from .server.replies import describe
@@ -119,13 +117,11 @@ def _model(model: str) -> tuple[str, bytes]:
     opened = open_model(model)
     if opened.path.suffix != ".onnx" or not opened.named:
         raise VivavoceError(f"{opened.path}: give an .onnx file made by `vivavoce export`")
-    content = opened.path.read_bytes()
-    outputs = {output.name for output in onnx.load_from_string(content).graph.output}
     about = describe(opened, Limits()).model_dump()
-    if about["speaks"] and "waveform" not in outputs:
+    if about["speaks"] and opened.voice is None:
         silence = "This model's file makes no sound; exported with --with-audio, it speaks here."
         about |= {"speaks": False, "silence": silence}
-    return json.dumps(about), content
+    return json.dumps(about), opened.path.read_bytes()
 
 
 def _package(runtime: Path) -> dict[str, bytes]:
@@ -141,15 +137,20 @@ def _package(runtime: Path) -> dict[str, bytes]:
 
 def _notices(model: str) -> str:
     """Whose work is in the file. The two builds of onnxruntime are of the same sources and licence."""
-    name = "onnxruntime"
-    files = {path.name: path for path in distribution(name).files or ()}
-    own = resources.files("vivavoce").joinpath("LICENSE")
+    theirs = {path.name: path for path in distribution("onnxruntime").files or ()}
     texts = [
-        f"The page is part of vivavoce (Apache-2.0), the model is {Path(model).stem}.",
+        f"The page is part of vivavoce (Apache-2.0, below), the model is {Path(model).stem}.",
         "onnxruntime-web, Copyright (c) Microsoft Corporation, runs it:",
-        *(files[part].read_text() for part in ("LICENSE", "ThirdPartyNotices.txt") if part in files),
+        *(theirs[name].read_text() for name in ("LICENSE", "ThirdPartyNotices.txt") if name in theirs),
+        _own_licence(),
     ]
-    return "\n\n".join(texts + ([own.read_text()] if own.is_file() else []))
+    return "\n\n".join(texts)
+
+
+def _own_licence() -> str:
+    """Beside the package where it is installed, in its root where it is worked on."""
+    installed = distribution("vivavoce").read_text("licenses/LICENSE")
+    return installed or resources.files("vivavoce").joinpath("LICENSE").read_text()
 
 
 def _packed(content: bytes) -> str:

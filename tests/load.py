@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import sys
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from serving import Address
 
 
 class Load:
@@ -89,6 +93,36 @@ async def _response(reader: asyncio.StreamReader) -> tuple[int, bool, bytes]:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
     length = int(head.split("content-length: ")[1].split("\r\n")[0])
     return int(head.split()[1]), "connection: close" in head, await reader.readexactly(length)
+
+
+def waiting(rate: float) -> int:
+    """Connections for a rate: enough, and none so idle that the server closes it."""
+    return max(2, min(32, int(rate)))
+
+
+class Loader:
+    """Starts this file in a process of its own, on images of all ten digits."""
+
+    def __init__(self, folder: Path) -> None:
+        from serving import digit
+
+        self._folder = folder
+        self._images = []
+        for k in range(10):
+            path = folder / f"{k}.png"
+            path.write_bytes(digit(k, 1))
+            self._images.append(str(path))
+
+    def start(self, server: Address, **plan) -> subprocess.Popen[str]:
+        plan = {"seconds": 120, "rate": 0, "query": "", "images": self._images, "port": server.port} | plan
+        path = self._folder / "plan.json"
+        path.write_text(json.dumps(plan))
+        return subprocess.Popen([sys.executable, __file__, path], stdout=subprocess.PIPE, text=True)
+
+    def run(self, server: Address, **plan) -> dict:
+        done, _ = self.start(server, **plan).communicate(timeout=600)
+        figures = json.loads(done)
+        return figures
 
 
 if __name__ == "__main__":

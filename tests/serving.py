@@ -149,10 +149,10 @@ class Process(Address):
     def pid(self) -> int:
         return self._process.pid
 
-    def memory(self) -> float:
+    def memory(self, peak: bool = False) -> float:
         """Resident memory, MB."""
         text = Path(f"/proc/{self.pid}/status").read_text()
-        return int(text.split("VmRSS:")[1].split()[0]) / 1000
+        return int(text.split("VmHWM:" if peak else "VmRSS:")[1].split()[0]) / 1000
 
     def terminate(self) -> None:
         self._process.send_signal(signal.SIGTERM)
@@ -179,6 +179,7 @@ class SlowModel:
     def __init__(self, seconds: float) -> None:
         self._model, self.seconds = open_model("digits-speech"), seconds
         self.path, self.manifest, self.bank = self._model.path, self._model.manifest, self._model.bank
+        self.voice = self._model.voice
         self.batches: list[int] = []
 
     def answer(self, images: np.ndarray) -> Outputs:

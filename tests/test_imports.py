@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "librosa", "sklearn", "matplotlib")
+HEAVY = ("torch", "librosa", "sklearn", "matplotlib", "fastapi", "uvicorn", "prometheus_client")
 
 COMMANDS = {
     "audit robustness": ("vivavoce.audit.cli", "['robustness', 'digits-speech', '--limit', '5']"),
@@ -32,6 +32,11 @@ def test_commands_do_not_import_frameworks(command, tmp_path):
     found = modules_after(f"from {module} import app; app({arguments}, standalone_mode=False)")
     assert not found & set(HEAVY)
     assert "onnxruntime" in found
+
+
+def test_the_server_needs_no_framework_of_learning():
+    found = modules_after("import vivavoce.serve.server.run")
+    assert not found & {"torch", "librosa", "sklearn", "matplotlib"}
 
 
 @pytest.mark.parametrize("module", ["vivavoce.audit.cli", "vivavoce.cli"])

@@ -212,7 +212,8 @@ def probabilities_for_scores(seen: Observations) -> Finding | None:
         return None
     inside = ((seen.scores >= 0) & (seen.scores <= 1)).all(1)
     share = float((inside & (np.abs(seen.scores.sum(1) - 1) < 1e-3)).mean())
-    return share, 0.99, "suspicious", f"{share:.0%} of the images have probabilities for scores"
+    meaning = f"the scores of {share:.0%} of the images lie in 0..1 and sum to 1, as behind a softmax"
+    return share, 0.99, "suspicious", meaning
 
 
 @check("random answers")

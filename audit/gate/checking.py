@@ -17,7 +17,7 @@ from ..report import Report, load_report
 from ..walk import Audit, Progress, Settings, robustness, source_of
 from .comparison import Comparison, compare_reports
 from .limits import Limits
-from .pairing import class_differences
+from .pairing import class_differences, vectors
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,7 @@ def audit_again(
         OtherData: the images are not the earlier ones.
         VivavoceError: model and report do not fit.
     """
+    vectors(earlier)  # refuses a damaged report before the work
     settings = replace(settings_of(earlier, data, folder), command=command)
     _name_classes(model, earlier.model.manifest.classes)
     for difference in class_differences(earlier.model.manifest.classes, model.manifest.classes):

@@ -46,9 +46,9 @@ class Pair(msgspec.Struct, frozen=True):
     @property
     def told(self) -> str:
         """The change in one line."""
-        way = "lower" if self.points < 0 else "higher"
+        way = f"{abs(self.points):.1f} points {'lower' if self.points < 0 else 'higher'}"
         return (
-            f"{self.title}: {self.before:.1%} to {self.after:.1%}, {abs(self.points):.1f} points {way} "
+            f"{self.title}: {self.before:.1%} to {self.after:.1%}, {way if self.points else 'unchanged'} "
             f"({self.lost} images lost, {self.gained} gained, p = {self.p:.2g})"
         )
 

@@ -37,14 +37,16 @@ def vectors(report: Report) -> dict[str, Vector]:
         return {vector.name: vector for vector in _vectors(report)}
     except ValueError as error:
         raise VivavoceError(
-            f"the report of {report.model.file} is damaged: its outcomes cannot be read ({error})"
+            f"the report of {report.model.file} is damaged, or was edited: {error}"
         ) from error
 
 
 def _vectors(report: Report) -> Iterator[Vector]:
-    images, n = report.images, report.data.n
+    images, n, protocol = report.images, report.data.n, report.protocol
     if len(images) != n:
         raise ValueError(f"{len(images)} images, not {n}")
+    if [(row.attack, row.targeted, row.epsilon) for row in report.rows] != list(protocol.grid()):
+        raise ValueError("its rows are not those of its protocol")
     yield Vector("clean", "clean accuracy", np.array([i.clean == i.label for i in images], bool))
     if report.clean.near is not None:
         near = unpack_bits(report.clean.near, n)
@@ -53,9 +55,9 @@ def _vectors(report: Report) -> Iterator[Vector]:
         if row.epsilon > 0:
             yield from _row_vectors(row, n)
     attacks = {(row.attack, row.targeted) for row in report.rows if not row.attack.endswith("-released")}
-    if len(attacks) > 1 and not report.protocol.ensemble:
+    if len(attacks) > 1 and not protocol.ensemble:
         robust = np.array([i.robust for i in images], bool)
-        yield Vector("robust", f"all attacks, epsilon {report.protocol.epsilons[-1]:.4g}", robust)
+        yield Vector("robust", f"all attacks, epsilon {protocol.epsilons[-1]:.4g}", robust)
 
 
 def _row_vectors(row: Row, n: int) -> Iterator[Vector]:

@@ -93,7 +93,7 @@ function showScores(scores) {
   element("scores").replaceChildren(...lines);
 }
 
-const number = (score) => (score === null ? "none" : score.toFixed(2).replace("-", "−"));
+const number = (score) => score.toFixed(2).replace("-", "−");
 
 function text(kind, content, name) {
   const made = document.createElement(kind);

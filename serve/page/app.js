@@ -43,6 +43,7 @@ export async function start(backend) {
 
 function describe(about) {
   document.title = `${about.model}: viva voce`;
+  element("aloud").parentElement.hidden = !about.speaks;
   const words = about.spoken.length ? about.spoken : about.classes;
   const some = words.slice(0, 10).join(", ") + (words.length > 10 ? ` and ${words.length - 10} more` : "");
   element("about").textContent = `Show ${about.model} an image; it ${about.speaks ? "says" : "tells"} which it sees: ${some}.`;

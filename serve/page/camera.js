@@ -27,7 +27,7 @@ export function setUpCamera(show, fail) {
     }
     video.srcObject = stream;
     dialog.showModal();
-    await video.play();
+    video.play().catch(() => {}); // closed before the first picture came
   }
 
   function take() {

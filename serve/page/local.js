@@ -4,7 +4,6 @@ import { fit } from "./resample.js";
 import { wav } from "./wav.js";
 
 const LONGEST = 4096; // pixels; larger images are halved first, as browsers do it
-const RATE = 22050; // samples per second that the contract of speaking files names
 
 const text = (id) => document.getElementById(id).textContent;
 
@@ -59,7 +58,7 @@ function decided(outputs, about) {
     threshold: about.threshold,
     sure: loss === null || about.threshold === null ? null : loss < about.threshold,
     label: about.floor === null ? null : rows(outputs.label),
-    sound: outputs.waveform ? wav(outputs.waveform.data.subarray(0, Number(outputs.samples.data[0])), RATE) : null,
+    sound: outputs.waveform ? wav(outputs.waveform.data.subarray(0, Number(outputs.samples.data[0])), about.rate) : null,
   };
 }
 

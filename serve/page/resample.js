@@ -13,9 +13,10 @@ const FILTERS = {
 
 // For each of `count` outputs over [from, to) of an axis: where its inputs start, and their weights.
 function taps(size, from, to, count, how) {
-  const scale = (to - from) / count;
+  const scale = Math.fround(to - from) / count;
   if (how === "nearest") {
-    return Array.from({ length: count }, (_, k) => [Math.min(Math.floor(from + (k + 0.5) * scale), size - 1), [1 << BITS]]);
+    let place = from - scale / 2; // summed up step by step, because Pillow does
+    return Array.from({ length: count }, () => [Math.min(Math.floor((place += scale)), size - 1), [1 << BITS]]);
   }
   const [reach, weigh] = FILTERS[how], wide = Math.max(scale, 1), support = reach * wide;
   return Array.from({ length: count }, (_, k) => {
@@ -27,7 +28,7 @@ function taps(size, from, to, count, how) {
   });
 }
 
-// One pass over rows of pixels: `lines` of `length` pixels with steps between them, into `out`.
+// One pass along each of `lines` lines of pixels, into `out`; the steps are between lines and between pixels.
 function pass(data, out, lines, along, lineStep, step, outLineStep, outStep) {
   for (let line = 0; line < lines; line++) {
     along.forEach(([first, weights], k) => {
@@ -47,7 +48,7 @@ function centre(width, height, about) {
   const left = Math.floor((whole[0] - about.width) / 2), top = Math.floor((whole[1] - about.height) / 2);
   const across = width / whole[0], down = height / whole[1];
   const right = Math.min((left + about.width) * across, width), bottom = Math.min((top + about.height) * down, height);
-  return [left * across, top * down, right, bottom];
+  return [left * across, top * down, right, bottom].map(Math.fround); // Pillow keeps them in single precision
 }
 
 // Round half to even, as Python does.
@@ -65,9 +66,17 @@ export function fit(image, about) {
   const box = about.resize ? centre(image.width, image.height, about) : [0, 0, image.width, image.height];
   const across = taps(image.width, box[0], box[2], width, about.interpolation);
   const down = taps(image.height, box[1], box[3], height, about.interpolation);
-  const between = new Uint8Array(image.height * width * 3), small = new Uint8Array(height * width * 3);
-  pass(data, between, image.height, across, image.width * 4, 4, width * 3, 3);
-  pass(between, small, width, down, 3, width * 3, 3, width * 3);
+  const small = new Uint8Array(height * width * 3);
+  // Recent Pillow begins with the columns where that saves work; the order shows in the rounding.
+  if (image.height - height > 2 * Math.max(image.width - width, 0)) {
+    const between = new Uint8Array(height * image.width * 3);
+    pass(data, between, image.width, down, 4, image.width * 4, 3, image.width * 3);
+    pass(between, small, height, across, image.width * 3, 3, width * 3, 3);
+  } else {
+    const between = new Uint8Array(image.height * width * 3);
+    pass(data, between, image.height, across, image.width * 4, 4, width * 3, 3);
+    pass(between, small, width, down, 3, width * 3, 3, width * 3);
+  }
   const planes = new Float32Array(about.channels * height * width);
   for (let c = 0; c < about.channels; c++) {
     for (let k = 0; k < height * width; k++) planes[c * height * width + k] = Math.fround(small[k * 3 + c] / 255);

@@ -12,8 +12,8 @@ from starlette.exceptions import HTTPException
 
 from ...artifacts import ExportedModel
 from ...errors import VivavoceError
+from ..answers import Answer
 from . import replies
-from .batching import Told
 from .errors import RequestError
 from .limits import Limits
 from .middleware import Outermost
@@ -93,12 +93,12 @@ def _add_classify(app: FastAPI, service: Service) -> None:
         if (aloud or audio) and not replies.speaks(service.model):
             raise RequestError(406, "this model does not speak: its labels are not spectrograms")
 
-        def finish(told: Told) -> Response:
+        def finish(answer: Answer) -> Response:
             if aloud:
-                return _spoken(told, service)
-            reply = replies.reply(told, service.model, label)
+                return _spoken(answer, service)
+            reply = replies.reply(answer, service.model, label)
             if audio:
-                reply.audio = replies.audio(*service.sound(told.answer))
+                reply.audio = replies.audio(*service.sound(answer))
             # Without what was not asked for, but with every null of the rest.
             unasked = {name for name in ("label", "audio") if getattr(reply, name) is None}
             return _json(reply.model_dump_json(by_alias=True, exclude=unasked))
@@ -107,14 +107,14 @@ def _add_classify(app: FastAPI, service: Service) -> None:
         return await service.answer(request.headers.get("content-type", ""), body, finish)
 
 
-def _spoken(told: Told, service: Service) -> Response:
+def _spoken(answer: Answer, service: Service) -> Response:
     """The sound of an answer; what is said, for those who cannot hear it, in headers."""
     from urllib.parse import quote
 
-    headers = {"X-Class": quote(told.answer.name)}
-    if told.answer.sure is not None:
-        headers["X-Sure"] = str(told.answer.sure).lower()
-    return Response(replies.wav(*service.sound(told.answer)), media_type="audio/wav", headers=headers)
+    headers = {"X-Class": quote(answer.name)}
+    if answer.sure is not None:
+        headers["X-Sure"] = str(answer.sure).lower()
+    return Response(replies.wav(*service.sound(answer)), media_type="audio/wav", headers=headers)
 
 
 def _add_rest(app: FastAPI, service: Service) -> None:

@@ -5,27 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 
 import numpy as np
 
-from ...artifacts import ExportedModel, Outputs
+from ...artifacts import ExportedModel
 from ..answers import Answer, answer_images
 from .errors import Busy
 from .limits import Limits
 from .metrics import Metrics
-
-
-@dataclass(frozen=True)
-class Told:
-    """An answer, and the scores of all classes."""
-
-    answer: Answer
-    scores: np.ndarray
-    """float32 [K]."""
 
 
 class Batcher:
@@ -36,7 +26,7 @@ class Batcher:
 
     def __init__(self, model: ExportedModel, limits: Limits, metrics: Metrics) -> None:
         self._model, self._limits, self._metrics = model, limits, metrics
-        self._queue: deque[tuple[np.ndarray, asyncio.Future[Told]]] = deque()
+        self._queue: deque[tuple[np.ndarray, asyncio.Future[Answer]]] = deque()
         self._running: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, "model")
         self._accepted = 0
@@ -59,9 +49,9 @@ class Batcher:
             self._accepted -= 1
             self._metrics.waiting.set(self._accepted)
 
-    async def answer(self, image: np.ndarray) -> Told:
+    async def answer(self, image: np.ndarray) -> Answer:
         """The answer to one image, float32 [C, H, W] in 0..1."""
-        future: asyncio.Future[Told] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._queue.append((image, future))
         if self._running is None:
             self._running = asyncio.create_task(self._work())
@@ -73,18 +63,18 @@ class Batcher:
         while batch := self._next():
             images = np.stack([image for image, _ in batch])
             try:
-                told = await loop.run_in_executor(self._thread, self._ask, images)
+                answers = await loop.run_in_executor(self._thread, self._ask, images)
             except Exception as error:
                 for _, future in batch:
                     if not future.done():
                         future.set_exception(error)
             else:
-                for (_, future), answer in zip(batch, told, strict=True):
+                for (_, future), answer in zip(batch, answers, strict=True):
                     if not future.done():
                         future.set_result(answer)
         self._running = None
 
-    def _next(self) -> list[tuple[np.ndarray, asyncio.Future[Told]]]:
+    def _next(self) -> list[tuple[np.ndarray, asyncio.Future[Answer]]]:
         """What waits, up to a batch, without those who have given up."""
         batch = []
         with suppress(IndexError):
@@ -94,22 +84,13 @@ class Batcher:
                     batch.append(job)
         return batch
 
-    def _ask(self, images: np.ndarray) -> list[Told]:
+    def _ask(self, images: np.ndarray) -> list[Answer]:
         start = time.perf_counter()
-        outputs = self._model.answer(images)
-        answers = answer_images(_Answered(self._model, outputs), images)  # type: ignore[arg-type]
+        answers = answer_images(self._model, images)
         self._metrics.model_seconds.observe(time.perf_counter() - start)
         self._metrics.batch.observe(len(images))
-        return [Told(answer, scores) for answer, scores in zip(answers, outputs.scores, strict=True)]
+        return answers
 
     def close(self) -> None:
         """End the thread."""
         self._thread.shutdown()
-
-
-class _Answered:
-    """A model that has answered already."""
-
-    def __init__(self, model: ExportedModel, outputs: Outputs) -> None:
-        self.manifest = model.manifest
-        self.answer: Callable[[np.ndarray], Outputs] = lambda _: outputs

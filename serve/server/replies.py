@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from ...artifacts import ExportedModel
 from ...artifacts.playback import write_wav
-from .batching import Told
+from ..answers import Answer
 from .limits import Limits
 
 
@@ -29,7 +29,7 @@ class Reply(BaseModel):
     name: str = Field(serialization_alias="class", description="The class that the model decides for.")
     index: int = Field(description="Its place among the model's classes.")
     spoken: str | None = Field(description="The word said for it; null for a model without words.")
-    scores: dict[str, float | None] = Field(description="Every class's score; larger is better.")
+    scores: dict[str, float] = Field(description="Every class's score; larger is better.")
     distance: float | None = Field(
         description="Mean squared distance of the predicted label to the class's own; label models only."
     )
@@ -52,6 +52,7 @@ class ModelReply(BaseModel):
     label: str | None = Field(description="Kind of label that is predicted; null for a model on logits.")
     threshold: float | None = Field(description="The model is sure while `loss` is under this.")
     floor: float | None = Field(description="Decibels that count as silence, for drawing spectrograms.")
+    rate: int | None = Field(description="Samples of sound per second.")
     seconds: list[float] | None = Field(description="Length of each class's word.")
     top_hertz: float | None = Field(description="Upper edge of the spectrogram.")
     height: int = Field(description="Pixels of the images that the model sees.")
@@ -73,9 +74,9 @@ class Problem(BaseModel):
     detail: str = Field(description="One line.")
 
 
-def reply(told: Told, model: ExportedModel, with_label: bool) -> Reply:
+def reply(answer: Answer, model: ExportedModel, with_label: bool) -> Reply:
     """The reply to one image, without its sound."""
-    answer, manifest = told.answer, model.manifest
+    manifest = model.manifest
     label = None
     if with_label and answer.label is not None and answer.label.ndim == 2:
         label = np.round(answer.label.astype(float), 2).tolist()
@@ -83,7 +84,7 @@ def reply(told: Told, model: ExportedModel, with_label: bool) -> Reply:
         name=answer.name,
         index=answer.index,
         spoken=answer.spoken,
-        scores=dict(zip(manifest.classes, map(float, told.scores), strict=True)),
+        scores=dict(zip(manifest.classes, map(float, answer.scores), strict=True)),
         distance=answer.distance,
         loss=answer.loss,
         threshold=manifest.decoding.threshold,
@@ -125,6 +126,7 @@ def describe(model: ExportedModel, limits: Limits) -> ModelReply:
         label=label.kind if label else None,
         threshold=manifest.decoding.threshold,
         floor=mel.floor if mel else None,
+        rate=mel.sample_rate if mel else None,
         seconds=seconds,
         top_hertz=mel.fmax if mel else None,
         height=manifest.input.height,

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import ipaddress
 import signal
 import socket
+import struct
+import sys
 from collections.abc import Callable, Iterator
 
 import uvicorn
@@ -18,6 +21,12 @@ from .limits import Limits
 from .protocol import watched
 from .service import Service
 
+ATTACH_FILTER = 26
+"""SO_ATTACH_FILTER, which Python does not name."""
+MMAP_THRESHOLD = -3
+"""M_MMAP_THRESHOLD of glibc's malloc.h."""
+LAST_CALL_SECONDS = 0.1
+"""For connections that the system has made already, and that wait in line, to be taken."""
 FAREWELL_SECONDS = 0.5
 """For clients with an open connection to hear, in the next answer, that it ends."""
 
@@ -32,6 +41,9 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no new connections, tell the open ones that they end, then finish what was accepted."""
         self._service.stopping = True
+        for listener in sockets or []:
+            deafen(listener)
+        await asyncio.sleep(LAST_CALL_SECONDS)
         for server in self.servers:
             server.close()
         for listener in sockets or []:
@@ -75,6 +87,7 @@ def run(
         VivavoceError: the address cannot be listened on, or the model cannot answer.
     """
     limits = limits or Limits()
+    return_large_blocks()
     listener = listen(host, port)
     try:
         app = make_app(model, limits)
@@ -122,6 +135,24 @@ def listen(host: str, port: int) -> socket.socket:
             f"cannot listen on {host} port {port}: {reason}; give another --port or --host"
         ) from None
     return listener
+
+
+def return_large_blocks() -> None:
+    """Give the memory of large images back when they are done; glibc would keep it for the next one."""
+    with contextlib.suppress(OSError, AttributeError):  # another C library: another habit
+        ctypes.CDLL(None).mallopt(MMAP_THRESHOLD, 1 << 20)
+
+
+def deafen(listener: socket.socket) -> None:
+    """Let no more connections join those that wait in line: closing would reset the latter.
+
+    Only Linux can: a packet filter of one instruction, "drop", on the listening socket. Who knocks then is
+    refused a moment later, when the socket is closed.
+    """
+    if sys.platform == "linux":
+        drop = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))  # BPF_RET, 0 bytes
+        program = struct.pack("HP", 1, ctypes.addressof(drop))
+        listener.setsockopt(socket.SOL_SOCKET, ATTACH_FILTER, program)
 
 
 def url_of(listener: socket.socket) -> str:

@@ -14,11 +14,12 @@ from ...artifacts import ExportedModel
 from ...images import Fit
 from ...images.imageset import ImageError, decode, to_float
 from ..answers import Answer, answer_images, sound_of
-from .batching import Batcher, Told
+from .batching import Batcher
 from .body import Reader, image_in
 from .errors import RequestError, of_image
 from .limits import Limits
 from .metrics import Metrics
+from .replies import speaks
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000", "TGA")
 """What strangers may send: formats whose readers run no other program and announce their size."""
@@ -41,9 +42,11 @@ class Service:
         """Ask once, so that a model that cannot answer is known before anybody connects."""
         entry = self.model.manifest.input
         blank = np.zeros((1, entry.channels, entry.height, entry.width), np.float32)
-        answer_images(self.model, blank)
+        answer = answer_images(self.model, blank)[0]
+        if speaks(self.model):
+            self.sound(answer)
 
-    async def answer(self, content_type: str, body: bytes, finish: Callable[[Told], T]) -> T:
+    async def answer(self, content_type: str, body: bytes, finish: Callable[[Answer], T]) -> T:
         """Answer one image.
 
         Args:
@@ -59,11 +62,11 @@ class Service:
             try:
                 async with asyncio.timeout(self.limits.answer_seconds):
                     image = await self._in_thread(self._read, content_type, body)
-                    told = await self.batcher.answer(image)
-                    result = await self._in_thread(finish, told)
+                    answer = await self.batcher.answer(image)
+                    result = await self._in_thread(finish, answer)
             except TimeoutError:
                 raise RequestError(503, "no answer in time; try again") from None
-        sure = {None: "unknown", True: "yes", False: "no"}[told.answer.sure]
+        sure = {None: "unknown", True: "yes", False: "no"}[answer.sure]
         self.metrics.answers.labels(sure).inc()
         return result
 

@@ -71,6 +71,21 @@ def test_data_levels_are_nested_and_leave_validation_alone():
             open_splits("digits", 3, level)
 
 
+@pytest.mark.parametrize(("name", "flip"), [("mnist", False), ("fashion-mnist", True)])
+def test_published_grey_images_become_colour_of_their_own_statistics(tmp_path, name, flip):
+    images = np.random.default_rng(0).integers(0, 200, (30, 28, 28)).astype(np.uint8)
+    for stem in ("train", "t10k"):
+        for part, array in (("images-idx3", images), ("labels-idx1", np.arange(30, dtype=np.uint8) % 10)):
+            head = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
+            (tmp_path / f"{stem}-{part}-ubyte").write_bytes(head + array.tobytes())
+    splits = open_splits(f"{name}:{tmp_path}", 0, side=28)
+    assert (splits.name, splits.flip, len(splits.train), len(splits.validation)) == (name, flip, 27, 3)
+    assert splits.test.images.shape == (30, 3, 28, 28)
+    assert np.array_equal(splits.test.images[:, 1], images)
+    assert splits.mean[0] == pytest.approx(images.mean() / 255, abs=1e-4)
+    assert splits.std[0] == pytest.approx(images.std() / 255, abs=1e-4)
+
+
 @pytest.mark.parametrize("kind", ["speech", "category"])
 def test_a_stopped_run_resumes_to_the_same_weights(kind, tmp_path):
     splits = few_digits()

@@ -102,7 +102,7 @@ def test_what_was_accepted_is_finished_after_sigterm():
             for _ in range(40):
                 try:
                     got.append(server.classify(digit(k), "?audio=wav").status)
-                except ConnectionRefusedError as error:
+                except ConnectionRefusedError as error:  # and no other: nobody is cut off
                     refused.append(error)
                     return
 

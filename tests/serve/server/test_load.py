@@ -1,38 +1,13 @@
-"""The server under load from a second process: no errors, even waits, flat memory, nothing lost."""
+"""The server under load from a second process: no errors, flat memory, nothing lost."""
 
+import io
 import json
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
-from serving import Process, digit
-
-
-class Loader:
-    """Starts `load.py` beside the server."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._images = []
-        for k in range(10):
-            path = folder / f"{k}.png"
-            path.write_bytes(digit(k, 1))
-            self._images.append(str(path))
-
-    def start(self, server: Process, **plan) -> subprocess.Popen[str]:
-        plan = {"seconds": 120, "rate": 0, "query": "", "images": self._images, "port": server.port} | plan
-        path = self._folder / "plan.json"
-        path.write_text(json.dumps(plan))
-        script = Path(__file__).parents[2] / "load.py"
-        return subprocess.Popen([sys.executable, script, path], stdout=subprocess.PIPE, text=True)
-
-    def run(self, server: Process, **plan) -> dict:
-        done, _ = self.start(server, **plan).communicate(timeout=600)
-        figures = json.loads(done)
-        print(plan, figures)
-        return figures
+from load import Loader, waiting
+from PIL import Image
+from serving import Process
 
 
 @pytest.fixture
@@ -48,21 +23,32 @@ def test_a_short_saturation(loader):
     assert (figures["lost"], figures["refused"], figures["wrong"]) == (0, 0, 0)
 
 
+def test_large_images_leave_no_memory_behind():
+    file = io.BytesIO()
+    Image.new("RGBA", (7_000, 7_000)).save(file, "PNG", compress_level=1)
+    with Process("digits-speech") as server:
+        before = server.memory()
+        assert server.classify(file.getvalue()).status == 200
+        assert server.memory(peak=True) - before < 450  # 196 MB decoded, as much again laid on white
+        assert server.memory() - before < 30
+
+
 @pytest.mark.full
 @pytest.mark.parametrize("query", ["", "?audio=wav"])
-def test_saturation_then_half_the_load(query, loader):
-    """At half of what the server can do, one request in a hundred waits ten times the median at most."""
-    count = 6_000 if not query else 600
+def test_more_than_it_can_do(query, loader):
+    """At saturation and beyond there are answers, 503s, and nothing else; at half of it answers alone."""
+    count = 6_000 if not query else 400
     with Process("digits-speech") as server:
-        loader.run(server, connections=8, requests=count // 10, query=query)
         full = loader.run(server, connections=48, requests=count, query=query)
         crowded = loader.run(server, connections=200, requests=count, query=query)
-        half = loader.run(server, connections=32, requests=count // 2, rate=full["rate"] / 2, query=query)
+        rate = full["rate"] / 2
+        half = loader.run(server, connections=waiting(rate), requests=count // 2, rate=rate, query=query)
     for figures in (full, crowded, half):
+        print(figures)
         assert set(figures["statuses"]) <= {"200", "503"}
         assert (figures["lost"], figures["refused"], figures["wrong"]) == (0, 0, 0)
-    assert "503" not in half["statuses"]
-    assert half["p99"] < 10 * half["median"]
+    assert crowded["statuses"]["503"] > 0
+    assert set(half["statuses"]) == {"200"}
 
 
 @pytest.mark.full

@@ -1,0 +1,195 @@
+"""The page that needs no server: one HTML file in a real browser, without a network."""
+
+import html
+import io
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from browsing import axe_source, chromium, npm_package, visit
+from PIL import Image
+from serving import digit, png
+
+from vivavoce.artifacts import open_model
+from vivavoce.images import Fit, open_images
+from vivavoce.images.imageset import to_float
+from vivavoce.serve.answers import answer_images
+from vivavoce.serve.web import bundle
+
+FLAWS = [
+    (["no.tgz", "digits-speech"], "not the npm package"),
+    (["{package}", "no-such-model"], "no such model"),
+    (["{package}", "digits-speech", "-o", "no/a.html"], "no such folder"),
+]
+
+
+def web(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "vivavoce.serve.web", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def speaking(tmp_path_factory) -> Path:
+    """The shipped speech model with its vocoder inside."""
+    from vivavoce.export.vocoder import add_vocoder
+
+    shipped = open_model("digits-speech")
+    assert shipped.manifest.label
+    model = onnx.load(shipped.path)
+    add_vocoder(model, shipped.manifest.label)
+    path = tmp_path_factory.mktemp("speaking") / "speaks.onnx"
+    onnx.save(model, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def pages(speaking, tmp_path_factory) -> dict[str, Path]:
+    """The page with a model that speaks, and with one that is silent."""
+    folder, package = tmp_path_factory.mktemp("pages"), npm_package("onnxruntime-web")
+    made = {}
+    for name, model in (("speaks", speaking), ("silent", "digits-speech"), ("logits", "digits-category")):
+        made[name] = folder / f"{name}.html"
+        done = web(package, model, "-o", made[name])
+        assert done.returncode == 0, done.stderr
+    return made
+
+
+@pytest.fixture(scope="module")
+def seven(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("images") / "seven.png"
+    path.write_bytes(digit(7))
+    return path
+
+
+def test_it_answers_and_speaks_without_a_network(pages, browser, seven):
+    with visit(browser, pages["speaks"].as_uri()) as seen:
+        seen.page.context.set_offline(True)
+        seen.show(seven)
+        assert seen.answer() == "seven"
+        assert seen.page.inner_text("#verdict") == "It is sure (class 7)."
+        sound = seen.sound()
+        assert sound["error"] is None
+        assert sound["seconds"] == pytest.approx(0.778, abs=0.01)
+        assert seen.played()
+        assert "nothing is sent" in seen.page.inner_text("footer")
+        assert all(url.startswith(("file:", "blob:", "data:")) for url in seen.requests)
+        assert sum(url.startswith("file:") for url in seen.requests) == 1
+
+
+def test_its_answers_are_those_of_python(pages, browser, tmp_path):
+    """On images that have to be resized, in every figure that the page shows."""
+    model, digits = open_model("digits-speech"), open_images("digits")
+    with visit(browser, pages["silent"].as_uri()) as seen:
+        for index, size in ((3, (50, 50)), (40, (90, 41)), (77, (32, 32)), (200, (300, 400))):
+            image = Image.fromarray(digits.read(index, Fit(32, 32))).resize(size)
+            image.save(tmp_path / f"{index}.png")
+            expected = answer_images(model, to_float(Fit(32, 32)(image)[None]))[0]
+            seen.page.evaluate("document.getElementById('details').hidden = true")
+            seen.show(tmp_path / f"{index}.png")
+            assert seen.answer() == expected.spoken
+            shown = float(seen.page.get_attribute("#meter", "aria-valuenow") or "nan")
+            assert shown == pytest.approx(expected.loss, abs=0.0051)
+            best = seen.page.locator("#scores .value").first.inner_text().replace("−", "-")
+            assert float(best) == pytest.approx(expected.score, abs=0.0051)
+
+
+def test_a_file_without_sound_says_so(pages, browser, seven):
+    with visit(browser, pages["silent"].as_uri()) as seen:
+        seen.show(seven)
+        assert seen.answer() == "seven"
+        assert "makes no sound" in seen.page.inner_text("#mute")
+        assert not seen.page.locator("#sound").is_visible()
+        assert seen.page.locator("#spectrogram").is_visible()
+
+
+def test_a_model_on_logits(pages, browser, seven):
+    with visit(browser, pages["logits"].as_uri()) as seen:
+        seen.show(seven)
+        assert seen.answer() == "7"
+        assert not seen.page.locator("#nearness").is_visible()
+        assert not seen.page.locator("#voice").is_visible()
+
+
+def test_what_is_no_image(pages, browser, seven, tmp_path):
+    (tmp_path / "notes.txt").write_text("This is not an image.")
+    (tmp_path / "empty.png").write_bytes(b"")
+    (tmp_path / "cut.png").write_bytes(seven.read_bytes()[:60])
+    with visit(browser, pages["speaks"].as_uri()) as seen:
+        for name, message in (
+            ("notes.txt", "not an image"),
+            ("empty.png", "empty"),
+            ("cut.png", "not an image"),
+        ):
+            seen.show(tmp_path / name)
+            alert = seen.page.get_by_text(f"{name}: {message}")
+            alert.wait_for()
+        seen.show(seven)
+        assert seen.answer() == "seven"
+
+
+def test_images_that_browsers_treat_their_own_way(pages, browser, tmp_path):
+    """Turned by EXIF, transparent, grey: the same answer as from the server's own decoder."""
+    upright = Image.open(io.BytesIO(digit(4)))
+    turned = upright.transpose(Image.Transpose.ROTATE_90)
+    exif = turned.getexif()
+    exif[0x0112] = 6
+    turned.save(tmp_path / "turned.png", exif=exif)
+    upright.convert("L").save(tmp_path / "grey.png")
+    shade = np.asarray(upright.convert("L"))
+    clear = np.dstack([np.zeros((32, 32, 3), np.uint8), 255 - shade])  # black that fades to white paper
+    (tmp_path / "clear.png").write_bytes(png(clear))
+    with visit(browser, pages["speaks"].as_uri()) as seen:
+        for name in ("turned.png", "grey.png", "clear.png"):
+            seen.show(tmp_path / name)
+            assert seen.answer() == "four", name
+            seen.page.evaluate("document.getElementById('details').hidden = true")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_accessible(scheme, pages, browser, seven):
+    axe = axe_source()
+    with visit(browser, pages["speaks"].as_uri(), bypass_csp=True, color_scheme=scheme) as seen:
+        seen.show(seven)
+        seen.answer()
+        seen.page.click("summary")
+        assert seen.violations(axe) == []
+
+
+def test_whose_work_is_inside_is_told(pages, repository):
+    text = pages["speaks"].read_text()
+    own = (repository / "LICENSE").read_text()
+    assert html.escape(own) in text
+    for notice in ("Microsoft Corporation", "MIT License", "Apache License", "Eigen", "protobuf"):
+        assert notice in text
+    assert not re.search(r'(src|href)="(?!data:)', text.split("<body>")[1].split("<script")[0])
+    assert "connect-src" not in text.split("<head>")[1].split(">")[1]  # default-src 'none' covers it
+
+
+@pytest.mark.parametrize(("arguments", "message"), FLAWS)
+def test_bad_input(arguments, message, tmp_path):
+    package = npm_package("onnxruntime-web") if "{package}" in arguments else ""
+    arguments = [argument.format(package=package) for argument in arguments]
+    output = [] if "-o" in arguments else ["-o", "a.html"]
+    done = web(*arguments, *output, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_the_bundle_holds_each_room_once_and_no_module_syntax():
+    script = bundle("offline.js")
+    rooms = re.findall(r'^rooms\["(.+)"\] = ', script, re.M)
+    assert sorted(rooms) == sorted(set(rooms))
+    assert {"app.js", "local.js", "resample.js", "wav.js", "offline.js"} <= set(rooms)
+    assert "server.js" not in rooms
+    assert not re.search(r"^(import|export) ", script, re.M)
