@@ -10,7 +10,8 @@ import typer
 from ..console import need, progress_bar, terminal
 from ..errors import VivavoceError
 from .labels.kinds import KINDS
-from .learned import OBJECTIVES, options
+from .learned import options
+from .learned.names import OBJECTIVES
 
 if TYPE_CHECKING:
     from .loop import Trainer

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..artifacts import LabelBank
 from ..errors import VivavoceError
-from .learned import Aim
+from .learned.aim import Aim
 from .model import Classifier
 from .recipes import Recipe
 

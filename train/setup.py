@@ -15,7 +15,7 @@ from .backbones import BACKBONES, STATISTICS, Backbone
 from .data import SIDE, Splits, open_splits
 from .encoders import make_encoder
 from .labels import build
-from .learned import Aim, make_aim
+from .learned.aim import Aim, make_aim
 from .learned.lwal import start
 from .learned.setting_up import FOR_LEARNED
 from .loop import Trainer

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .aim import OBJECTIVES
+from .names import OBJECTIVES
 
 PANEL = "Learned labels and what they are compared with"
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from vivavoce.errors import VivavoceError
-from vivavoce.train.learned import make_aim
+from vivavoce.train.learned.aim import make_aim
 from vivavoce.train.learned.lwal import AdaptiveLabels, class_means, distances, repel, start
 from vivavoce.train.objectives import Moment
 

@@ -15,7 +15,7 @@ from vivavoce.export import build
 from vivavoce.serve.answers import answer_images, check_voice, sound_of
 from vivavoce.train import run
 from vivavoce.train.data import Part, Splits, open_splits
-from vivavoce.train.learned import make_aim
+from vivavoce.train.learned.aim import make_aim
 from vivavoce.train.learned.judging import accuracy, train_mode_accuracy
 from vivavoce.train.learned.lwal import start
 from vivavoce.train.learned.setting_up import LEARNED
