@@ -45,8 +45,9 @@ def draw_map(distances: np.ndarray, wordnet: np.ndarray, classes: tuple[str, ...
     second = _turned(scaled(wordnet), first)
     for ax, places, title in zip(axes, (first, second), ("labels", "WordNet"), strict=True):
         ax.scatter(*places.T, c=colours, s=34, zorder=2)
-        for name, (x, y), colour in zip(classes, places, colours, strict=True):
-            ax.annotate(name, (x, y), (5, 4), textcoords="offset points", color=colour, fontsize=8.5)
+        for name, point, text, colour in zip(classes, places, _beside(places), colours, strict=True):
+            line = {"arrowstyle": "-", "color": colour, "linewidth": 0.5, "shrinkA": 0}
+            ax.annotate(name, point, text, arrowprops=line, color=colour, fontsize=8.5, va="center")
         ax.set_title(title, color=INK, fontsize=11, loc="left")
         ax.set_xticks([])
         ax.set_yticks([])
@@ -62,6 +63,21 @@ def scaled(distances: np.ndarray) -> np.ndarray:
     values, vectors = np.linalg.eigh(-centring @ distances.astype(np.float64) ** 2 @ centring / 2)
     places = vectors[:, [-1, -2]] * np.sqrt(np.maximum(values[[-1, -2]], 0))
     return places / max(np.abs(places).max(), 1e-12)
+
+
+def _beside(places: np.ndarray) -> np.ndarray:
+    """Where the names of points [N, 2] go, from the top down, each below names and points it would cover."""
+    height, width = 0.085, 0.5
+    found = places + np.array([0.05, 0.0])
+    for k, i in enumerate(order := np.argsort(-places[:, 1])):
+        names = found[order[:k]]
+        while True:
+            away = places - found[i]
+            covered = (np.abs(away[:, 1]) < height / 1.5) & (away[:, 0] > -0.04) & (away[:, 0] < 0.3)
+            if not covered.any() and not np.any(np.all(np.abs(names - found[i]) < (width, height), axis=1)):
+                break
+            found[i, 1] -= height / 4
+    return found
 
 
 def families(wordnet: np.ndarray) -> list[str]:
