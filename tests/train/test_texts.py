@@ -152,3 +152,17 @@ def test_a_run_on_reviews(imdb, tmp_path):
     assert best >= 0.75  # the test reviews are those of the training part, and its validation one
     with pytest.raises(VivavoceError, match="exported files take images"):
         export_run(tmp_path / "run", tmp_path / "model.onnx")
+
+
+@needs_encoder
+def test_static_labels_are_pooled_states_of_the_names():
+    from vivavoce.train.labels import build
+
+    bank = build("bert-vector", ("cat", "palm_tree"))
+    assert bank is not None
+    assert bank.labels.shape == (2, 384)
+    assert bank.recipe["pooling"] == "pooler"
+    again = build("bert-vector", ("palm tree", "dog"))
+    assert again is not None
+    np.testing.assert_allclose(bank.labels[1], again.labels[0], atol=1e-6)
+    assert not np.allclose(bank.labels[0], again.labels[1], atol=0.1)
