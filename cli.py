@@ -7,10 +7,12 @@ from .serve.cli import classify, listen
 from .serve.server.cli import serve
 from .train.cli import study, train
 from .train.labels.cli import app as labels_app
+from .train.learned.cli import study_adaptive
 
 app = make_app("Train, export, audit and serve image classifiers that answer aloud.")
 app.command()(train)
 app.command()(study)
+app.command()(study_adaptive)
 app.command()(export)
 app.command()(classify)
 app.command()(listen)

@@ -1,4 +1,6 @@
-"""The manifest: what an exported model says about itself, version 1.
+"""The manifest: what an exported model says about itself, versions 1 and 2.
+
+Version 2 is version 1 with `names`, and only files that carry such sounds are marked 2.
 
 Stored as JSON in ONNX `metadata_props["vivavoce"]` and in the TorchScript extra file `vivavoce.json`.
 """
@@ -11,9 +13,12 @@ import msgspec
 
 from ..errors import VivavoceError
 
-SCHEMA = 1
+SCHEMA = 2
+"""The newest that this package reads."""
 METADATA_KEY = "vivavoce"
 TORCHSCRIPT_FILE = "vivavoce.json"
+NAME_AUDIO = "name_audio"
+"""Initializer, or buffer, with the sounds of `Manifest.names`."""
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 
@@ -53,6 +58,16 @@ class Label(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Per class, the spectrogram's own number of frames before it was resized; speech only."""
     mel: Mel | None = None
     """How the spectrograms were made; speech only."""
+
+
+class Names(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The spoken class names that a file with silent labels carries beside them, as `name_audio`."""
+
+    shape: tuple[int, ...]
+    """Bands and columns of one spectrogram."""
+    mel: Mel
+    frames: tuple[int, ...] | None = None
+    """Per class, the spectrogram's own number of frames."""
 
 
 class Decoding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -106,7 +121,9 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The word said for each class; empty for models that do not speak."""
     label: Label | None = None
     training: Training | None = None
-    schema: int = SCHEMA
+    names: Names | None = None
+    """Sounds of the class names, for a model whose labels have none; schema 2."""
+    schema: int = 1
 
     def __post_init__(self) -> None:
         """Check what types alone cannot."""
@@ -121,6 +138,10 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"label.frames: {len(self.label.frames)} counts for {k} classes")
         if self.label and not self.label.temperature > 0:
             raise ValueError(f"label.temperature: must be positive, is {self.label.temperature}")
+        if self.names and self.names.frames is not None and len(self.names.frames) != k:
+            raise ValueError(f"names.frames: {len(self.names.frames)} counts for {k} classes")
+        if (self.names is not None) != (self.schema > 1):
+            raise ValueError("schema: 2 with `names`, else 1")
         if min(self.input.height, self.input.width, self.input.channels) < 1:
             raise ValueError("input: height, width and channels must be at least 1")
         for field in ("mean", "std"):
@@ -133,7 +154,10 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def to_json(self) -> str:
         """Return the JSON text that files carry."""
-        return msgspec.json.encode(self).decode()
+        plain = msgspec.to_builtins(self)
+        if self.names is None:
+            del plain["names"]  # readers of schema 1 do not know it
+        return msgspec.json.encode(plain).decode()
 
     @classmethod
     def from_json(cls, text: str | bytes, where: str = "manifest") -> Manifest:

@@ -28,6 +28,8 @@ class ExportedModel(Protocol):
     """Label bank inside the file, float32 [K, *label shape]; None for a model on logits."""
     named: bool
     """Whether the file tells the names of its classes; otherwise they are called 0, 1, ..."""
+    name_audio: np.ndarray | None
+    """Spectrograms of the spoken class names, float32 [K, bands, columns], that some files carry."""
     voice: FileVoice | None
     """The vocoder inside the file; None for most, whose predictions `playback` turns into sound."""
 

@@ -14,7 +14,7 @@ from ..errors import VivavoceError
 from .decoding import Outputs
 from .foreign import Foreign, adapt, with_settings_beside
 from .graph import part, sort_nodes
-from .manifest import METADATA_KEY, Manifest
+from .manifest import METADATA_KEY, NAME_AUDIO, Manifest
 from .runtime import check_device, first_line, make_session
 from .voice import FileVoice, has_voice
 
@@ -47,8 +47,8 @@ class OnnxModel:
                 # In one session onnxruntime would run the vocoder for every batch of scores.
                 answers = [o.name for o in model.graph.output if o.name in CONTRACT]
                 self.graph = part(model, answers, ["image"])
-        banks = (t for t in self.graph.graph.initializer if t.name == "label_bank")
-        self.bank = next((numpy_helper.to_array(t) for t in banks), None)
+        self.bank = take_initializer(self.graph, "label_bank", keep=True)
+        self.name_audio = take_initializer(self.graph, NAME_AUDIO)
         image = next(v for v in self.graph.graph.input if v.name == "image")
         self.pinned = image.type.tensor_type.shape.dim[0].dim_value or None
         """Batch size that the file insists on; None: any."""
@@ -80,6 +80,16 @@ class OnnxModel:
         except Exception as error:  # onnxruntime's exceptions share no base class
             raise VivavoceError(f"{self.path}: onnxruntime failed on a batch: {first_line(error)}") from error
         return {name: np.asarray(out)[:n] for name, out in zip(self._wanted, outputs, strict=True)}
+
+
+def take_initializer(model: onnx.ModelProto, name: str, keep: bool = False) -> np.ndarray | None:
+    """The array of that name; unless kept it leaves the graph, where onnxruntime would call it unused."""
+    found = next((t for t in model.graph.initializer if t.name == name), None)
+    if found is None:
+        return None
+    if not keep:
+        model.graph.initializer.remove(found)
+    return numpy_helper.to_array(found)
 
 
 def has_manifest(path: Path) -> bool:

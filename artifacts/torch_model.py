@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import VivavoceError
 from .decoding import Outputs
-from .manifest import TORCHSCRIPT_FILE, Manifest
+from .manifest import NAME_AUDIO, TORCHSCRIPT_FILE, Manifest
 from .runtime import first_line
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class TorchModel:
             parameter.requires_grad_(False)
         buffers = {name.rsplit(".", 1)[-1]: b for name, b in self.module.named_buffers()}
         self.bank = buffers["label_bank"].cpu().numpy() if "label_bank" in buffers else None
+        self.name_audio = buffers[NAME_AUDIO].cpu().numpy() if NAME_AUDIO in buffers else None
 
     def answer(self, images: np.ndarray) -> Outputs:
         """Run the file on images [N, C, H, W] in 0..1."""

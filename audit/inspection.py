@@ -73,9 +73,9 @@ def _answer_lines(manifest: Manifest, named: bool, bypassed: str | None) -> list
         shape = " x ".join(map(str, manifest.label.shape))
         low, high = manifest.label.minimum, manifest.label.maximum
         lines.append(f"labels: {manifest.label.kind}, {shape}, from {low:g} to {high:.3g}")
-        lines.append(
-            f"decoding: nearest neighbour; threshold: mean smooth L1 under {manifest.decoding.threshold:g}"
-        )
+        threshold = manifest.decoding.threshold
+        within = "" if threshold is None else f"; threshold: mean smooth L1 under {threshold:g}"
+        lines.append(f"decoding: nearest neighbour{within}")
     else:
         lines.append("decoding: arg-max of the scores")
     if bypassed:

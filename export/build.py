@@ -12,11 +12,12 @@ import msgspec
 
 from ..artifacts import LabelBank, Manifest, open_model
 from ..artifacts.decoding import THRESHOLD
-from ..artifacts.manifest import Decoding, Input, Training
+from ..artifacts.manifest import Decoding, Input, Names, Training
 from ..errors import VivavoceError
 from ..train.data import open_splits
 from ..train.model import Contract
-from ..train.run import Config, load_trained
+from ..train.run import NAMES, Config, load_trained, read_bank
+from ..train.texts import is_text
 from .parity import SOUNDS, Parity, compare, compare_sound, parity_images
 
 FORMATS = (".onnx", ".pt", ".pt2")
@@ -54,10 +55,13 @@ def export_run(
             f"{output}: only .onnx files can carry the sound; give --output {output.stem}.onnx"
         )
     config, bank, model, result = load_trained(run)
-    contract = Contract(model, bank).eval()
+    if is_text(config.source):
+        raise VivavoceError(f"{run}: a classifier of texts; exported files take images, so it stays a run")
+    names = read_bank(run, NAMES)
+    contract = Contract(model, bank, names).eval()
     splits = open_splits(dataset or config.source, config.seed, side=config.size[0])
     images = parity_images(splits.test.images, config.seed)
-    manifest = describe(config, bank, result, data_note)
+    manifest = describe(config, bank, result, data_note, names)
     with tempfile.TemporaryDirectory(dir=output.absolute().parent) as scratch:
         trial = Path(scratch) / output.name
         _write(contract, manifest, trial, audio)
@@ -89,23 +93,36 @@ def _write(contract: Contract, manifest: Manifest, path: Path, audio: bool) -> N
 
 
 def describe(
-    config: Config, bank: LabelBank | None, result: dict[str, Any], data_note: str | None = None
+    config: Config,
+    bank: LabelBank | None,
+    result: dict[str, Any],
+    data_note: str | None = None,
+    names: LabelBank | None = None,
 ) -> Manifest:
     """The manifest of a finished run."""
     return Manifest(
         classes=config.classes,
         spoken=config.spoken,
         label=bank.describe() if bank else None,
-        decoding=Decoding("nearest", THRESHOLD) if bank else Decoding("argmax"),
+        names=Names(names.labels.shape[1:], names.mel, names.frames) if names and names.mel else None,
+        schema=2 if names else 1,
+        decoding=_decoding(config, bank),
         input=Input(*config.size, mean=config.mean, std=config.std),
         training=Training(
             dataset=config.dataset,
             split=f"{config.split}; {data_note}" if data_note else config.split,
             encoder=config.encoder,
-            recipe=config.recipe.name,
+            recipe=config.recipe.name if config.aim is None else f"{config.recipe.name}, {config.aim.name}",
             epochs=result["epochs"],
             seed=config.seed,
             accuracy=result["accuracy"],
             versions=config.versions | {name: version(name) for name in ("onnx", "onnxscript")},
         ),
     )
+
+
+def _decoding(config: Config, bank: LabelBank | None) -> Decoding:
+    """The threshold is for labels in decibels; those of the adaptive-label paper have scales of their own."""
+    if bank is None:
+        return Decoding("argmax")
+    return Decoding("nearest", None if config.aim else THRESHOLD)

@@ -6,14 +6,17 @@ import logging
 import warnings
 from pathlib import Path
 
+import numpy as np
 import onnx
 import torch
+from onnx import helper, numpy_helper
 
-from ..artifacts.manifest import METADATA_KEY, Manifest
+from ..artifacts.manifest import METADATA_KEY, NAME_AUDIO, Manifest
 from ..train.model import Contract
 from .vocoder import add_vocoder, check_sound
 
 OPSET = 18
+BANK = "label_bank"
 OUTPUTS = ("scores", "label", "loss")
 
 
@@ -43,6 +46,11 @@ def write_onnx(contract: Contract, manifest: Manifest, path: Path, audio: bool =
         )
     assert program is not None
     model = _tidy(program.model_proto, manifest)
+    if contract.answers:
+        _unfold_bank(model.graph, contract.answers.label_bank.detach().cpu().numpy())
+    if contract.name_audio is not None:
+        names = contract.name_audio.detach().cpu().numpy()
+        model.graph.initializer.append(numpy_helper.from_array(names, NAME_AUDIO))
     if audio and manifest.label:
         add_vocoder(model, manifest.label)
     onnx.save(model, path)
@@ -55,7 +63,7 @@ def _tidy(model: onnx.ModelProto, manifest: Manifest) -> onnx.ModelProto:
         del part.metadata_props[:]
         part.doc_string = ""
     del model.graph.value_info[:]
-    _rename(model.graph, "answers.label_bank", "label_bank")
+    _rename(model.graph, f"answers.{BANK}", BANK)
     model.producer_name, model.producer_version = "vivavoce", manifest.training.versions["vivavoce"] if (
         manifest.training
     ) else ""  # fmt: skip
@@ -64,6 +72,20 @@ def _tidy(model: onnx.ModelProto, manifest: Manifest) -> onnx.ModelProto:
     entry = model.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, manifest.to_json()
     return model
+
+
+def _unfold_bank(graph: onnx.GraphProto, bank: np.ndarray) -> None:
+    """Make the bank an initializer of its own again: the exporter folds the reshaping of a small one."""
+    if any(tensor.name == BANK for tensor in graph.initializer):
+        return
+    held = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
+    flat = bank.ravel()
+    name = next(n for n, a in held.items() if a.size == bank.size and np.array_equal(a.ravel(), flat))
+    folded = next(tensor for tensor in graph.initializer if tensor.name == name)
+    shape = numpy_helper.from_array(np.array(folded.dims, np.int64), f"{BANK}_shape")
+    graph.initializer.remove(folded)
+    graph.initializer.extend([numpy_helper.from_array(bank, BANK), shape])
+    graph.node.insert(0, helper.make_node("Reshape", [BANK, shape.name], [name]))
 
 
 def _rename(graph: onnx.GraphProto, before: str, after: str) -> None:

@@ -74,28 +74,59 @@ def check_voice(model: ExportedModel) -> None:
     """Refuse a model that cannot speak.
 
     Raises:
+        VivavoceError: the model predicts no spectrograms and carries no sounds of its class names.
+    """
+    if not speaks(model):
+        raise VivavoceError(
+            f"{model.path.name} does not speak: its labels are not spectrograms, and it was given no sounds "
+            "of its class names (vivavoce train --name-audio BANK); try digits-speech"
+        )
+
+
+def check_spectrograms(model: ExportedModel) -> None:
+    """Refuse a model whose own predictions have no sound.
+
+    Raises:
         VivavoceError: the model does not predict spectrograms.
     """
     label = model.manifest.label
     if label is None or label.mel is None:
         raise VivavoceError(
-            f"{model.path.name} does not speak: its labels are not spectrograms; try digits-speech"
+            f"{model.path.name} predicts no spectrograms that can be heard; try digits-speech"
         )
+
+
+def speaks(model: ExportedModel) -> bool:
+    """Whether there is a sound for an answer: a predicted spectrogram's, or a stored class name's."""
+    label = model.manifest.label
+    return (label is not None and label.mel is not None) or says_names(model)
+
+
+def says_names(model: ExportedModel) -> bool:
+    """Whether a model with silent labels carries the sounds of its class names."""
+    label = model.manifest.label
+    return model.name_audio is not None and (label is None or label.mel is None)
 
 
 def sound_of(model: ExportedModel, answer: Answer, voice: Voice = "model") -> tuple[np.ndarray, int]:
     """The sound of an answer, at the length of the decided class's own word.
 
-    A file with a vocoder makes the sound of its prediction itself.
+    A file with a vocoder makes the sound of its prediction itself. A model with silent labels that was given
+    the sounds of its class names says the name of the class.
 
     Returns:
         Mono float32 samples, and samples per second.
 
     Raises:
-        VivavoceError: the model does not predict spectrograms.
+        VivavoceError: the model cannot speak.
     """
     check_voice(model)
-    label = model.manifest.label
+    label, names = model.manifest.label, model.manifest.names
+    if says_names(model):
+        assert names is not None
+        assert model.name_audio is not None
+        frames = names.frames[answer.index] if names.frames else None
+        return waveform(model.name_audio[answer.index], frames, names.mel), names.mel.sample_rate
     assert label is not None
     assert label.mel is not None
     assert answer.label is not None

@@ -19,7 +19,7 @@ from ..console import progress_bar
 from ..errors import VivavoceError
 from ..images import Fit
 from ..images.imageset import to_float
-from .answers import Answer, Voice, answer_images, check_voice, sound_of
+from .answers import Answer, Voice, answer_images, check_voice, says_names, sound_of
 from .inputs import Asked, gather, sound_paths
 from .reply import COLUMNS, describe, record, row
 from .speaker import Speaker
@@ -146,6 +146,7 @@ class Teller:
         if self._sounds:
             where = self._wishes.wav if len(self._sounds) > 1 else next(iter(self._sounds.values()))
             whose = "the nearest label" if self._wishes.voice == "label" else "the prediction"
+            whose = "the name of the class, stored in the model" if says_names(self._model) else whose
             print(f"wrote {where}: the sound of {whose}", file=sys.stderr)
 
     def _write(self, found: dict[str, Any]) -> None:

@@ -31,6 +31,11 @@ def draw(n: int, padding: int, flip: bool, generator: torch.Generator) -> Draws:
     return Draws(top, left, flipped)
 
 
+def to_unit(images: Tensor) -> Tensor:
+    """Bytes as float32 in 0..1; features, which are floats already, as they are."""
+    return images.float() / 255 if images.dtype == torch.uint8 else images
+
+
 def augment(images: Tensor, padding: int, draws: Draws) -> Tensor:
     """Crop images [N, C, H, W] of any type out of a zero border of `padding` pixels, and flip some.
 

@@ -10,6 +10,8 @@ import typer
 from ..console import need, progress_bar, terminal
 from ..errors import VivavoceError
 from .labels.kinds import KINDS
+from .learned import options
+from .learned.names import OBJECTIVES
 
 if TYPE_CHECKING:
     from .loop import Trainer
@@ -19,12 +21,17 @@ def train(
     dataset: Annotated[
         str,
         typer.Option(
-            help="digits; mnist, fashion-mnist, cifar10 or cifar100, also as NAME:FOLDER; or a folder with "
-            "train/ and test/, one subfolder per class in each."
+            help="digits; mnist, fashion-mnist, cifar10 or cifar100, also as NAME:FOLDER; a folder with "
+            "train/ and test/, one subfolder per class in each; or texts, imdb:FOLDER or yelp:FOLDER."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the run: settings, checkpoints, result.")],
-    label: Annotated[str, typer.Option(help=f"Label representation: {', '.join(KINDS)}.")] = "speech",
+    label: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Label representation: {', '.join(KINDS)}.", show_default="speech, or the objective's"
+        ),
+    ] = None,
     encoder: Annotated[
         str,
         typer.Option(
@@ -32,14 +39,23 @@ def train(
             "efficientnet-b0, densenet121, mobilenet-v3-small or -large for any size."
         ),
     ] = "resnet8",
+    text_model: Annotated[
+        Path | None,
+        typer.Option(help="For imdb and yelp: a Hugging Face folder.", show_default="MiniLM, if installed"),
+    ] = None,
     weights: Annotated[
         str | None,
         typer.Option(help="Start one of the latter from `imagenet` weights, or from those in a file."),
     ] = None,
     image_size: Annotated[int, typer.Option(help="Height and width to bring the images to.")] = 32,
     recipe: Annotated[
-        str, typer.Option(help="`fast` (one cycle), `short` (30 epochs), `paper`, or a .toml or .json file.")
-    ] = "fast",
+        str | None,
+        typer.Option(
+            help="`fast` (one cycle), `short` (30 epochs), `paper`, `adaptive` or `adaptive-text` (for "
+            "--objective), or a .toml or .json file.",
+            show_default="fast; adaptive with --objective",
+        ),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Instead of the recipe's.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
@@ -57,6 +73,19 @@ def train(
     bank: Annotated[
         Path | None, typer.Option(help="A label bank made by `vivavoce labels build`, instead of --label.")
     ] = None,
+    name_audio: Annotated[
+        Path | None,
+        typer.Option(help="A speech bank whose sounds say the classes of a model with silent labels."),
+    ] = None,
+    objective: options.Objective = None,
+    label_dim: options.LabelDim = None,
+    repel: options.Repel = None,
+    refresh_every: options.RefreshEvery = None,
+    warm_up: options.WarmUp = None,
+    detach_labels: options.DetachLabels = False,
+    label_momentum: options.LabelMomentum = None,
+    recompute_labels: options.RecomputeLabels = False,
+    train_mode_eval: options.TrainModeEval = False,
     seed: Annotated[int, typer.Option(help="Seed of split, initial weights, order and augmentation.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last whole epoch.")] = False,
@@ -66,6 +95,7 @@ def train(
     Example: vivavoce train --dataset digits --label speech --encoder resnet8 --out runs/speech
     """
     need("torch", "train", "training")
+    from .learned.setting_up import default_label, usual_recipe
     from .parallel import join, leave
     from .recipes import parse_changes
     from .run import pick_device
@@ -74,9 +104,16 @@ def train(
     changes = parse_changes(change or ())
     named = {"epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size}
     changes |= {field: value for field, value in named.items() if value is not None}
+    aim = {
+        "name": objective, "label_dim": label_dim, "repel": repel, "refresh_every": refresh_every,
+        "warm_up": warm_up, "detach_labels": detach_labels, "label_momentum": label_momentum,
+        "recompute_labels": recompute_labels, "train_mode_eval": train_mode_eval,
+    }  # fmt: skip
+    label, recipe = default_label(objective, label, bank), recipe or usual_recipe(objective, dataset)
     choices = Choices(
-        dataset, label, encoder, recipe, changes, seed, data_level, image_size, weights, wavs, bank
-    )
+        dataset, label, encoder, recipe, changes, seed, data_level, image_size, weights, wavs, bank,
+        objective=aim, text_model=text_model, name_audio=name_audio,
+    )  # fmt: skip
     world, where = join(pick_device(device))
     trainer = prepare(choices, out, where, resume, world)
     result = run_to_end(trainer)
@@ -98,6 +135,10 @@ def run_to_end(trainer: Trainer) -> dict[str, Any] | None:
             f"{config.encoder}, {config.label} labels, {config.dataset}: {config.split}, "
             f"recipe {recipe.name}, {recipe.epochs} epochs, {recipe.precision}, on {trainer.device}{among}"
         )
+        if config.aim:
+            terminal().print(f"objective {config.aim.name}: {OBJECTIVES[config.aim.name]}")
+            if config.weights is None:
+                terminal().print("without ImageNet weights (--weights) the paper's tables are not comparable")
     bar = progress_bar()
     bar.disable |= not world.first
     with bar:

@@ -83,8 +83,6 @@ def open_splits(dataset: str, seed: int, level: int | None = None, side: int = S
     Raises:
         VivavoceError: no such data set, its parts do not fit, or the level is out of range.
     """
-    if level is not None and not 1 <= level <= 90:
-        raise VivavoceError(f"data level {level}: give a percentage from 1 to 90")
     if side < 8 or (dataset == "digits" and side != SIDE):
         raise VivavoceError(f"image size {side}: give {SIDE}" + (" for digits" if side >= 8 else " or more"))
     known = well_known(dataset)
@@ -98,16 +96,22 @@ def open_splits(dataset: str, seed: int, level: int | None = None, side: int = S
     else:
         classes, train, test = _folder(Path(dataset), side)
         statistics, flip = CIFAR_STATISTICS, True
-    order = np.random.RandomState(seed).permutation(len(train))
-    held = len(train) // 10
-    if not held:
-        raise VivavoceError(f"{dataset}: {len(train)} training images are too few; at least 10 are needed")
-    taken = order[held:] if level is None else order[held : held + level * len(train) // 100]
-    validation, train = (train.subset(i) for i in (order[:held], taken))
+    validation, train = (train.subset(i) for i in held_out(len(train), seed, level, dataset))
     mean, std = statistics
     return Splits(
         known[0] if known else Path(dataset).name, dataset, classes, train, validation, test, mean, std, flip
     )
+
+
+def held_out(n: int, seed: int, level: int | None, dataset: str) -> tuple[np.ndarray, np.ndarray]:
+    """Which of n training examples are for validation, and which are trained on (see `open_splits`)."""
+    if level is not None and not 1 <= level <= 90:
+        raise VivavoceError(f"data level {level}: give a percentage from 1 to 90")
+    order = np.random.RandomState(seed).permutation(n)
+    held = n // 10
+    if not held:
+        raise VivavoceError(f"{dataset}: {n} training examples are too few; at least 10 are needed")
+    return order[:held], order[held:] if level is None else order[held : held + level * n // 100]
 
 
 def _digits() -> tuple[tuple[str, ...], Part, Part]:

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from ..errors import VivavoceError
 from .backbones import BACKBONES, Backbone
+from .dense import Dense
 
 
 class BasicBlock(nn.Module):
@@ -96,12 +97,13 @@ def start_convolutions(module: nn.Module) -> None:
                 nn.init.zeros_(part.bias)
 
 
-def make_encoder(name: str) -> ResNet | VGG19 | Backbone:
+def make_encoder(name: str) -> ResNet | VGG19 | Backbone | Dense:
     """Build an encoder by name, untrained.
 
     Args:
         name: `resnet8`, `resnet14`, `resnet32`, ... (any 6n+2 but 50) or `vgg19`, for small images; or
-            one of torchvision's in `backbones.BACKBONES`, of which `resnet50` is one.
+            one of torchvision's in `backbones.BACKBONES`, of which `resnet50` is one; or `denseD`, for
+            texts as D features.
 
     Raises:
         VivavoceError: no such encoder.
@@ -110,6 +112,8 @@ def make_encoder(name: str) -> ResNet | VGG19 | Backbone:
         return Backbone(name)
     if name == "vgg19":
         return VGG19()
+    if match := re.fullmatch(r"dense([1-9]\d*)", name):
+        return Dense(int(match[1]))
     match = re.fullmatch(r"resnet(\d+)", name)
     depth = int(match[1]) if match else 0
     if depth < 8 or (depth - 2) % 6:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from ..artifacts.decoding import THRESHOLD
+from .augment import to_unit
 from .data import Part
 from .model import Contract
 from .objectives import Objective
@@ -31,7 +32,7 @@ def evaluate(
     contract.eval()
     right, near, total = 0, 0, 0.0
     for first in range(0, len(part), batch):
-        images = torch.from_numpy(part.images[first : first + batch]).to(device).float() / 255
+        images = to_unit(torch.from_numpy(part.images[first : first + batch]).to(device))
         classes = torch.from_numpy(part.classes[first : first + batch]).to(device)
         outputs = contract(images)
         right += int((outputs[0].argmax(1) == classes).sum())

@@ -26,6 +26,11 @@ class Epoch:
     validation_accuracy: float
     """Nearest-neighbour (or arg-max) accuracy in 0..1."""
     seconds: float
+    test_accuracy: float | None = None
+    """On the whole test part, in inference mode; only with an objective of `learned`, whose curves the
+    adaptive-label paper compares. Not counted in `seconds`."""
+    test_accuracy_train_mode: float | None = None
+    """The same with the network in training mode, as that paper's code judges."""
 
     @property
     def rank(self) -> tuple[float, float]:
@@ -79,7 +84,7 @@ class Journal:
             # Events after this epoch's are those of a run that was stopped before its checkpoint.
             self.writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=epoch.epoch)
         for name, value in asdict(epoch).items():
-            if name != "epoch":
+            if name != "epoch" and value is not None:
                 self.writer.add_scalar(name, value, epoch.epoch)
         self.writer.flush()
 

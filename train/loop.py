@@ -14,16 +14,18 @@ from torch import Tensor
 
 from ..artifacts import LabelBank
 from ..errors import VivavoceError
-from .augment import augment, draw
+from .augment import augment, draw, to_unit
 from .average import Average
 from .backbones import Backbone
 from .data import SIDE, Splits
 from .evaluate import evaluate
 from .feed import Feed
 from .history import Epoch, Journal
-from .labels import KINDS
+from .learned.ending import finish
+from .learned.judging import judge_epoch
 from .model import Classifier, Contract
-from .objectives import make_objective
+from .objectives import Moment, make_objective
+from .optimizers import make_optimizer, pack, unpack
 from .parallel import World
 from .run import CHECKPOINT, RESULT, Config, read_tensors, save_tensors
 
@@ -64,20 +66,20 @@ class Trainer:
             self.model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.average = Average(self.model, recipe.ema) if recipe.ema else None
         self.judged = self.average.model if self.average else self.model
-        self.contract = Contract(self.judged, bank).to(device)
-        self.objective = make_objective(bank, device, recipe, KINDS[config.label].smoothing)
-        self.optimizer = torch.optim.SGD(
-            self.model.parameters(),
-            lr=recipe.learning_rate,
-            momentum=recipe.momentum,
-            nesterov=recipe.nesterov,
-            weight_decay=recipe.weight_decay,
-        )
+        self.bank = bank
+        self.objective = make_objective(config, bank, device, self.model, len(splits.train))
+        self.optimizer = make_optimizer(recipe, [*self.model.parameters(), *self.objective.parameters()])
         self.network = self.world.wrap(self.model, device)
         self.feed = Feed(splits.train, device)
         self.journal = Journal(folder)
         self.history: list[Epoch] = []
         self.best: dict[str, Tensor] = {}
+        self.best_objective: dict[str, Tensor] = {}
+
+    @property
+    def contract(self) -> Contract:
+        """The network that is judged, and the labels that its predictions are compared with now."""
+        return Contract(self.judged, self.objective.bank(self.bank)).to(self.device)
 
     def train(self, progress: Progress, report: Callable[[Epoch], None]) -> dict[str, Any] | None:
         """Train to the last epoch.
@@ -100,22 +102,28 @@ class Trainer:
         """Judge the weights of this epoch and keep them."""
         score = evaluate(self.contract, self.objective, self.splits.validation, self.device)
         seconds = time.perf_counter() - started
-        epoch = Epoch(number + 1, rate, loss, score.loss, score.accuracy, seconds)
+        curve = judge_epoch(self.config, self.contract, self.splits.test)
+        epoch = Epoch(number + 1, rate, loss, score.loss, score.accuracy, seconds, **curve)
         if not self.history or epoch.rank > max(e.rank for e in self.history):
             self.best = {k: v.clone() for k, v in self.judged.state_dict().items()}
+            self.best_objective = {k: v.clone() for k, v in self.objective.state_dict().items()}
         self.history.append(epoch)
         self.save()
         return epoch
 
     def _finish(self) -> dict[str, Any]:
         self.judged.load_state_dict(self.best)
+        self.objective.load_state_dict(self.best_objective)
+        if self.config.aim:
+            contract, objective = self.contract, self.objective
+            self.bank = finish(self.config.aim, self.bank, contract, objective, self.splits, self.folder)
         test = evaluate(self.contract, self.objective, self.splits.test, self.device)
         best = max(self.history, key=lambda e: e.rank)
         result = {
             "epochs": self.config.recipe.epochs,
             "best_epoch": best.epoch,
             "accuracy": {"validation": best.validation_accuracy, "test": test.accuracy}
-            | ({} if test.threshold is None else {"test_threshold": test.threshold}),
+            | ({} if test.threshold is None or self.config.aim else {"test_threshold": test.threshold}),
         }
         save_tensors(self.folder / RESULT, self.best, result)
         self.journal.finish(self.history)
@@ -131,7 +139,9 @@ class Trainer:
         seed = self.config.seed * 1_000_003 + number
         torch.manual_seed(seed)  # for dropout, where an encoder has it
         generator = torch.Generator().manual_seed(seed)
-        order = torch.randperm(n, generator=generator).split(recipe.batch_size)
+        fixed = torch.Generator().manual_seed(self.config.seed)
+        chance = generator if recipe.shuffle and not self.objective.fixed_batches else fixed
+        order = torch.randperm(n, generator=chance).split(recipe.batch_size)
         shares = [whole[self.world.share(len(whole))] for whole in order]
         self.model.train()
         total, rate = torch.zeros((), device=self.device, dtype=torch.float64), 0.0
@@ -140,7 +150,8 @@ class Trainer:
             rate = recipe.rate(done, len(order))
             if len(order[step]) < 2 * self.world.size:
                 continue  # batch normalisation needs two images
-            loss = self._step(images, classes, len(order[step]), rate, generator)
+            moment = Moment(number, done, order[step])
+            loss = self._step(images, classes, moment, rate, generator)
             total += loss.double() * len(classes)
             if (step + 1) % LOOKS[self.device.type] == 0 or step + 1 == len(order):
                 self._check(seen := loss.item(), number, step)
@@ -155,20 +166,20 @@ class Trainer:
             )
 
     def _step(
-        self, images: Tensor, classes: Tensor, whole: int, rate: float, chance: torch.Generator
+        self, images: Tensor, classes: Tensor, moment: Moment, rate: float, chance: torch.Generator
     ) -> Tensor:
-        """One update; images uint8 [n, 3, H, W] are this process's share of a batch of `whole`.
+        """One update; images uint8 [n, 3, H, W] are this process's share of the batch of `moment`.
 
         Returns:
             The mean loss of this share.
         """
-        recipe = self.config.recipe
+        recipe, whole = self.config.recipe, len(moment.indices)
         padding = round(recipe.crop_padding * images.shape[3] / SIDE)
         draws = draw(whole, padding, recipe.flip, chance).part(self.world.share(whole))
-        images = augment(images, padding, draws).float() / 255
+        images = to_unit(augment(images, padding, draws))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
             output = self.network(images)
-        loss = self.objective(output.float(), classes)
+        loss = self.objective(output.float(), classes, moment)
         self.optimizer.param_groups[0]["lr"] = rate
         self.optimizer.zero_grad()
         # Gradients are averaged over processes, whose shares may differ by an image.
@@ -184,8 +195,9 @@ class Trainer:
         tensors |= {f"best.{k}": v for k, v in self.best.items()}
         if self.average:
             tensors |= {f"average.{k}": v for k, v in self.average.tensors().items()}
-        state = self.optimizer.state_dict()["state"]
-        tensors |= {f"momentum.{k}": v["momentum_buffer"] for k, v in state.items()}
+        tensors |= {f"objective.{k}": v for k, v in self.objective.state_dict().items()}
+        tensors |= {f"best_objective.{k}": v for k, v in self.best_objective.items()}
+        tensors |= pack(self.optimizer)
         save_tensors(self.folder / CHECKPOINT, tensors, {"history": [asdict(e) for e in self.history]})
         self.journal.write(self.history)
 
@@ -198,10 +210,9 @@ class Trainer:
         if self.average:
             self.average.restore(_under(tensors, "average."))
         self.best = {k: v.to(self.device) for k, v in _under(tensors, "best.").items()}
-        state = self.optimizer.state_dict()
-        momentum = _under(tensors, "momentum.")
-        state["state"] = {int(k): {"momentum_buffer": v} for k, v in momentum.items()}
-        self.optimizer.load_state_dict(state)
+        self.objective.load_state_dict(_under(tensors, "objective."))
+        self.best_objective = _under(tensors, "best_objective.")
+        unpack(self.optimizer, tensors)
         self.history = [Epoch(**e) for e in about["history"]]
 
 

@@ -39,6 +39,7 @@ class Classifier(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder = make_encoder(encoder)
+        self.classes = classes
         features = self.encoder.features
         if label_shape is not None and len(label_shape) == 2:
             self.head: nn.Module = LabelDecoder(features, label_shape[0])
@@ -97,13 +98,17 @@ class LabelAnswers(nn.Module):
 class Contract(nn.Module):
     """A trained classifier with the outputs of the exported contract.
 
-    `forward` returns `(scores,)` for logits, `(scores, label, loss)` for labels.
+    `forward` returns `(scores,)` for logits, `(scores, label, loss)` for labels. The sounds of the class
+    names, if given, are carried along.
     """
 
-    def __init__(self, model: Classifier, bank: LabelBank | None) -> None:
+    name_audio: Tensor | None
+
+    def __init__(self, model: Classifier, bank: LabelBank | None, names: LabelBank | None = None) -> None:
         super().__init__()
         self.model = model
         self.answers = LabelAnswers(bank) if bank else None
+        self.register_buffer("name_audio", torch.from_numpy(names.labels) if names else None)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Answer images [N, 3, H, W] in 0..1."""

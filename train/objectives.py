@@ -2,31 +2,66 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..artifacts import LabelBank
-from .model import LabelAnswers
+from .labels.kinds import KINDS
+from .model import Classifier, LabelAnswers
 from .recipes import Recipe
 
+if TYPE_CHECKING:
+    from .run import Config
 
-class LogitObjective:
+
+@dataclass(frozen=True)
+class Moment:
+    """Where in the run a training step is."""
+
+    epoch: int
+    """Counted from 0."""
+    step: int
+    """Over the whole run, counted from 0."""
+    indices: Tensor
+    """Which training images the batch is made of, int64 [n], on the CPU."""
+
+
+class Objective(nn.Module):
+    """A loss; its parameters are trained with the network's, its buffers kept with the checkpoint.
+
+    `forward(output, classes, moment)` gives the mean loss of a batch; `moment` is None when the model is
+    judged and not trained.
+    """
+
+    fixed_batches = False
+    """Whether every epoch must go through the same batches in the same order."""
+
+    def bank(self, bank: LabelBank | None) -> LabelBank | None:
+        """The labels that predictions are compared with now, given those at the start."""
+        return bank
+
+
+class LogitObjective(Objective):
     """Cross-entropy on logits.
 
     `smoothing` is the share of a one-hot target that goes to the other classes in equal parts.
     """
 
     def __init__(self, smoothing: float = 0.0) -> None:
+        super().__init__()
         self.smoothing = smoothing
 
-    def __call__(self, output: Tensor, classes: Tensor) -> Tensor:
+    def forward(self, output: Tensor, classes: Tensor, moment: Moment | None = None) -> Tensor:
         """Mean loss of logits [N, K] for classes int64 [N]."""
         k = output.shape[1]  # the framework spreads its share over all classes, the true one included
         return F.cross_entropy(output, classes, label_smoothing=self.smoothing * k / (k - 1))
 
 
-class LabelObjective:
+class LabelObjective(Objective):
     """Smooth L1 to the class's label, and, where the recipe says so, cross-entropy on the distances.
 
     Smooth L1 is the mean over batch and entries with beta 1 in the bank's units (Chen et al. 2021,
@@ -35,12 +70,13 @@ class LabelObjective:
     """
 
     def __init__(self, bank: LabelBank, device: torch.device, recipe: Recipe) -> None:
+        super().__init__()
         self.labels = torch.from_numpy(bank.labels).to(device)
         self.answers = LabelAnswers(bank).to(device)
         self.regression = recipe.regression / (bank.spread if recipe.label_scaling else 1.0)
         self.cross_entropy = recipe.cross_entropy
 
-    def __call__(self, output: Tensor, classes: Tensor) -> Tensor:
+    def forward(self, output: Tensor, classes: Tensor, moment: Moment | None = None) -> Tensor:
         """Mean loss of predicted labels [N, *label shape] for classes int64 [N]."""
         loss = self.regression * F.smooth_l1_loss(output, self.labels[classes])
         if self.cross_entropy:
@@ -48,11 +84,22 @@ class LabelObjective:
         return loss
 
 
-Objective = LogitObjective | LabelObjective
-
-
 def make_objective(
-    bank: LabelBank | None, device: torch.device, recipe: Recipe, smoothing: float
+    config: Config, bank: LabelBank | None, device: torch.device, model: Classifier, samples: int
 ) -> Objective:
-    """The loss of a model on labels, or without a bank on logits."""
-    return LabelObjective(bank, device, recipe) if bank else LogitObjective(smoothing)
+    """The loss of a run.
+
+    Args:
+        config: the run's configuration.
+        bank: label bank, None for logits.
+        device: where to train.
+        model: the network; some objectives look at its features.
+        samples: number of training images.
+    """
+    if config.aim:
+        from .learned.registry import make
+
+        return make(config.aim, bank, model, samples, config.recipe.epochs).to(device)
+    if bank:
+        return LabelObjective(bank, device, config.recipe)
+    return LogitObjective(KINDS[config.label].smoothing)

@@ -15,13 +15,16 @@ from ..errors import VivavoceError
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How to train: stochastic gradient descent with momentum under a schedule."""
+    """How to train: gradient descent under a schedule."""
 
     name: str
     epochs: int
     learning_rate: float
     schedule: Literal["steps", "one-cycle"]
     batch_size: int = 128
+    batch_per_class: int | None = None
+    """Makes the batch this many times the number of classes."""
+    optimizer: Literal["sgd", "adam"] = "sgd"
     momentum: float = 0.9
     nesterov: bool = False
     weight_decay: float = 1e-4
@@ -29,11 +32,15 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`steps`: shares of the epochs after which the rate falls to a tenth."""
     warmup: float = 0.2
     """`one-cycle`: share of the steps in which the rate rises from near zero; then a cosine down."""
+    shuffle: bool = True
+    """Draw a new order in every epoch; else the run's seed draws one for all."""
     crop_padding: int = 4
     """Random crops of the image padded with zeros by this many pixels, in proportion for images that
     are not 32 pixels wide; 0: none."""
     flip: bool = True
     """Random horizontal flips."""
+    normalise: bool = True
+    """Bring the images to mean 0 and deviation 1 per channel; else they stay in 0..1."""
     precision: Literal["auto", "float32", "bfloat16"] = "float32"
     """Of the forward and backward pass; `auto`: bfloat16 where the processor multiplies in it."""
     channels_last: bool = False
@@ -116,6 +123,8 @@ def _checked(recipe: Recipe) -> Recipe:
     for field in POSITIVE:
         if not getattr(recipe, field) > 0:
             raise VivavoceError(f"{field.replace('_', ' ')} must be positive, not {getattr(recipe, field)}")
+    if recipe.batch_per_class is not None and recipe.batch_per_class < 1:
+        raise VivavoceError(f"batch_per_class must be positive, not {recipe.batch_per_class}")
     for field in SHARES:
         if not 0 <= getattr(recipe, field) < 1:
             raise VivavoceError(f"{field} must be at least 0 and below 1, not {getattr(recipe, field)}")
@@ -125,6 +134,13 @@ def _checked(recipe: Recipe) -> Recipe:
     if not recipe.regression + recipe.cross_entropy > 0:
         raise VivavoceError("regression and cross_entropy are both 0: nothing is left to train on")
     return recipe
+
+
+def settle_batch(recipe: Recipe, classes: int, asked: int | None) -> Recipe:
+    """The recipe with a batch in proportion to the classes made definite, unless a size was asked for."""
+    if recipe.batch_per_class is None or asked is not None:
+        return recipe
+    return msgspec.structs.replace(recipe, batch_size=recipe.batch_per_class * classes)
 
 
 def parse_changes(given: Iterable[str]) -> dict[str, Any]:

@@ -16,10 +16,11 @@ from torch import Tensor
 
 from ..artifacts import LabelBank
 from ..errors import VivavoceError
+from .learned.aim import Aim
 from .model import Classifier
 from .recipes import Recipe
 
-CONFIG, RECIPE, BANK = "run.json", "recipe.json", "bank.npz"
+CONFIG, RECIPE, BANK, NAMES = "run.json", "recipe.json", "bank.npz", "names.npz"
 CHECKPOINT, RESULT = "checkpoint.safetensors", "model.safetensors"
 
 
@@ -45,6 +46,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Percentage of the training images that is trained on; None: all."""
     weights: str | None = None
     """Pretrained weights that the encoder started from: `imagenet` or a file."""
+    aim: Aim | None = None
+    """An objective of the adaptive-label paper's comparison; None: what the label and recipe ask for."""
     versions: dict[str, str] = {}
 
     def model(self, bank: LabelBank | None) -> Classifier:
@@ -54,7 +57,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return Classifier(self.encoder, len(self.classes), shape, self.mean, self.std, scaled)
 
 
-def begin(folder: Path, config: Config, bank: LabelBank | None, resume: bool) -> None:
+def begin(
+    folder: Path, config: Config, bank: LabelBank | None, resume: bool, names: LabelBank | None = None
+) -> None:
     """Make the run's folder, or check that the one there is the same run.
 
     Raises:
@@ -71,6 +76,8 @@ def begin(folder: Path, config: Config, bank: LabelBank | None, resume: bool) ->
             folder.mkdir(parents=True, exist_ok=True)
             if bank:
                 bank.save(folder / BANK)
+            if names:
+                names.save(folder / NAMES)
         except OSError as error:
             raise VivavoceError(f"--out {folder}: no run can be kept here ({error.strerror})") from error
         write_whole(folder / RECIPE, msgspec.json.format(msgspec.json.encode(config.recipe), indent=2))
@@ -109,9 +116,9 @@ def read_config(folder: Path) -> Config:
         raise VivavoceError(f"{folder / CONFIG}: not a run's configuration: {error}") from error
 
 
-def read_bank(folder: Path) -> LabelBank | None:
-    """The label bank of the run in `folder`; None for a run on logits."""
-    path = folder / BANK
+def read_bank(folder: Path, file: str = BANK) -> LabelBank | None:
+    """The label bank of the run in `folder`, or another that it was given; None where there is none."""
+    path = folder / file
     return LabelBank.load(path) if path.exists() else None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,14 @@ from .backbones import BACKBONES, STATISTICS, Backbone
 from .data import SIDE, Splits, open_splits
 from .encoders import make_encoder
 from .labels import build
+from .learned.aim import Aim, make_aim
+from .learned.lwal import start
+from .learned.setting_up import FOR_LEARNED
 from .loop import Trainer
 from .parallel import World
-from .recipes import Recipe, resolve
+from .recipes import Recipe, resolve, settle_batch
 from .run import Config, begin, settle_precision
+from .texts import is_text, open_texts
 
 
 @dataclass(frozen=True)
@@ -39,27 +43,67 @@ class Choices:
     """Folder of recordings to make the labels from."""
     bank: Path | None = None
     """A bank to take the labels from."""
+    objective: dict[str, Any] = field(default_factory=dict)
+    """What `learned.make_aim` takes; empty: the label's own loss."""
+    text_model: Path | None = None
+    """Folder of the Hugging Face encoder that reads texts."""
+    name_audio: Path | None = None
+    """A bank whose sounds say the classes of a model with silent labels."""
 
-    def labels(self, classes: tuple[str, ...]) -> LabelBank | None:
+    def splits(self) -> Splits:
+        """Read the data."""
+        if is_text(self.dataset):
+            return open_texts(self.dataset, self.seed, self.data_level, self.text_model)
+        return open_splits(self.dataset, self.seed, self.data_level, self.image_size)
+
+    def labels(self, classes: tuple[str, ...], aim: Aim | None = None) -> LabelBank | None:
         """The label of each class; None for one-hot rows."""
+        if aim and aim.label_dim:
+            return start(classes, aim.label_dim)
         if self.bank is not None:
             return LabelBank.load(self.bank).matched_to(classes)
         return build(self.label, classes, wavs=self.wavs)
 
+    def names(self, classes: tuple[str, ...]) -> LabelBank | None:
+        """The sound of each class's name, if there is to be one."""
+        if self.name_audio is None:
+            return None
+        names = LabelBank.load(self.name_audio).matched_to(classes)
+        if names.mel is None:
+            raise VivavoceError(
+                f"{self.name_audio}: {names.kind} labels have no sound; --name-audio takes a speech bank"
+            )
+        return names
 
-def prepare(choices: Choices, out: Path, device: torch.device, resume: bool, world: World) -> Trainer:
-    """Read the data, make the labels, open the run's folder.
+
+def prepare(
+    choices: Choices,
+    out: Path,
+    device: torch.device,
+    resume: bool,
+    world: World,
+    splits: Splits | None = None,
+) -> Trainer:
+    """Read the data, unless they are given, make the labels, open the run's folder.
 
     Raises:
         VivavoceError: a choice that cannot be, or a folder that does not fit (see `begin`).
     """
-    splits = open_splits(choices.dataset, choices.seed, choices.data_level, choices.image_size)
-    bank = choices.labels(splits.classes)
+    splits = splits or choices.splits()
+    if is_text(choices.dataset):
+        choices = replace(choices, encoder=f"dense{splits.train.images.shape[1]}")
+    aim = make_aim(len(splits.classes), **choices.objective)
+    if aim and world.size > 1:
+        raise VivavoceError("--objective trains in one process: its labels are those of a whole batch")
+    bank, names = choices.labels(splits.classes, aim), choices.names(splits.classes)
     changes = choices.changes if splits.flip else {"flip": False} | choices.changes
+    if aim and aim.label_dim:
+        changes |= FOR_LEARNED
     recipe = settle_precision(resolve(choices.recipe, bank is not None, choices.encoder, changes), device)
-    config = configure(choices, recipe, splits, bank)
+    recipe = settle_batch(recipe, len(splits.classes), choices.changes.get("batch_size"))
+    config = configure(choices, recipe, splits, bank, aim, names)
     if world.first:
-        begin(out, config, bank, resume)
+        begin(out, config, bank, resume, names)
     world.wait()
     trainer = Trainer(config, bank, splits, out, device, world)
     if resume:
@@ -67,7 +111,14 @@ def prepare(choices: Choices, out: Path, device: torch.device, resume: bool, wor
     return trainer
 
 
-def configure(choices: Choices, recipe: Recipe, splits: Splits, bank: LabelBank | None) -> Config:
+def configure(
+    choices: Choices,
+    recipe: Recipe,
+    splits: Splits,
+    bank: LabelBank | None,
+    aim: Aim | None = None,
+    names: LabelBank | None = None,
+) -> Config:
     """Gather what decides the run's outcome.
 
     Raises:
@@ -80,6 +131,8 @@ def configure(choices: Choices, recipe: Recipe, splits: Splits, bank: LabelBank 
             raise VivavoceError(f"--weights are for {', '.join(BACKBONES)}, not for {choices.encoder}")
         encoder.load(choices.weights)
         mean, std = STATISTICS
+    if not recipe.normalise:
+        mean, std = (0.0,) * len(mean), (1.0,) * len(std)
     return Config(
         dataset=splits.name,
         source=splits.source,
@@ -88,7 +141,7 @@ def configure(choices: Choices, recipe: Recipe, splits: Splits, bank: LabelBank 
         seed=choices.seed,
         recipe=recipe,
         classes=splits.classes,
-        spoken=bank.spoken if bank else (),
+        spoken=names.spoken if names else bank.spoken if bank else (),
         split=splits.described,
         size=(splits.train.images.shape[2], splits.train.images.shape[3]),
         mean=mean,
@@ -96,5 +149,6 @@ def configure(choices: Choices, recipe: Recipe, splits: Splits, bank: LabelBank 
         bank_digest=bank.digest if bank else None,
         data_level=choices.data_level,
         weights=choices.weights,
+        aim=aim,
         versions={name: version(name) for name in ("vivavoce", "torch", "numpy")},
     )

@@ -168,8 +168,8 @@ def margin_attack_breaks_more(seen: Observations) -> Finding | None:
     it breaks clearly more images, robustness under the paper's attacks is not robustness. They are
     compared at the epsilon where they differ most. The statistic is the confidence of a paired sign test over
     the images that only one of the two breaks, corrected for the choice."""
-    if seen.paper is None or seen.margin is None:
-        return None
+    if seen.paper is None or seen.margin is None or not len(seen.paper):
+        return None  # also where the model has no image right
     epsilon, tries = seen.compared_at
     confidence = 1 - tries * (1 - _paired(seen.paper, seen.margin)[0])
     share, margin = (f"{1 - broken.mean():.1%}" for broken in (seen.paper, seen.margin))

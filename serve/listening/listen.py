@@ -13,7 +13,7 @@ from ...artifacts.playback import waveform
 from ...errors import VivavoceError
 from ...images import Fit, ImageSet, match, open_images
 from ...images.imageset import to_float
-from ..answers import Voice, answer_images, check_voice, sound_of
+from ..answers import Voice, answer_images, check_spectrograms, sound_of
 from .hearing import Heard, Hearing, confusion, count_classes, curve, join, suggest
 from .listener import Listener
 
@@ -58,7 +58,7 @@ def listen(
         VivavoceError: the model does not speak, the data do not fit it, or a word cannot be heard.
     """
     opened = open_model(model)
-    check_voice(opened)
+    check_spectrograms(opened)
     source = data or (opened.manifest.training.dataset if opened.manifest.training else None)
     if source is None:
         raise VivavoceError("this model does not say what it was trained on; give --data")

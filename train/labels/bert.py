@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -34,7 +36,7 @@ def build(request: Request) -> LabelBank:
         VivavoceError: no encoder, or a folder that does not hold one.
     """
     texts = released_words(request.classes, request.as_released) if request.as_released else None
-    folder = request.model or _package_folder()
+    folder = request.model or package_folder()
     states = _hidden_states(folder, texts or request.texts)
     if request.as_released:
         rows = np.stack([_first_three(state) for state in states])
@@ -47,7 +49,7 @@ def build(request: Request) -> LabelBank:
     return LabelBank("bert", labels, request.classes, recipe=recipe)
 
 
-def _package_folder() -> Path:
+def package_folder() -> Path:
     """The encoder that a package carries: MiniLM with 384 hidden units and BERT's word pieces."""
     found = find_spec(PACKAGE)
     if found is None or found.origin is None:
@@ -60,6 +62,28 @@ def _package_folder() -> Path:
 
 def _hidden_states(folder: Path, texts: tuple[str, ...]) -> list[np.ndarray]:
     """Last hidden state of each text by itself: float32 [tokens, hidden], [CLS] first and [SEP] last."""
+    with open_encoder(folder) as (tokenizer, encoder):
+        tokens = [tokenizer(text, return_tensors="pt") for text in texts]
+        states = [encoder(**each).last_hidden_state[0].float().numpy() for each in tokens]
+    if min(map(len, states)) < 3:
+        raise VivavoceError(
+            f"{folder}: not of the BERT family: it does not put a token before and after a word"
+        )
+    return states
+
+
+@contextmanager
+def open_encoder(folder: Path, threads: int | None = 1) -> Iterator[tuple[Any, Any]]:
+    """A local Hugging Face encoder's tokenizer and network, for a while without gradients.
+
+    Args:
+        folder: with its `config.json`.
+        threads: a few words by themselves are too little work to share: more are many times slower. None:
+            as many as torch has.
+
+    Raises:
+        VivavoceError: the folder does not hold an encoder that can be loaded.
+    """
     if not (folder / "config.json").is_file():
         raise VivavoceError(f"{folder}: not a folder with a Hugging Face encoder (no config.json)")
     try:
@@ -76,20 +100,13 @@ def _hidden_states(folder: Path, texts: tuple[str, ...]) -> list[np.ndarray]:
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise VivavoceError(f"{folder}: not an encoder that can be loaded ({reason})") from error
-    # A few words by themselves are too little work to share: more threads are many times slower.
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
     try:
         with torch.inference_mode():
-            tokens = [tokenizer(text, return_tensors="pt") for text in texts]
-            states = [encoder(**each).last_hidden_state[0].float().numpy() for each in tokens]
+            yield tokenizer, encoder
     finally:
-        torch.set_num_threads(threads)
-    if min(map(len, states)) < 3:
-        raise VivavoceError(
-            f"{folder}: not of the BERT family: it does not put a token before and after a word"
-        )
-    return states
+        torch.set_num_threads(before)
 
 
 def _first_three(state: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from .kinds import KINDS
 
 if TYPE_CHECKING:
     from ...artifacts.bank import LabelBank
+    from .semantics.measure import Measured
     from .statistics import Statistics
 
 app = make_app("Make label banks, look at them, measure them.")
@@ -149,6 +150,70 @@ def stats(
             markup=False,
         )
         _warn(bank)
+
+
+@app.command()
+def semantics(
+    source: Annotated[
+        Path, typer.Argument(metavar="RUN|BANK", help="A run of `train --objective`, or a label bank.")
+    ],
+    wordnet: Annotated[
+        Path | None,
+        typer.Option(help="WordNet's folder (index.noun, data.noun).", show_default="where Debian has it"),
+    ] = None,
+    dendrogram: Annotated[
+        Path | None, typer.Option(help="Draw which classes are near to which as a tree (.png, .svg).")
+    ] = None,
+    mds: Annotated[Path | None, typer.Option(help="Draw the classes as a map (.png, .svg).")] = None,
+    bank: Annotated[
+        str | None, typer.Option(help="Of a run with several banks: which to draw.", show_default="the first")
+    ] = None,
+) -> None:
+    """Compare the distances between labels with those between their meanings in WordNet.
+
+    Tau is Kendall's tau-b, the mean over the classes: 1 the same order, 0 none. Beside it is how much it
+    varies by chance, for random labels of as many classes. Of a run it measures the label bank, if it has
+    one, and the class means of the network's outputs and of its features.
+
+    Example: vivavoce labels semantics runs/lwal --dendrogram tree.png --mds map.png
+    """
+    from .semantics.measure import measure, open_banks
+    from .semantics.wordnet import WordNet
+
+    banks = open_banks(source)
+    if bank is not None and bank not in banks:
+        raise VivavoceError(f"{source} has no bank {bank!r}; it has {', '.join(banks)}")
+    pictures = [path for path in (dendrogram, mds) if path is not None]
+    for path in pictures:
+        _check_writable(path)
+    found = measure(banks, WordNet(wordnet))
+    _print_semantics(found)
+    drawn = next(m for m in found if bank in (None, m.name))
+    if pictures:
+        from .semantics import pictures as draw
+
+        for path, method in ((dendrogram, draw.draw_dendrogram), (mds, draw.draw_map)):
+            if path is not None:
+                method(drawn.distances, drawn.wordnet, drawn.semantics.classes, path)
+                typer.echo(f"wrote {path} ({drawn.name})", err=True)
+
+
+def _print_semantics(found: list[Measured]) -> None:
+    from rich.table import Table
+
+    first = found[0].semantics
+    say = terminal().print
+    say(f"{len(first.classes)} classes that WordNet has: {', '.join(first.classes)}", markup=False)
+    if first.missing:
+        say(f"left out: {', '.join(first.missing)}", markup=False)
+    table = Table()
+    table.add_column("labels")
+    for title in ("tau-b", "by chance", "in units of chance"):
+        table.add_column(title, justify="right")
+    for each in found:
+        s = each.semantics
+        table.add_row(each.name, f"{s.tau:.3f}", f"0 ± {s.chance:.3f}", f"{s.above_chance:+.1f}")
+    say(table)
 
 
 def _print_table(title: str, rows: dict[str, Statistics]) -> None:

