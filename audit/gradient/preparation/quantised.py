@@ -28,7 +28,7 @@ class Layout:
     bias: int | None = None
     """Position of an int32 bias, whose scale is the product of the first two inputs' scales."""
     weight_axis: int = 1
-    """Axis of the second input along which it may have a scale per entry."""
+    """Axis of the second input along which it may have a scale per entry; 0 if it is transposed."""
 
 
 TWO = ((0, 1, 2), (3, 4, 5))
@@ -78,9 +78,12 @@ def _copy(node: onnx.NodeProto) -> onnx.NodeProto:
 def _expanded(node: onnx.NodeProto, layout: Layout) -> list[onnx.NodeProto]:
     """Dequantise each input, apply the float operator, quantise the result."""
     stem, inputs = node.output[0], list(node.input) + [""] * 9
+    skip = ("channels_last",)
+    attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute if a.name not in skip}
+    weight_axis = 0 if attributes.get("transB") else layout.weight_axis
     made, floats = [], []
     for k, (value, scale, zero) in enumerate(layout.quantised):
-        axis = layout.weight_axis if k == 1 else 1
+        axis = weight_axis if k == 1 else 1
         made.append(_dequantise(inputs[value], inputs[scale], inputs[zero], f"{stem}__float{k}", axis))
         floats.append(made[-1].output[0])
     if layout.bias is not None and inputs[layout.bias]:
@@ -89,8 +92,6 @@ def _expanded(node: onnx.NodeProto, layout: Layout) -> list[onnx.NodeProto]:
         made.append(helper.make_node("Mul", scales, [product]))
         made.append(_dequantise(inputs[layout.bias], product, "", f"{stem}__bias", 0))
         floats.append(made[-1].output[0])
-    skip = ("channels_last",)
-    attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute if a.name not in skip}
     made.append(helper.make_node(layout.operator, floats, [f"{stem}__float"], node.name, **attributes))
     scale, zero = layout.result
     if inputs[scale]:

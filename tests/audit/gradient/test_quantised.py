@@ -52,15 +52,16 @@ def undecided(module: torch.nn.Module) -> torch.nn.Module:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory) -> dict[str, Path]:
-    """ResNet-32: float, QDQ, QOperator, dynamic."""
+    """ResNet-32: float; QDQ and QOperator, per tensor and per channel; dynamic."""
     folder = tmp_path_factory.mktemp("quantised")
-    paths = {kind: folder / f"{kind}.onnx" for kind in ("float", "qdq", "channels", "qoperator", "dynamic")}
+    kinds = ("float", "qdq", "qdq-channels", "qoperator", "qoperator-channels", "dynamic")
+    paths = {kind: folder / f"{kind}.onnx" for kind in kinds}
     onnx.save(to_onnx(undecided(network("resnet32"))), paths["float"])
     logging.disable(logging.WARNING)
-    styles = {"qdq": QuantFormat.QDQ, "channels": QuantFormat.QDQ, "qoperator": QuantFormat.QOperator}
-    for kind, style in styles.items():
+    for kind in kinds[1:-1]:
+        style = QuantFormat.QDQ if kind.startswith("qdq") else QuantFormat.QOperator
         quantize_static(
-            paths["float"], paths[kind], Images(), style, per_channel=kind == "channels",
+            paths["float"], paths[kind], Images(), style, per_channel=kind.endswith("channels"),
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
         )  # fmt: skip
     quantize_dynamic(paths["float"], paths["dynamic"], weight_type=QuantType.QUInt8)
@@ -73,7 +74,7 @@ def reference(files, images) -> np.ndarray:
     return InputGradient(onnx.load(files["float"]), "cross-entropy", threads=2)(*images)[1].reshape(COUNT, -1)
 
 
-@pytest.mark.parametrize("kind", ["qdq", "channels", "qoperator", "dynamic"])
+@pytest.mark.parametrize("kind", ["qdq", "qdq-channels", "qoperator", "qoperator-channels", "dynamic"])
 def test_the_estimate_points_where_the_float_gradient_does(files, images, reference, kind):
     model = onnx.load(files[kind])
     _, gradient, scores = InputGradient(model, "cross-entropy", threads=2)(*images)
