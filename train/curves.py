@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from .epoch import Epoch
 from .run import write_whole
-
-if TYPE_CHECKING:
-    from .history import Epoch
 
 
 def draw_curves(history: list[Epoch], path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The figures of every epoch, and the files they are written to."""
+"""The files that the figures of every epoch are written to."""
 
 from __future__ import annotations
 
@@ -6,37 +6,12 @@ import csv
 import io
 import json
 import time
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from importlib.util import find_spec
 from pathlib import Path
 
+from .epoch import Epoch
 from .run import write_whole
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """The figures of one epoch."""
-
-    epoch: int
-    """Counted from 1."""
-    learning_rate: float
-    """At the last step."""
-    train_loss: float
-    validation_loss: float
-    validation_accuracy: float
-    """Nearest-neighbour (or arg-max) accuracy in 0..1."""
-    seconds: float
-    test_accuracy: float | None = None
-    """On the whole test part, in inference mode; only with an objective of `learned`, whose curves the
-    adaptive-label paper compares. Not counted in `seconds`."""
-    test_accuracy_train_mode: float | None = None
-    """The same with the network in training mode, as that paper's code judges."""
-
-    @property
-    def rank(self) -> tuple[float, float]:
-        """Higher is better: validation accuracy, ties by lower validation loss."""
-        return self.validation_accuracy, -self.validation_loss
-
 
 DRAW_EVERY = 60.0
 """Seconds between two drawings of the curves while training goes on."""

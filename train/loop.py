@@ -18,15 +18,17 @@ from .augment import augment, draw, to_unit
 from .average import Average
 from .backbones import Backbone
 from .data import SIDE, Splits
+from .epoch import Epoch
 from .evaluate import evaluate
 from .feed import Feed
-from .history import Epoch, Journal
+from .history import Journal
 from .learned.ending import finish
 from .learned.judging import judge_epoch
 from .model import Classifier, Contract
-from .objectives import Moment, make_objective
+from .objectives import Moment
 from .optimizers import make_optimizer, pack, unpack
 from .parallel import World
+from .registry import make_objective
 from .run import CHECKPOINT, RESULT, Config, read_tensors, save_tensors
 
 Progress = Callable[[int, int, float], None]

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..artifacts import LabelBank
-from .labels.kinds import KINDS
-from .model import Classifier, LabelAnswers
+from .model import LabelAnswers
 from .recipes import Recipe
-
-if TYPE_CHECKING:
-    from .run import Config
 
 
 @dataclass(frozen=True)
@@ -82,24 +77,3 @@ class LabelObjective(Objective):
         if self.cross_entropy:
             loss = loss + self.cross_entropy * F.cross_entropy(self.answers.scores(output), classes)
         return loss
-
-
-def make_objective(
-    config: Config, bank: LabelBank | None, device: torch.device, model: Classifier, samples: int
-) -> Objective:
-    """The loss of a run.
-
-    Args:
-        config: the run's configuration.
-        bank: label bank, None for logits.
-        device: where to train.
-        model: the network; some objectives look at its features.
-        samples: number of training images.
-    """
-    if config.aim:
-        from .learned.registry import make
-
-        return make(config.aim, bank, model, samples, config.recipe.epochs).to(device)
-    if bank:
-        return LabelObjective(bank, device, config.recipe)
-    return LogitObjective(KINDS[config.label].smoothing)

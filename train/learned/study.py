@@ -12,7 +12,7 @@ import torch
 
 from ...errors import VivavoceError
 from ..data import Part, Splits
-from ..history import Epoch
+from ..epoch import Epoch
 from ..loop import Trainer
 from ..parallel import World
 from ..run import CHECKPOINT, CONFIG, RESULT, read_tensors

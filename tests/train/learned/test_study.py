@@ -8,7 +8,7 @@ import torch
 
 from vivavoce.artifacts import LabelBank
 from vivavoce.errors import VivavoceError
-from vivavoce.train.history import Epoch
+from vivavoce.train.epoch import Epoch
 from vivavoce.train.learned.study import METHODS, Cell, Comparison
 from vivavoce.train.learned.tables import draw, summarise, table, write_runs
 from vivavoce.train.setup import Choices
