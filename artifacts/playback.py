@@ -22,8 +22,8 @@ FAINTEST = 1e-10
 SPREAD = 1e-3
 """Added to the sum of squared windows, which is 0 where no window reaches."""
 PRIME = 2**31 - 1
-MULTIPLIER = 1_664_525
-"""Of the sequence of first phases."""
+MULTIPLIER = 48_271
+"""Of the sequence of first phases; a primitive root of `PRIME` (Park, Miller and Stockmeyer 1993)."""
 
 
 def first_phases(frames: int, bins: int) -> np.ndarray:

@@ -179,7 +179,7 @@ class SlowModel:
     def __init__(self, seconds: float) -> None:
         self._model, self.seconds = open_model("digits-speech"), seconds
         self.path, self.manifest, self.bank = self._model.path, self._model.manifest, self._model.bank
-        self.voice = self._model.voice
+        self.voice, self.name_audio = self._model.voice, self._model.name_audio
         self.batches: list[int] = []
 
     def answer(self, images: np.ndarray) -> Outputs:

@@ -93,7 +93,7 @@ def test_every_sound_is_a_row(heard):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["digits-category"], "does not speak"),
+        (["digits-category"], "no spectrograms that can be heard"),
         (["gone.onnx"], "no such model"),
         (["digits-speech", "--data", "gone"], "no such data set"),
         (["digits-speech", "-o", "x.mp3"], "outputs are"),
