@@ -96,7 +96,7 @@ def train(
     """
     need("torch", "train", "training")
     from .learned.setting_up import default_label, usual_recipe
-    from .parallel import join, leave
+    from .parallel import joined
     from .recipes import parse_changes
     from .run import pick_device
     from .setup import Choices, prepare
@@ -114,15 +114,13 @@ def train(
         dataset, label, encoder, recipe, changes, seed, data_level, image_size, weights, wavs, bank,
         objective=aim, text_model=text_model, name_audio=name_audio,
     )  # fmt: skip
-    world, where = join(pick_device(device))
-    trainer = prepare(choices, out, where, resume, world)
-    result = run_to_end(trainer)
+    with joined(pick_device(device)) as (world, where):
+        result = run_to_end(prepare(choices, out, where, resume, world))
     if result:
         accuracy = result["accuracy"].items()
         figures = ", ".join(f"{name.replace('_', ' ')} {value:.2%}" for name, value in accuracy)
         terminal().print(f"best epoch {result['best_epoch']}; accuracy: {figures}")
         terminal().print(f"next: vivavoce export {out} -o model.onnx")
-    leave()
 
 
 def run_to_end(trainer: Trainer) -> dict[str, Any] | None:

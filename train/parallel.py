@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 
 import torch
 from torch import Tensor, distributed, nn
@@ -49,14 +53,22 @@ class World:
         return value
 
 
-def join(device: torch.device) -> tuple[World, torch.device]:
-    """Join the processes that `torchrun` started; alone without it. Each gets a GPU of its own.
+@contextmanager
+def joined(device: torch.device) -> Iterator[tuple[World, torch.device]]:
+    """Join the processes that `torchrun` started, and part from them at the end; alone without it.
+
+    What was wrapped must not outlive the block: it holds the group, and the threads of a group that
+    still stands when the interpreter ends abort the process.
+
+    Yields:
+        This process's place among all, and its device: each gets a GPU of its own.
 
     Raises:
         VivavoceError: there are fewer GPUs here than processes.
     """
     if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
-        return World(), device
+        yield World(), device
+        return
     world = World(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
     if device.type == "cuda":
         local = int(os.environ["LOCAL_RANK"])
@@ -65,11 +77,11 @@ def join(device: torch.device) -> tuple[World, torch.device]:
         device = torch.device("cuda", local)
         torch.cuda.set_device(device)
     if world.size > 1:
+        import_module("torch._dynamo")  # imported later, by the wrapping, it keeps the group alive
         distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    return world, device
-
-
-def leave() -> None:
-    """Part from the other processes, if there are any."""
-    if distributed.is_initialized():
-        distributed.destroy_process_group()
+    try:
+        yield world, device
+    finally:
+        if distributed.is_initialized():
+            gc.collect()  # a wrapped model refers to itself
+            distributed.destroy_process_group()
