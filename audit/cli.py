@@ -9,30 +9,13 @@ import typer
 
 from ..console import make_app, run, terminal
 from .gate.cli import check, compare, quantize_check
-from .options import (
-    Channels,
-    Classes,
-    Crop,
-    Device,
-    Interpolation,
-    Layout,
-    Mean,
-    ModelArgument,
-    OutputName,
-    Resize,
-    Scale,
-    Size,
-    Std,
-    Trust,
-    command_line,
-    foreign_options,
-    watching,
-)  # fmt: skip
+from .options import NO_FEEDING, Device, Feeding, ModelArgument, Trust, command_line, feeds, watching
 
 app = make_app("Audit the robustness of an exported image classifier, on the file itself.")
 
 
 @app.command()
+@feeds
 def robustness(
     model: ModelArgument,
     data: Annotated[
@@ -92,17 +75,7 @@ def robustness(
     ] = None,
     device: Device = "cpu",
     trust_model: Trust = False,
-    scale: Scale = None,
-    mean: Mean = None,
-    std: Std = None,
-    layout: Layout = None,
-    channels: Channels = None,
-    size: Size = None,
-    resize: Resize = None,
-    crop: Crop = None,
-    interpolation: Interpolation = None,
-    output_name: OutputName = None,
-    classes: Classes = None,
+    feeding: Feeding = NO_FEEDING,
 ) -> None:
     """Attack a model and report its accuracy under attack, and whether the attacks can be believed.
 
@@ -116,9 +89,7 @@ def robustness(
     from .walk import robustness as audit_model
 
     check_outputs(output or [])
-    foreign = foreign_options(
-        scale, mean, std, layout, channels, size, resize, crop, interpolation, output_name, classes
-    )
+    foreign = feeding.foreign()
     opened = open_model(model, foreign, device, trust_model)
     check_sounds(opened, wav)
     chosen = resolve(
@@ -163,21 +134,12 @@ def images_at_a_time(text: str) -> int | None:
 
 
 @app.command()
+@feeds
 def inspect(
     model: ModelArgument,
     device: Device = "cpu",
     trust_model: Trust = False,
-    scale: Scale = None,
-    mean: Mean = None,
-    std: Std = None,
-    layout: Layout = None,
-    channels: Channels = None,
-    size: Size = None,
-    resize: Resize = None,
-    crop: Crop = None,
-    interpolation: Interpolation = None,
-    output_name: OutputName = None,
-    classes: Classes = None,
+    feeding: Feeding = NO_FEEDING,
 ) -> None:
     """Show what a file is, how it is understood, and whether its gradient is available.
 
@@ -186,9 +148,7 @@ def inspect(
     from ..artifacts import open_model
     from .inspection import show_model
 
-    foreign = foreign_options(
-        scale, mean, std, layout, channels, size, resize, crop, interpolation, output_name, classes
-    )
+    foreign = feeding.foreign()
     show_model(open_model(model, foreign, device, trust_model), terminal())
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
@@ -37,54 +40,71 @@ Trust = Annotated[
     bool,
     typer.Option("--trust-model", help="Open a .pt2 file, whose reader may run code that it brings along."),
 ]
-Scale = Annotated[float | None, _option("The model gets (x * SCALE - MEAN) / STD for x in 0..1, e.g. 255.")]
-Mean = Annotated[str | None, _option("One value, or one per channel: 0.485,0.456,0.406.", "M[,M,M]")]
-Std = Annotated[str | None, _option("One value, or one per channel.", "S[,S,S]")]
-Layout = Annotated[str | None, _option("nchw or nhwc. Default: seen from the input's shape.")]
-Channels = Annotated[str | None, _option("rgb, bgr or grey.")]
-Size = Annotated[str | None, _option("Height and width, where the file leaves them open.", "H[xW]")]
-Resize = Annotated[int | None, _option("Resize the shorter side to this before the crop.")]
-Crop = Annotated[int | None, _option("Side of the centre crop.")]
-Interpolation = Annotated[str | None, _option("nearest, bilinear, bicubic or lanczos.")]
-OutputName = Annotated[str | None, _option("Which output holds the scores.")]
-Classes = Annotated[
-    str | None, _option("File with one class name a line, in the order of the scores.", "FILE")
-]
 
 
-def foreign_options(
-    scale: float | None,
-    mean: str | None,
-    std: str | None,
-    layout: str | None,
-    channels: str | None,
-    size: str | None,
-    resize: int | None,
-    crop: int | None,
-    interpolation: str | None,
-    output_name: str | None,
-    classes: str | None,
-) -> Foreign:
-    """Gather the options as a `Foreign`.
+@dataclass(frozen=True)
+class Feeding:
+    """How to feed a model that does not say so itself, as the command line tells it."""
 
-    Raises:
-        VivavoceError: a value cannot be understood; the message names its option.
-    """
-    import msgspec
+    scale: Annotated[
+        float | None, _option("The model gets (x * SCALE - MEAN) / STD for x in 0..1, e.g. 255.")
+    ] = None
+    mean: Annotated[str | None, _option("One value, or one per channel: 0.485,0.456,0.406.", "M[,M,M]")] = (
+        None
+    )
+    std: Annotated[str | None, _option("One value, or one per channel.", "S[,S,S]")] = None
+    layout: Annotated[str | None, _option("nchw or nhwc. Default: seen from the input's shape.")] = None
+    channels: Annotated[str | None, _option("rgb, bgr or grey.")] = None
+    size: Annotated[str | None, _option("Height and width, where the file leaves them open.", "H[xW]")] = None
+    resize: Annotated[int | None, _option("Resize the shorter side to this before the crop.")] = None
+    crop: Annotated[int | None, _option("Side of the centre crop.")] = None
+    interpolation: Annotated[str | None, _option("nearest, bilinear, bicubic or lanczos.")] = None
+    output_name: Annotated[str | None, _option("Which output holds the scores.")] = None
+    classes: Annotated[
+        str | None, _option("File with one class name a line, in the order of the scores.", "FILE")
+    ] = None
 
-    from ..artifacts import Foreign
-    from ..errors import VivavoceError
+    def foreign(self) -> Foreign:
+        """The same for `open_model`.
 
-    given = {
-        "scale": scale, "mean": _numbers("mean", mean), "std": _numbers("std", std), "layout": layout,
-        "channels": channels, "size": _size(size), "resize": resize, "crop": crop,
-        "interpolation": interpolation, "output_name": output_name, "classes": classes,
-    }  # fmt: skip
-    try:
-        return msgspec.convert({k: v for k, v in given.items() if v is not None}, Foreign)
-    except msgspec.ValidationError as error:
-        what, _, where = str(error).partition(" - at `$.")
-        raise VivavoceError(f"--{where.rstrip('`').replace('_', '-')}: {what}") from None
+        Raises:
+            VivavoceError: a value cannot be understood; the message names its option.
+        """
+        import msgspec
+
+        from ..artifacts import Foreign
+        from ..errors import VivavoceError
+
+        given = vars(self) | {
+            "mean": _numbers("mean", self.mean), "std": _numbers("std", self.std), "size": _size(self.size)
+        }  # fmt: skip
+        try:
+            return msgspec.convert({k: v for k, v in given.items() if v is not None}, Foreign)
+        except msgspec.ValidationError as error:
+            what, _, where = str(error).partition(" - at `$.")
+            raise VivavoceError(f"--{where.rstrip('`').replace('_', '-')}: {what}") from None
+
+
+NO_FEEDING = Feeding()
+
+
+def feeds(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the fields of `Feeding` as options, gathered into its argument `feeding`."""
+    own = inspect.signature(command, eval_str=True).parameters.values()
+    options = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+        for name, kind in get_type_hints(Feeding, include_extras=True).items()
+    ]
+
+    @wraps(command)
+    def gathered(**given: Any) -> None:
+        feeding = Feeding(**{option.name: given.pop(option.name) for option in options})
+        command(**given, feeding=feeding)
+
+    parameters = [*(p for p in own if p.name != "feeding"), *options]
+    gathered.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    gathered.__annotations__ = {p.name: p.annotation for p in parameters}
+    return gathered
 
 
 def _numbers(option: str, text: str | None) -> list[float] | None:

@@ -22,12 +22,10 @@ def curves(report: Report, kind: str) -> bytes:
     As in Chen et al. 2021, figure 3: solid for threshold decoding, dotted for nearest neighbour; a
     model on logits has one solid line. The band is the 95 % Wilson interval.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     by_attack = columns(report)
     figure = Figure(figsize=(3.1 * len(by_attack) + 0.5, 3.6), layout="constrained")
-    FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(by_attack), sharey=True, squeeze=False)[0]
     for panel, (key, rows) in zip(panels, by_attack.items(), strict=True):
         _curve(panel, list(rows.values()))

@@ -111,6 +111,7 @@ def page_file(name: str) -> str:
 def _model(model: str) -> tuple[str, bytes]:
     """What the page has to know of a model, as JSON, and its file."""
     from ..artifacts import open_model
+    from .answers import says_names
     from .server.limits import Limits
     from .server.replies import describe
 
@@ -120,6 +121,10 @@ def _model(model: str) -> tuple[str, bytes]:
     about = describe(opened, Limits()).model_dump()
     if about["speaks"] and opened.voice is None:
         silence = "This model's file makes no sound; exported with --with-audio, it speaks here."
+        if says_names(opened):
+            silence = (
+                "The sounds of this model's class names are heard from vivavoce serve, not from this page."
+            )
         about |= {"speaks": False, "silence": silence}
     return json.dumps(about), opened.path.read_bytes()
 

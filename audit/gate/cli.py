@@ -9,25 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ...console import terminal, unread
-from ..options import (
-    Channels,
-    Classes,
-    Crop,
-    Device,
-    Interpolation,
-    Layout,
-    Mean,
-    ModelArgument,
-    OutputName,
-    Resize,
-    Scale,
-    Size,
-    Std,
-    Trust,
-    command_line,
-    foreign_options,
-    watching,
-)  # fmt: skip
+from ..options import NO_FEEDING, Device, Feeding, ModelArgument, Trust, command_line, feeds, watching
 
 if TYPE_CHECKING:
     from ...artifacts import ExportedModel
@@ -61,6 +43,7 @@ Seed = Annotated[int, typer.Option(min=0, help="Seed of the sample, the targets 
 Limit = Annotated[int, typer.Option(min=0, help="Audit a stratified sample of this many images; 0: all.")]
 
 
+@feeds
 def check(
     model: ModelArgument,
     baseline: Annotated[
@@ -80,17 +63,7 @@ def check(
     output: Output = None,
     device: Device = "cpu",
     trust_model: Trust = False,
-    scale: Scale = None,
-    mean: Mean = None,
-    std: Std = None,
-    layout: Layout = None,
-    channels: Channels = None,
-    size: Size = None,
-    resize: Resize = None,
-    crop: Crop = None,
-    interpolation: Interpolation = None,
-    output_name: OutputName = None,
-    classes: Classes = None,
+    feeding: Feeding = NO_FEEDING,
 ) -> None:
     """Audit a model as its baseline was audited, and fail if it has become worse.
 
@@ -108,9 +81,7 @@ def check(
 
     limits = read_limits(max_drop or (), alpha, max_latency, max_size)
     check_outputs(output or [])
-    foreign = foreign_options(
-        scale, mean, std, layout, channels, size, resize, crop, interpolation, output_name, classes
-    )
+    foreign = feeding.foreign()
     path = find_model(model)
     baseline = _found_baseline(baseline, path, model)
     earlier = load_report(baseline)
@@ -162,6 +133,7 @@ def _tell(compared: Compared, output: list[str]) -> None:
         typer.echo(f"wrote {path}", err=True)
 
 
+@feeds
 def compare(
     before: Annotated[str, typer.Argument(metavar="A", help="A model, or a report (.json).")],
     after: Annotated[str, typer.Argument(metavar="B", help="The same; A is what it is compared with.")],
@@ -183,17 +155,7 @@ def compare(
     ] = None,
     device: Device = "cpu",
     trust_model: Trust = False,
-    scale: Scale = None,
-    mean: Mean = None,
-    std: Std = None,
-    layout: Layout = None,
-    channels: Channels = None,
-    size: Size = None,
-    resize: Resize = None,
-    crop: Crop = None,
-    interpolation: Interpolation = None,
-    output_name: OutputName = None,
-    classes: Classes = None,
+    feeding: Feeding = NO_FEEDING,
 ) -> None:
     """Compare two models or two reports image by image, in the box of the first. It judges nothing.
 
@@ -206,9 +168,7 @@ def compare(
     from .outputs import Compared, check_outputs, relative_path
 
     check_outputs(output or [], gate=False)
-    foreign = foreign_options(
-        scale, mean, std, layout, channels, size, resize, crop, interpolation, output_name, classes
-    )
+    foreign = feeding.foreign()
     first, second = (_opened(side, foreign, device, trust_model) for side in (before, after))
     chosen = None
     if not isinstance(first, Report):
@@ -226,6 +186,7 @@ def _opened(side: str, foreign, device: str, trust: bool) -> Report | ExportedMo
     return load_report(side) if side.endswith(".json") else open_model(side, foreign, device, trust)
 
 
+@feeds
 def quantize_check(
     model: ModelArgument,
     int8: Annotated[
@@ -247,17 +208,7 @@ def quantize_check(
     max_latency: MaxLatency = None,
     max_size: MaxSize = None,
     output: Output = None,
-    scale: Scale = None,
-    mean: Mean = None,
-    std: Std = None,
-    layout: Layout = None,
-    channels: Channels = None,
-    size: Size = None,
-    resize: Resize = None,
-    crop: Crop = None,
-    interpolation: Interpolation = None,
-    output_name: OutputName = None,
-    classes: Classes = None,
+    feeding: Feeding = NO_FEEDING,
 ) -> None:
     """Quantise a model to int8 and say whether the small file is safe to ship.
 
@@ -272,9 +223,7 @@ def quantize_check(
 
     limits = read_limits(max_drop or (), alpha, max_latency, max_size)
     check_outputs(output or [])
-    foreign = foreign_options(
-        scale, mean, std, layout, channels, size, resize, crop, interpolation, output_name, classes
-    )
+    foreign = feeding.foreign()
     opened = open_model(model, foreign)
     settings = Settings(resolve(protocol, epsilons=epsilon or ()), data, limit, seed)
     with watching() as progress:

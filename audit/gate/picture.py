@@ -14,12 +14,10 @@ OLD, NEW, LOSS, GAIN = "#8a8a8a", "#1f5fa8", "#c0392b", "#2e8b57"
 
 def draw(comparison: Comparison, before: Report, after: Report, path: Path) -> None:
     """Draw to a `.png`, `.svg` or `.pdf` file: curves over epsilon, or single figures where there is one."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     grid = [e for e in before.protocol.epsilons if e > 0]
     figure = Figure(layout="constrained")
-    FigureCanvasAgg(figure)
     if len(grid) > 1 and len(before.rows) == len(after.rows):
         _curves(figure, before, after)
     else:

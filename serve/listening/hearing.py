@@ -78,6 +78,46 @@ class Hearing(msgspec.Struct, frozen=True):
     """Up to this loss the words are understood; None: not asked for, or they never are."""
 
 
+def count(
+    about: tuple[str, str, str],
+    sounds: Sequence[Heard],
+    blends: Sequence[Heard],
+    names: Sequence[str],
+    words: Sequence[str],
+    threshold: float,
+) -> Hearing:
+    """Count what was heard.
+
+    Args:
+        about: model, data set and sample, in words.
+        sounds: of predictions.
+        blends: of blends of the bank's labels; none: no threshold is suggested.
+        names: of the classes.
+        words: what the listener chose among, one per class.
+        threshold: mean smooth L1 to compare with.
+    """
+    model, data, sample = about
+    classes = count_classes(sounds, names, threshold)
+    bins, mixed = curve(sounds), curve(blends)
+    return Hearing(
+        model=model,
+        data=data,
+        sample=sample,
+        threshold=threshold,
+        n=len(sounds),
+        nearest=sum(c.nearest for c in classes),
+        within=sum(c.within for c in classes),
+        heard=sum(c.heard for c in classes),
+        agree=sum(c.agree for c in classes),
+        classes=classes,
+        words=list(words),
+        confusion=confusion(sounds, len(words)),
+        curve=bins,
+        blends=mixed,
+        suggested=suggest(join(bins, mixed)) if blends else None,
+    )
+
+
 def count_classes(sounds: Sequence[Heard], names: Sequence[str], threshold: float) -> list[ClassCount]:
     """Count the sounds of each class that has any."""
     counts = []

@@ -8,13 +8,14 @@ from itertools import product
 import numpy as np
 
 from ...artifacts import ExportedModel, open_model
+from ...artifacts.bank import smooth_l1
 from ...artifacts.decoding import THRESHOLD
 from ...artifacts.playback import waveform
 from ...errors import VivavoceError
 from ...images import Fit, ImageSet, match, open_images
 from ...images.imageset import to_float
 from ..answers import Voice, answer_images, check_spectrograms, sound_of
-from .hearing import Heard, Hearing, confusion, count_classes, curve, join, suggest
+from .hearing import Heard, Hearing, count
 from .listener import Listener
 
 Progress = Callable[[str, int, int], None]
@@ -69,28 +70,11 @@ def listen(
     sounds = list(_hear(opened, images, indices, listener, voice, progress))
     mixed = _hear_blends(opened, listener, seed, progress) if blends else []
     reach = threshold if threshold is not None else (opened.manifest.decoding.threshold or THRESHOLD)
-    classes = count_classes(sounds, opened.manifest.classes, reach)
-    bins, extra = curve(sounds), curve(mixed)
     sample = f"all {len(indices)} images" if len(indices) == len(images) else (
         f"{len(indices)} of {len(images)} images, stratified, seed {seed}"
     )  # fmt: skip
-    return Hearing(
-        model=opened.path.name,
-        data=images.name,
-        sample=sample,
-        threshold=reach,
-        n=len(sounds),
-        nearest=sum(c.nearest for c in classes),
-        within=sum(c.within for c in classes),
-        heard=sum(c.heard for c in classes),
-        agree=sum(c.agree for c in classes),
-        classes=classes,
-        words=list(words),
-        confusion=confusion(sounds, len(words)),
-        curve=bins,
-        blends=extra,
-        suggested=suggest(join(bins, extra)) if blends else None,
-    ), sounds
+    about = (opened.path.name, images.name, sample)
+    return count(about, sounds, mixed, opened.manifest.classes, words, reach), sounds
 
 
 def _hear(
@@ -140,7 +124,6 @@ def _word(listener: Listener, samples: np.ndarray, rate: int) -> int:
 
 
 def _loss(label: np.ndarray, model: ExportedModel, true: int) -> float:
-    """Mean smooth L1 (Huber at 1) between a label and that of a class."""
+    """Mean smooth L1 between a label and that of a class."""
     assert model.bank is not None
-    apart = np.abs(label.astype(np.float64) - model.bank[true])
-    return float(np.where(apart < 1, apart * apart / 2, apart - 0.5).mean())
+    return float(smooth_l1(label.astype(np.float64) - model.bank[true]).mean())

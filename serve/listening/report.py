@@ -129,11 +129,9 @@ def _suggestion(hearing: Hearing) -> str:
 
 def picture(hearing: Hearing, kind: str) -> bytes:
     """The confusions, and recognition against loss, as a picture."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10.5, 4.8), layout="constrained")
-    FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     _draw_confusion(left, hearing)
     _draw_curve(right, hearing)

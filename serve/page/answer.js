@@ -39,7 +39,7 @@ function showVoice(told, about, word) {
   const sound = element("sound"), mute = element("mute");
   if (address) URL.revokeObjectURL(address);
   address = told.sound ? URL.createObjectURL(told.sound) : null;
-  element("voice").hidden = !told.label && !about.silence;
+  element("voice").hidden = !told.label && !address && !about.silence;
   document.querySelector(".spectrogram").hidden = !told.label;
   sound.hidden = element("again").hidden = !address;
   if (address) sound.src = address;

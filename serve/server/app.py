@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 from ...artifacts import ExportedModel
 from ...errors import VivavoceError
-from ..answers import Answer
+from ..answers import Answer, speaks
 from . import replies
 from .errors import RequestError
 from .limits import Limits
@@ -90,8 +90,10 @@ def _add_classify(app: FastAPI, service: Service) -> None:
         With `Accept: audio/wav` the answer is the sound itself, and the class is in the header `X-Class`.
         """
         aloud = prefers_sound(request.headers.get("accept", ""))
-        if (aloud or audio) and not replies.speaks(service.model):
-            raise RequestError(406, "this model does not speak: its labels are not spectrograms")
+        if (aloud or audio) and not speaks(service.model):
+            raise RequestError(
+                406, "this model does not speak: neither its labels nor its class names have a sound"
+            )
 
         def finish(answer: Answer) -> Response:
             if aloud:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from ...artifacts import ExportedModel
 from ...artifacts.playback import write_wav
-from ..answers import Answer
+from ..answers import Answer, speaks
 from .limits import Limits
 
 
@@ -104,11 +104,6 @@ def audio(samples: np.ndarray, rate: int) -> Audio:
     """Sound as a part of a reply."""
     content = base64.b64encode(wav(samples, rate)).decode()
     return Audio(rate=rate, seconds=round(len(samples) / rate, 3), base64=content)
-
-
-def speaks(model: ExportedModel) -> bool:
-    """Whether a model predicts spectrograms that can be played."""
-    return model.manifest.label is not None and model.manifest.label.mel is not None
 
 
 def describe(model: ExportedModel, limits: Limits) -> ModelReply:

@@ -13,13 +13,12 @@ import numpy as np
 from ...artifacts import ExportedModel
 from ...images import Fit
 from ...images.imageset import ImageError, decode, to_float
-from ..answers import Answer, answer_images, sound_of
+from ..answers import Answer, answer_images, sound_of, speaks
 from .batching import Batcher
 from .body import Reader, image_in
 from .errors import RequestError, of_image
 from .limits import Limits
 from .metrics import Metrics
-from .replies import speaks
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000", "TGA")
 """What strangers may send: formats whose readers run no other program and announce their size."""

@@ -42,11 +42,6 @@ class Aim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     train_mode_eval: bool = False
     """Also judge every epoch on the test part with the network in training mode, as the authors' code."""
 
-    @property
-    def on_logits(self) -> bool:
-        """Whether the network puts out logits, and there is no bank."""
-        return self.name not in ("static", "lwal")
-
 
 def make_aim(
     classes: int, name: str | None = None, label_dim: str | None = None, **given: object

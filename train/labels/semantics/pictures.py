@@ -121,11 +121,9 @@ def _turned(places: np.ndarray, towards: np.ndarray) -> np.ndarray:
 
 def _figure(columns: int, height: float):
     need("matplotlib", "plot", "a picture")
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, height), layout="constrained")
-    FigureCanvasAgg(figure)
     return figure, figure.subplots(1, columns)
 
 
