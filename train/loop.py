@@ -29,7 +29,7 @@ from .objectives import Moment
 from .optimizers import make_optimizer, pack, unpack
 from .parallel import World
 from .registry import make_objective
-from .run import CHECKPOINT, RESULT, Config, read_tensors, save_tensors
+from .run import CHECKPOINT, RESULT, Config, read_tensors, save_tensors, snapshot
 
 Progress = Callable[[int, int, float], None]
 """Called with the step, the number of steps and the loss: after every step, on a GPU after some."""
@@ -75,6 +75,8 @@ class Trainer:
         self.feed = Feed(splits.train, device)
         self.journal = Journal(folder)
         self.history: list[Epoch] = []
+        self.keep: frozenset[int] = frozenset()
+        """Epochs after which the judged weights are also kept in a file of their own."""
         self.best: dict[str, Tensor] = {}
         self.best_objective: dict[str, Tensor] = {}
 
@@ -110,6 +112,8 @@ class Trainer:
             self.best = {k: v.clone() for k, v in self.judged.state_dict().items()}
             self.best_objective = {k: v.clone() for k, v in self.objective.state_dict().items()}
         self.history.append(epoch)
+        if epoch.epoch in self.keep:
+            save_tensors(snapshot(self.folder, epoch.epoch), self.judged.state_dict(), asdict(epoch))
         self.save()
         return epoch
 

@@ -137,10 +137,30 @@ def load_trained(folder: Path) -> tuple[Config, LabelBank | None, Classifier, di
     return config, bank, model.eval(), result
 
 
+def snapshot(folder: Path, epoch: int) -> Path:
+    """The file with the weights of the run in `folder` after an epoch, where they were kept."""
+    return folder / "snapshots" / f"epoch-{epoch}.safetensors"
+
+
+def load_snapshot(folder: Path, epoch: int) -> Classifier:
+    """The network in `folder` as it was after an epoch, in evaluation mode.
+
+    Raises:
+        VivavoceError: it was not kept.
+    """
+    path = snapshot(folder, epoch)
+    if not path.exists():
+        raise VivavoceError(f"{folder}: the weights after epoch {epoch} were not kept")
+    model = read_config(folder).model(read_bank(folder))
+    model.load_state_dict(read_tensors(path)[0])
+    return model.eval()
+
+
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: dict[str, Any]) -> None:
     """Write tensors and JSON to one safetensors file, so that either the old or the new is whole."""
     fresh = path.with_name(f"{path.name}.new")
     try:
+        path.parent.mkdir(exist_ok=True)
         whole = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
         save_file(whole, fresh, metadata={"about": json.dumps(about)})
         _settle(fresh, path)

@@ -1,0 +1,111 @@
+"""One cell of a study: what it is, which folder is its own, and how far it has come."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+DEFINITION, RESULT, FAILURE, LOG, MODEL = "cell.json", "result.json", "failure.json", "log.txt", "model.onnx"
+ALL = 100
+"""Data level that leaves nothing out."""
+
+
+class AuditPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One audit of every model of a study."""
+
+    protocol: str = "paper"
+    attack: tuple[str, ...] = ()
+    """Instead of the protocol's."""
+    epsilon: tuple[float, ...] = ()
+    """Instead of the protocol's."""
+    limit: int = 1000
+    seed: int = 0
+    name: str = ""
+    """Of its report; empty: the protocol's."""
+
+    @property
+    def report(self) -> str:
+        """File name of its report in a cell's folder."""
+        return f"audit-{self.name or self.protocol}.json"
+
+
+class Cell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One run of a grid, with all that decides its outcome."""
+
+    dataset: str
+    level: int
+    encoder: str
+    seed: int
+    label: str | None
+    method: str | None
+    recipe: str
+    set: dict[str, Any] = {}
+    image_size: int = 32
+    test_limit: int = 0
+    snapshots: tuple[float, ...] = ()
+    wavs: str = ""
+    weights: str = ""
+    audit: tuple[AuditPlan, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """The label representation or the method: what is compared."""
+        return self.method or self.label or ""
+
+    @property
+    def data(self) -> str:
+        """Name of the data set, without its folder."""
+        name, _, folder = self.dataset.partition(":")
+        return name if folder else Path(name).name
+
+    @property
+    def name(self) -> str:
+        """What it is called in lists."""
+        level = "" if self.level == ALL else f"-{self.level}%"
+        return f"{self.data}-{self.encoder}-{self.kind}{level}-{self.seed}"
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the definition."""
+        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()
+
+    @property
+    def folder(self) -> str:
+        """Name of its folder; other settings, other folder."""
+        return f"{re.sub(r'[^A-Za-z0-9.+-]+', '-', self.name)}-{self.digest[:8]}"
+
+
+class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a finished cell came to."""
+
+    accuracy: dict[str, float]
+    """`validation`, `test`, and with labels `test_threshold`: shares in 0..1 of the best epoch."""
+    best_epoch: int
+    epochs: int
+    seconds: float
+    """That its training, export and audits took in the try that ended them."""
+    machine: str
+
+
+class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why a cell is not finished."""
+
+    reason: str
+    """One line."""
+    tries: int = 1
+
+
+def read_result(folder: Path) -> Result | None:
+    """What the cell in `folder` came to; None while it is not finished."""
+    path = folder / RESULT
+    return msgspec.json.decode(path.read_bytes(), type=Result) if path.exists() else None
+
+
+def read_failure(folder: Path) -> Failure | None:
+    """Why the cell in `folder` failed; None if it did not."""
+    path = folder / FAILURE
+    return msgspec.json.decode(path.read_bytes(), type=Failure) if path.exists() else None

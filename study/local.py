@@ -1,0 +1,106 @@
+"""The engine for one machine: a process for every cell, several side by side."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from .cell import LOG, Cell, read_failure, read_result
+from .records import Record
+
+
+class LocalEngine:
+    """Works on cells on this machine.
+
+    Every cell has a process of its own: whatever it does, running out of memory included, ends that cell
+    alone. They are forked from a server that has torch in memory, so they start at once.
+
+    Args:
+        workers: cells at a time; they share the cores.
+    """
+
+    def __init__(self, workers: int = 1) -> None:
+        self.workers = workers
+
+    def run(self, records: Sequence[Record], device: str) -> Iterator[tuple[Record, str | None]]:
+        """See `Engine.run`."""
+        context = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
+        if sys.platform != "win32":
+            context.set_forkserver_preload([f"{__package__}.work"])
+        threads = max(1, (os.cpu_count() or 1) // self.workers)
+        waiting, running = deque(records), dict[BaseProcess, Record]()
+        try:
+            while waiting or running:
+                while waiting and len(running) < self.workers:
+                    record = waiting.popleft()
+                    process = context.Process(
+                        target=_alone, args=(record.cell, record.folder, device, threads)
+                    )
+                    process.start()
+                    running[process] = record
+                wait([process.sentinel for process in running])
+                for process in [p for p in running if not p.is_alive()]:
+                    record = running.pop(process)
+                    yield record, _ending(record, process.exitcode)
+        finally:
+            for process in running:
+                process.terminate()
+            for process in running:
+                process.join()
+
+
+def _ending(record: Record, status: int | None) -> str | None:
+    """Why the cell's process failed; None if it did not."""
+    if status == 0:
+        return None
+    if status and status > 0 and (failure := read_failure(record.folder)):
+        return failure.reason
+    from .work import note_failure
+
+    if read_result(record.folder):
+        return None
+    with contextlib.suppress(ValueError):
+        status_name = signal.Signals(-(status or 0)).name
+        memory = "; out of memory?" if status_name == "SIGKILL" else ""
+        reason = f"its process was ended by {status_name}{memory}"
+        note_failure(record.folder, reason)
+        return reason
+    reason = f"its process ended with status {status}; {record.folder / LOG} may say why"
+    note_failure(record.folder, reason)
+    return reason
+
+
+def _alone(cell: Cell, folder: Path, device: str, threads: int) -> None:
+    """Work on one cell in this process, which is its alone; what it prints goes to the cell's log."""
+    import torch
+
+    from .work import work
+
+    _end_with_parent()
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOG).open("a") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    torch.set_num_threads(threads)
+    sys.exit(1 if work(cell, folder, device) else 0)
+
+
+def _end_with_parent() -> None:
+    """End this process when the study's is killed: nobody would take its result."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, name="parent", daemon=True).start()

@@ -1,0 +1,154 @@
+"""What a study is: a TOML file with a grid, what is the same for every cell, and budgets."""
+
+from __future__ import annotations
+
+import itertools
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..errors import VivavoceError
+from .cell import AuditPlan, Cell
+
+BUDGETS = ("paper", "short", "smoke")
+
+
+class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The values that are combined; a cell is one combination. Slowest first."""
+
+    dataset: tuple[str, ...]
+    level: tuple[int, ...] = (100,)
+    """Percentages of the training images; 100: all."""
+    encoder: tuple[str, ...] = ("resnet8",)
+    seed: tuple[int, ...] = (0,)
+    label: tuple[str, ...] = ()
+    """Label representations."""
+    method: tuple[str, ...] = ()
+    """Instead of labels: learned labels and what they are compared with, by their names in `methods`."""
+
+
+class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A study with its budget chosen: everything that decides its cells."""
+
+    name: str
+    title: str
+    grid: Grid
+    budget: str = "paper"
+    figures: tuple[str, ...] = ()
+    """What `study plot` can draw of it, best first."""
+    recipe: str = "paper"
+    set: dict[str, Any] = {}
+    """Fields of the recipe to change."""
+    image_size: int = 32
+    test_limit: int = 0
+    """Judge every epoch on as many images of the test and validation parts; 0: on all. Learned labels only."""
+    snapshots: tuple[float, ...] = ()
+    """Shares of the epochs after which the weights are kept, for figures of the features through training."""
+    wavs: str = ""
+    """Folder of recordings to make speech from."""
+    weights: str = ""
+    """Pretrained weights for the encoder: `imagenet`, or a file."""
+    audit: tuple[AuditPlan, ...] = ()
+
+    def cells(self) -> list[Cell]:
+        """Every cell, in the order of the grid: little data first, so that a study stopped early compares labels."""
+        grid = self.grid
+        kinds = [(kind, None) for kind in grid.label] + [(None, method) for method in grid.method]
+        combined = itertools.product(grid.dataset, sorted(grid.level), grid.encoder, grid.seed, kinds)
+        return [
+            Cell(
+                dataset=dataset, level=level, encoder=encoder, seed=seed, label=label, method=method,
+                recipe=self.recipe, set=self.set, image_size=self.image_size, test_limit=self.test_limit,
+                snapshots=self.snapshots, wavs=self.wavs, weights=self.weights, audit=self.audit,
+            )
+            for dataset, level, encoder, seed, (label, method) in combined
+        ]  # fmt: skip
+
+
+def shipped() -> list[str]:
+    """Names of the studies that ship."""
+    folder = resources.files("vivavoce.study").joinpath("plans")
+    return sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
+
+
+def read_plan(
+    study: str,
+    budget: str = "paper",
+    grid: dict[str, list[str]] | None = None,
+    changes: dict[str, Any] | None = None,
+) -> Plan:
+    """Read the study called `study`, or in the file `study`, with one of its budgets.
+
+    Args:
+        study: name of one that ships, or path of a `.toml` file.
+        budget: a table `[budget.NAME]` of the file, whose keys replace those above; `paper` is the file itself.
+        grid: axes to replace.
+        changes: fields of the recipe to change beside those of the file.
+
+    Raises:
+        VivavoceError: no such study or budget, or the file does not say a study.
+    """
+    told = _load(study)
+    budgets = told.pop("budget", {})
+    if budget != "paper" and budget not in budgets:
+        raise VivavoceError(f"{study} has no budget {budget!r}; it has {', '.join(('paper', *budgets))}")
+    for key, value in budgets.get(budget, {}).items():
+        told[key] = told.get(key, {}) | value if isinstance(value, dict) else value
+    told["grid"] = told.get("grid", {}) | {axis: _values(axis, given) for axis, given in (grid or {}).items()}
+    told["set"] = told.get("set", {}) | (changes or {})
+    told = {"name": Path(study).stem, "title": Path(study).stem} | told | {"budget": budget}
+    try:
+        plan = msgspec.convert(told, Plan, strict=False)
+    except msgspec.ValidationError as error:
+        raise VivavoceError(f"study {study}: {error}") from error
+    return _checked(plan)
+
+
+def _load(study: str) -> dict[str, Any]:
+    if study in shipped():
+        return tomllib.loads(
+            resources.files("vivavoce.study").joinpath("plans", f"{study}.toml").read_text("utf-8")
+        )
+    path = Path(study)
+    if path.suffix != ".toml":
+        raise VivavoceError(f"no study {study!r}; there are {', '.join(shipped())}, or give a .toml file")
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise VivavoceError(f"{path}: no such study ({error.strerror})") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise VivavoceError(f"{path}: not a study ({error})") from error
+
+
+def _values(axis: str, given: list[str]) -> list[Any]:
+    if axis not in Grid.__struct_fields__:
+        raise VivavoceError(f"--grid {axis}: the axes are {', '.join(Grid.__struct_fields__)}")
+    if axis not in ("level", "seed"):
+        return given
+    if wrong := [value for value in given if not value.isdecimal()]:
+        raise VivavoceError(f"--grid {axis}: {wrong[0]!r} is not a whole number")
+    return [int(value) for value in given]
+
+
+def _checked(plan: Plan) -> Plan:
+    from ..train.labels.kinds import KINDS
+    from ..train.recipes import resolve
+    from .methods import BASELINE, METHODS
+
+    grid = plan.grid
+    for axis, given, known in (("label", grid.label, KINDS), ("method", grid.method, METHODS)):
+        if unknown := [value for value in given if value not in known]:
+            raise VivavoceError(f"no {axis} {unknown[0]!r}; there are {', '.join(known)}")
+    if not (grid.label or grid.method):
+        raise VivavoceError(f"study {plan.name}: its grid has neither labels nor methods")
+    if grid.method and BASELINE not in grid.method:
+        raise VivavoceError(f"the methods must have {BASELINE} among them: time saved is against it")
+    for axis in ("dataset", "level", "encoder", "seed"):
+        if not getattr(grid, axis):
+            raise VivavoceError(f"study {plan.name}: its grid has no {axis}")
+    for encoder in grid.encoder:
+        resolve(plan.recipe, True, encoder, plan.set)
+    return plan

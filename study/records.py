@@ -1,0 +1,84 @@
+"""What a study's folder holds: its plan, and of every cell how it stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import msgspec
+
+from ..audit.report import Report, load_report
+from ..errors import VivavoceError
+from ..train.epoch import Epoch
+from .cell import MODEL, Cell, Failure, Result, read_failure, read_result
+from .plan import Plan
+
+PLAN, CELLS = "study.json", "cells"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One cell and its folder, which is also the folder of its training run."""
+
+    cell: Cell
+    folder: Path
+
+    @property
+    def result(self) -> Result | None:
+        """None while it is not finished."""
+        return read_result(self.folder)
+
+    @property
+    def failure(self) -> Failure | None:
+        """None if it did not fail."""
+        return read_failure(self.folder)
+
+    @property
+    def model(self) -> Path:
+        """The exported file, if the study audits."""
+        return self.folder / MODEL
+
+    @cached_property
+    def history(self) -> list[Epoch]:
+        """Its epochs so far."""
+        path = self.folder / "history.jsonl"
+        lines = path.read_text("utf-8").splitlines() if path.exists() else []
+        return [msgspec.json.decode(line, type=Epoch) for line in lines]
+
+    @cached_property
+    def reports(self) -> dict[str, Report]:
+        """The audits that are done, by name."""
+        named = {audit.name or audit.protocol: self.folder / audit.report for audit in self.cell.audit}
+        return {name: load_report(path) for name, path in named.items() if path.exists()}
+
+
+@dataclass(frozen=True)
+class Records:
+    """A study's folder, read."""
+
+    folder: Path
+    plan: Plan
+    records: tuple[Record, ...]
+
+    @property
+    def finished(self) -> list[Record]:
+        """The cells that have a result."""
+        return [record for record in self.records if record.result]
+
+
+def open_study(folder: Path) -> Records:
+    """Read the folder of a study.
+
+    Raises:
+        VivavoceError: there is none.
+    """
+    try:
+        plan = msgspec.json.decode((folder / PLAN).read_bytes(), type=Plan)
+    except (FileNotFoundError, NotADirectoryError):
+        raise VivavoceError(
+            f"{folder}: no study here (no {PLAN}); start one with `vivavoce study run`"
+        ) from None
+    except (OSError, msgspec.DecodeError) as error:
+        raise VivavoceError(f"{folder / PLAN}: not a study ({error})") from error
+    return Records(folder, plan, tuple(Record(c, folder / CELLS / c.folder) for c in plan.cells()))
