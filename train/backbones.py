@@ -25,6 +25,15 @@ BACKBONES = {
 }
 """Name here -> its builder's name in torchvision, and the layers that are its head."""
 
+LEVELS = {
+    "resnet50": ("layer1", "layer3", "layer4"),
+    "efficientnet-b0": ("features.2", "features.5", "features.8"),
+    "densenet121": ("features.denseblock1", "features.denseblock3", "features.denseblock4"),
+    "mobilenet-v3-small": ("features.1", "features.8", "features.12"),
+    "mobilenet-v3-large": ("features.3", "features.12", "features.16"),
+}
+"""Name here -> the layers whose maps are 4, 16 and 32 times smaller than the image."""
+
 
 class Backbone(nn.Module):
     """A network of torchvision's without its head: images to the vector its head would get."""
@@ -42,6 +51,11 @@ class Backbone(nn.Module):
         last = next(m for m in getattr(self.network, self.head).modules() if isinstance(m, nn.Linear))
         self.features = last.in_features
         setattr(self.network, self.head, nn.Identity())
+
+    @property
+    def levels(self) -> tuple[nn.Module, ...]:
+        """An early, a middle and a late layer; their outputs are maps [N, C, h, w]."""
+        return tuple(self.network.get_submodule(layer) for layer in LEVELS[self.name])
 
     def forward(self, x: Tensor) -> Tensor:
         """Map normalised images [N, 3, H, W], sides at least 32, to features [N, features]."""

@@ -16,6 +16,8 @@ class Dense(nn.Module):
     """
 
     features = 768
+    levels: tuple[nn.Module, ...] = ()
+    """None: there are no maps."""
 
     def __init__(self, size: int) -> None:
         super().__init__()

@@ -57,6 +57,12 @@ class ResNet(nn.Module):
         )
         start_convolutions(self)
 
+    @property
+    def levels(self) -> tuple[nn.Module, ...]:
+        """The layers that end the three stages; their outputs are maps [N, C, h, w]."""
+        n = len(self.stages) // 3
+        return tuple(self.stages[k * n - 1] for k in (1, 2, 3))
+
     def forward(self, x: Tensor) -> Tensor:
         """Map normalised images [N, 3, H, W] to features [N, 64]."""
         return torch.flatten(F.adaptive_avg_pool2d(self.stages(self.stem(x)), 1), 1)
@@ -81,6 +87,12 @@ class VGG19(nn.Module):
             layers.append(nn.MaxPool2d(2))
         self.stages = nn.Sequential(*layers)
         start_convolutions(self)
+
+    @property
+    def levels(self) -> tuple[nn.Module, ...]:
+        """The layers that end the first, third and fifth block, before their halvings."""
+        halvings = [k for k, layer in enumerate(self.stages) if isinstance(layer, nn.MaxPool2d)]
+        return tuple(self.stages[halvings[block] - 1] for block in (0, 2, 4))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map normalised images [N, 3, H, W], sides at least 32, to features [N, 512]."""

@@ -82,10 +82,14 @@ def _beside(places: np.ndarray) -> np.ndarray:
 
 def families(wordnet: np.ndarray) -> list[str]:
     """A colour for each class: average-linkage clusters of WordNet's distances [N, N]."""
+    return [CLUSTERS[(k - 1) % len(CLUSTERS)] for k in clusters(wordnet)]
+
+
+def clusters(wordnet: np.ndarray) -> np.ndarray:
+    """Average-linkage clusters of WordNet's distances [N, N], `FAMILIES` at most: int [N], from 1."""
     from scipy.cluster.hierarchy import fcluster
 
-    which = fcluster(_linkage(wordnet), min(FAMILIES, len(wordnet)), "maxclust")
-    return [CLUSTERS[(k - 1) % len(CLUSTERS)] for k in which]
+    return fcluster(_linkage(wordnet), min(FAMILIES, len(wordnet)), "maxclust")
 
 
 def _linkage(distances: np.ndarray) -> np.ndarray:
@@ -95,18 +99,33 @@ def _linkage(distances: np.ndarray) -> np.ndarray:
     return linkage(squareform(distances, checks=False), "average")
 
 
-def _tree(ax: Axes, distances: np.ndarray, classes: tuple[str, ...], colours: list[str], title: str) -> None:
+def draw_tree(
+    ax: Axes, distances: np.ndarray, classes: tuple[str, ...], colours: list[str], lines: str
+) -> None:
+    """Draw the average-linkage tree of distances [N, N] from right to left.
+
+    Args:
+        ax: to draw in.
+        distances: of the classes.
+        classes: their N names.
+        colours: of the names.
+        lines: colour of the tree.
+    """
     from scipy.cluster.hierarchy import dendrogram
 
     drawn = dendrogram(
         _linkage(distances), labels=list(classes), orientation="left", ax=ax,
-        link_color_func=lambda _: MUTED,
+        link_color_func=lambda _: lines,
     )  # fmt: skip
     for text, leaf in zip(ax.get_yticklabels(), drawn["leaves"], strict=True):
         text.set_color(colours[leaf])
-        text.set_fontsize(9)
+
+
+def _tree(ax: Axes, distances: np.ndarray, classes: tuple[str, ...], colours: list[str], title: str) -> None:
+    draw_tree(ax, distances, classes, colours, MUTED)
     ax.set_title(title, color=INK, fontsize=11, loc="left")
     ax.tick_params(axis="x", colors=MUTED, labelsize=8)
+    ax.tick_params(axis="y", labelsize=9)
     for side in ("top", "right", "left"):
         ax.spines[side].set_visible(False)
     ax.spines["bottom"].set_color(MUTED)
