@@ -46,6 +46,8 @@ def draw(records: Records, style: Style) -> Figure:
     # The end is the best epoch; where that is the last of all, it is drawn already.
     every = [record for group in drawn for record in group.first.values()]
     ended = shares[-1] == 1 and all(_ended_last(record) for record in every)
+    for record in every:
+        _epochs(record, shares)
     columns = len(shares) + (not ended)
     figure = Figure((1.3 + SIDE * columns, SIDE * len(every) + 0.4 * len(drawn) + 0.8))
     high = [len(group.kinds) + 0.2 for group in drawn]
@@ -89,8 +91,12 @@ def _panels(block: SubFigure, rows: int, shares: tuple[float, ...], ended: bool)
     return panels
 
 
-def _models(record: Record, shares: tuple[float, ...], ended: bool) -> list[Classifier]:
-    """The network at every share of its training, and at its end."""
+def _epochs(record: Record, shares: tuple[float, ...]) -> list[int]:
+    """After which epochs the weights were kept.
+
+    Raises:
+        VivavoceError: they were, and are no longer there.
+    """
     total = read_config(record.folder).recipe.epochs
     epochs = [max(1, round(share * total)) for share in shares]
     for epoch in epochs:
@@ -98,7 +104,12 @@ def _models(record: Record, shares: tuple[float, ...], ended: bool) -> list[Clas
             raise VivavoceError(
                 f"{path}: these weights are gone; remove the cell's folder and run the study again"
             )
-    kept = [load_snapshot(record.folder, epoch) for epoch in epochs]
+    return epochs
+
+
+def _models(record: Record, shares: tuple[float, ...], ended: bool) -> list[Classifier]:
+    """The network at every share of its training, and at its end."""
+    kept = [load_snapshot(record.folder, epoch) for epoch in _epochs(record, shares)]
     return kept if ended else [*kept, load_trained(record.folder)[2]]
 
 

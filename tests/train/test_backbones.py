@@ -27,7 +27,12 @@ def test_every_backbone_takes_both_heads_and_any_size(name):
         for size in (32, 56):
             assert model(torch.rand(2, 3, size, size)).shape == (2, 48, 48)
     linear = Classifier(name, 7, None, *PLAIN).head
-    assert linear.weight.shape == (7, FEATURES[name])
+    seen = []
+    for layer in model.encoder.levels:
+        layer.register_forward_hook(lambda module, given, maps: seen.append(maps.shape[2:]))
+    with torch.no_grad():
+        model(torch.rand(1, 3, 128, 128))
+    assert [tuple(sides) for sides in seen] == [(32, 32), (8, 8), (4, 4)]
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
