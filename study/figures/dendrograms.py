@@ -15,7 +15,7 @@ from ...train.labels.semantics.senses import find_synsets
 from ...train.labels.semantics.wordnet import WordNet
 from ..methods import vectors
 from ..records import Records
-from .panels import headline
+from .panels import blocks, headline
 from .selection import Group, most_data, name, progress, unfit
 from .style import FAMILIES, Style
 
@@ -85,11 +85,9 @@ def draw(records: Records, style: Style) -> Figure:
     rows = [-(-n // columns) for n in trees]
     high = [n * (0.27 * len(next(iter(b.values())).classes) + 1.1) for n, b in zip(rows, found, strict=True)]
     figure = Figure((2.9 * columns, sum(high)))
-    blocks = np.atleast_1d(figure.subfigures(len(drawn), 1, height_ratios=high))
-    for block, group, banks, words, n in zip(blocks, drawn, found, meanings, rows, strict=True):
-        _trees(list(block.subplots(n, columns, squeeze=False).flat), banks, words, style)
-        if len(drawn) > 1:
-            block.suptitle(group.name, x=0.005, ha="left", fontsize=11)
+    parts = blocks(figure, [group.name for group in drawn], high)
+    for part, banks, words, n in zip(parts, found, meanings, rows, strict=True):
+        _trees(list(part.subplots(n, columns, squeeze=False).flat), banks, words, style)
     seed = f"seed {next(iter(drawn[0].first.values())).cell.seed}"
     notes = [name(drawn), seed, "Euclidean distances, average linkage", _words(meanings), progress(records)]
     headline(figure, "Which classes are near", notes, style)

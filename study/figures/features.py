@@ -12,7 +12,7 @@ from ...train.model import Classifier
 from ...train.run import load_snapshot, load_trained, read_config, snapshot
 from ..records import Record, Records
 from .embedding import encode, place
-from .panels import bare, headline, legend
+from .panels import bare, blocks, headline, legend
 from .sampling import Sample, sample
 from .selection import most_data, name, progress, unfit
 from .style import Style
@@ -50,31 +50,28 @@ def draw(records: Records, style: Style) -> Figure:
         _epochs(record, shares)
     columns = len(shares) + (not ended)
     figure = Figure((1.3 + SIDE * columns, SIDE * len(every) + 0.4 * len(drawn) + 0.8))
-    high = [len(group.kinds) + 0.2 for group in drawn]
-    blocks = np.atleast_1d(figure.subfigures(len(drawn), 1, height_ratios=high))
+    parts = blocks(figure, [group.name for group in drawn], [len(group.kinds) + 0.2 for group in drawn])
     sampled = [sample(next(iter(group.first.values())), IMAGES, CLASSES) for group in drawn]
     with progress_bar() as bar:
         task = bar.add_task("t-SNE", total=columns * len(every), note="")
-        for block, group, images in zip(blocks, drawn, sampled, strict=True):
-            panels = _panels(block, len(group.kinds), shares, ended)
+        for part, group, images in zip(parts, drawn, sampled, strict=True):
+            panels = _panels(part, len(group.kinds), shares, ended)
             for row, (kind, record) in zip(panels, group.first.items(), strict=True):
                 row[0].set_ylabel(kind, rotation=0, ha="right", va="center", labelpad=10)
                 for axes, model in zip(row, _models(record, shares, ended), strict=True):
                     _scatter(axes, place(encode(model, images.images)), images, style)
                     bar.advance(task)
-            if len(drawn) > 1:
-                block.suptitle(group.name, x=0.005, ha="left", fontsize=11)
-    _name_classes(figure, list(blocks), sampled, style)
+    _name_classes(figure, parts, sampled, style)
     many = max(len(images.labels) for images in sampled)
     what = f"t-SNE of the encoder's outputs on {many} test images"
     headline(figure, "Features through training", [name(drawn), what, progress(records)], style)
     return figure
 
 
-def _name_classes(figure: Figure, blocks: list[SubFigure], sampled: list[Sample], style: Style) -> None:
+def _name_classes(figure: Figure, parts: list[SubFigure], sampled: list[Sample], style: Style) -> None:
     """Once where all data sets have the same classes; else below each block."""
     alike = len({images.classes for images in sampled}) == 1
-    for where, images in [(figure, sampled[0])] if alike else zip(blocks, sampled, strict=True):
+    for where, images in [(figure, sampled[0])] if alike else zip(parts, sampled, strict=True):
         looks = style.several(len(images.classes))
         legend(where, list(zip(images.classes, looks, strict=True)), lines=False)
 

@@ -12,9 +12,9 @@ from ...train.model import Contract
 from ...train.run import load_trained
 from ..records import Record, Records
 from .heat import grad_cam
-from .panels import bare, headline
+from .panels import bare, blocks, headline
 from .sampling import Sample, sample
-from .selection import most_data, name, progress, unfit
+from .selection import most_data, name, progress
 from .style import Style
 
 if TYPE_CHECKING:
@@ -33,23 +33,22 @@ def draw(records: Records, style: Style) -> Figure:
     """The same test images under every kind of label; heat is what speaks for the class that is decided.
 
     Raises:
-        VivavoceError: an encoder has no maps.
+        VivavoceError: the data are texts, or are not to be had.
     """
     from matplotlib.figure import Figure
 
     drawn = most_data(records)
     shown = [dict(list(group.first.items())[:KINDS]) for group in drawn]
     widest = max(map(len, shown))
-    figure = Figure((SIDE * (1 + 3.2 * widest) + 1.2, SIDE * (IMAGES + 1) * len(drawn) * 1.1))
-    blocks = np.atleast_1d(figure.subfigures(len(drawn), 1))
-    for block, group, kinds in zip(blocks, drawn, shown, strict=True):
-        panels = _panels(block, widest)
+    high = SIDE * (IMAGES + 1) * 1.1 + (0.9 if len(drawn) > 1 else 0)
+    figure = Figure((SIDE * (1 + 3.2 * widest) + 1.2, high * len(drawn)))
+    parts = blocks(figure, [group.name for group in drawn], [1.0] * len(drawn))
+    for part, kinds in zip(parts, shown, strict=True):
+        panels = _panels(part, widest)
         images = sample(next(iter(kinds.values())), IMAGES, IMAGES)
         _column(panels[:, 0], images)
         for k, (kind, record) in enumerate(kinds.items()):
-            _three(panels[:, 1 + 3 * k : 4 + 3 * k], kind, _looked(records, record, images), images, style)
-        if len(drawn) > 1:
-            block.suptitle(group.name, x=0.005, ha="left", fontsize=11)
+            _three(panels[:, 1 + 3 * k : 4 + 3 * k], kind, _looked(record, images), images, style)
     few = f"{', '.join(shown[0])} of all kinds" if any(len(group.kinds) > KINDS for group in drawn) else ""
     bright = "bright: what speaks for the class that the model decides for, named below"
     headline(figure, "Grad-CAM", [name(drawn), few, bright, progress(records)], style)
@@ -75,13 +74,9 @@ def _column(panels: np.ndarray, images: Sample) -> None:
         axes.set_ylabel(images.classes[label], rotation=0, ha="right", va="center", labelpad=8)
 
 
-def _looked(records: Records, record: Record, images: Sample) -> tuple[list[np.ndarray], list[str]]:
+def _looked(record: Record, images: Sample) -> tuple[list[np.ndarray], list[str]]:
     """Of one network a map for each level and image, as large as the image; and the classes it names."""
     config, bank, model, _ = load_trained(record.folder)
-    if not model.encoder.levels:
-        raise unfit(
-            "gradcam", records, f"{record.cell.encoder} reads features, which have no places to look at"
-        )
     maps, decided = grad_cam(Contract(model, bank), model.encoder.levels, images.images)
     size = images.images.shape[2:]
     large = [F.interpolate(torch.from_numpy(m)[:, None], size, mode="bilinear")[:, 0].numpy() for m in maps]

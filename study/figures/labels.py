@@ -11,7 +11,7 @@ from ...errors import VivavoceError
 from ...train.labels.kinds import KINDS
 from ...train.run import read_bank, read_config
 from ..records import Record, Records
-from .panels import bare, headline
+from .panels import bare, blocks, headline
 from .selection import most_data, progress, unfit
 from .style import Style
 
@@ -45,11 +45,9 @@ def draw(records: Records, style: Style) -> Figure:
     counts = {data: len(read_config(next(iter(k.values())).folder).classes) for data, k in banks.items()}
     columns = min(MOST, max(counts.values()))
     figure = Figure((1.9 + SIDE * columns, (SIDE + 0.12) * sum(rows) + 0.35 * len(rows)))
-    blocks = np.atleast_1d(figure.subfigures(len(banks), 1, height_ratios=[n + 0.3 for n in rows]))
-    for block, (data, kinds) in zip(blocks, banks.items(), strict=True):
-        _block(block, kinds, columns, style)
-        if len(banks) > 1:
-            block.suptitle(data, x=0.005, ha="left", fontsize=11)
+    parts = blocks(figure, list(banks), [n + 0.3 for n in rows])
+    for part, kinds in zip(parts, banks.values(), strict=True):
+        _block(part, kinds, columns, style)
     some = ", ".join(f"{MOST} of {n} classes of {d}" for d, n in counts.items() if n > MOST)
     sound = "speech: time to the right, pitch upwards" if any(SOUND[0] in k for k in banks.values()) else ""
     notes = [*([*banks] if len(banks) == 1 else []), "colours span each row from least (dark) to most", sound]
@@ -59,16 +57,17 @@ def draw(records: Records, style: Style) -> Figure:
 
 def _block(block: SubFigure, kinds: dict[str, Record], columns: int, style: Style) -> None:
     panels = block.subplots(len(kinds), columns, squeeze=False)
-    for row, (kind, record) in zip(panels, kinds.items(), strict=True):
-        bank = _bank(kind, record)
-        chosen = _chosen(len(bank.classes))
+    banks = {kind: _bank(kind, record) for kind, record in kinds.items()}
+    classes = next(iter(banks.values())).classes
+    chosen = _chosen(len(classes))
+    for row, (kind, bank) in zip(panels, banks.items(), strict=True):
         for axes in row:
             bare(axes)
         for axes, k in zip(row, chosen, strict=False):
             _picture(axes, bank, k, style)
         row[0].set_ylabel(kind, rotation=0, ha="right", va="center", labelpad=10)
     for axes, k in zip(panels[0], chosen, strict=False):
-        axes.set_title(_short(bank.classes[k]), loc="center")
+        axes.set_title(_short(classes[k]), loc="center")
 
 
 def _chosen(classes: int) -> list[int]:

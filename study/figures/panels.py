@@ -72,6 +72,21 @@ def matrix(figure: Figure, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, s
     return found
 
 
+def blocks(figure: Figure, names: Sequence[str], heights: Sequence[float]) -> list[SubFigure]:
+    """Parts of a figure, one above the other; named where they are several.
+
+    Args:
+        figure: to divide.
+        names: of the parts.
+        heights: of the parts, in any unit.
+    """
+    parts = list(figure.subfigures(len(names), 1, squeeze=False, height_ratios=heights)[:, 0])
+    if len(names) > 1:
+        for part, name in zip(parts, names, strict=True):
+            part.suptitle(name, x=0.005, ha="left", fontsize=11)
+    return parts
+
+
 def bare(axes: Axes) -> None:
     """Leave nothing of the axes but what is drawn in them."""
     axes.set_xticks([])
@@ -89,11 +104,11 @@ def shares(axes: Axes) -> None:
 
 def powers(axes: Axes) -> None:
     """Make heights logarithmic, written out."""
-    from matplotlib.ticker import LogFormatter, LogLocator
+    from matplotlib.ticker import LogLocator, StrMethodFormatter
 
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.yaxis.set_major_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(9, 9)))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.minorticks_off()
 
 

@@ -71,8 +71,8 @@ def _explain(
     many = f"{images[0]:,} images" if len(images) == 1 else f"{images[0]:,} to {images[-1]:,} images"
     entries = [(kind, style.look(kind)) for kind in kinds(drawn)]
     if any(report.clean.threshold is not None for report in reports):
-        dashes = {"threshold, or arg-max of logits": "-", "nearest neighbour": ":"}
-        entries += [(decoding, Look(style.muted, "", line)) for decoding, line in dashes.items()]
+        entries.append(("threshold, or arg-max of logits", Look(style.muted, "", "-")))
+        entries.append(("nearest neighbour", Look(style.muted, "", ":")))
     legend(figure, entries)
     what = f"those of {many} that were right before the attack" if initially else many
     band = "" if "mean" in seeds(drawn) else "band: 95 % Wilson interval"

@@ -8,9 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...errors import VivavoceError
 from ...images import Fit, match, open_images
 from ...images.imageset import to_float
 from ...train.run import read_config
+from ...train.texts import is_text
 from ..records import Record
 from ..work import test_images
 
@@ -35,8 +37,10 @@ def sample(record: Record, limit: int, most: int) -> Sample:
         most: of how many classes at most; the first.
 
     Raises:
-        VivavoceError: the data are not to be had.
+        VivavoceError: the data are texts, or are not to be had.
     """
+    if is_text(record.cell.dataset):
+        raise VivavoceError(f"{record.cell.dataset} holds texts; this figure is drawn of images")
     config = read_config(record.folder)
     test, _ = match(open_images(test_images(record.cell.dataset)), config.classes, known=True)
     here = np.flatnonzero(test.labels < most)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 # Okabe and Ito's colours, the yellow left out and three more found by the same rule: no two are alike to an
 # eye without red, green or blue cones. Each on white and on black.
@@ -44,6 +44,7 @@ MARKERS = "osv^DPX<>p"
 FAMILIES = (_BLUE, _VERMILION, _GREEN)
 """Of names that are to be read."""
 DPI = 150
+Dashes = Literal["-", "--", ":"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Look:
 
     colour: str
     marker: str
-    dashes: str = "-"
+    dashes: Dashes = "-"
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class Style:
         with mpl.rc_context(self._settings()):
             yield
 
-    def _settings(self) -> dict[str, Any]:
+    def _settings(self) -> dict[Any, Any]:
         faint = ("#e4e2ea", "#2b2c35")[self.dark]
         return {
             "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 11,

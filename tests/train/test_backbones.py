@@ -27,7 +27,12 @@ def test_every_backbone_takes_both_heads_and_any_size(name):
         for size in (32, 56):
             assert model(torch.rand(2, 3, size, size)).shape == (2, 48, 48)
     linear = Classifier(name, 7, None, *PLAIN).head
-    seen = []
+    assert linear.weight.shape == (7, FEATURES[name])
+
+
+@pytest.mark.parametrize("name", [*BACKBONES])
+def test_the_levels_are_4_16_and_32_times_smaller(name):
+    model, seen = Classifier(name, 7, None, *PLAIN).eval(), []
     for layer in model.encoder.levels:
         layer.register_forward_hook(lambda module, given, maps: seen.append(maps.shape[2:]))
     with torch.no_grad():

@@ -1,5 +1,8 @@
 """Features through training: the encoder's own, mapped as they are."""
 
+from dataclasses import replace
+
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -70,6 +73,13 @@ def test_where_another_epoch_was_best_the_end_is_a_column(trained, style, monkey
     path = trained.finished[0].folder / "result.json"
     path.write_text(path.read_text().replace('"best_epoch":4', '"best_epoch":2'))
     assert [axes.get_title() for axes in features.draw(trained, style).axes[:3]][-1] == "best epoch"
+
+
+def test_texts_have_no_pictures(trained):
+    record = trained.finished[0]
+    texts = replace(record, cell=msgspec.structs.replace(record.cell, dataset="imdb:reviews"))
+    with pytest.raises(VivavoceError, match="imdb:reviews holds texts"):
+        sample(texts, 10, 10)
 
 
 def test_lost_weights_are_named(trained, style):

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from vivavoce.study.figures import gradcam
 from vivavoce.study.figures.heat import grad_cam
 from vivavoce.study.figures.sampling import sample
-from vivavoce.train.encoders import make_encoder
+from vivavoce.train.encoders import ResNet, make_encoder
 from vivavoce.train.model import Classifier, Contract
 from vivavoce.train.run import load_trained
 
@@ -46,6 +46,7 @@ def test_of_a_trained_network_against_autograd_by_hand(runs, trained, kind, leve
     images = sample(trained.finished[0], 6, 10).images
     heat, decided = grad_cam(Contract(model, bank), model.encoder.levels, images)
     encoder = model.encoder
+    assert isinstance(encoder, ResNet)
     for k, image in enumerate(images):  # one at a time: an image's map must not hang on the others
         with torch.no_grad():
             maps = encoder.stages[: level + 1](encoder.stem((image[None] - model.mean) / model.std))
