@@ -40,7 +40,7 @@ def draw(records: Records, style: Style) -> Figure:
     drawn = most_data(records)
     shown = [dict(list(group.first.items())[:KINDS]) for group in drawn]
     widest = max(map(len, shown))
-    high = SIDE * (IMAGES + 1) * 1.1 + (0.9 if len(drawn) > 1 else 0)
+    high = SIDE * (IMAGES + 1) * 1.1 + (0.5 if len(drawn) > 1 else 0)
     figure = Figure((SIDE * (1 + 3.2 * widest) + 1.2, high * len(drawn)))
     parts = blocks(figure, [group.name for group in drawn], [1.0] * len(drawn))
     for part, kinds in zip(parts, shown, strict=True):
