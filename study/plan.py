@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from ..errors import VivavoceError
-from .cell import AuditPlan, Cell
+from .cell import ALL, AuditPlan, Cell
 
 BUDGETS = ("paper", "short", "smoke")
 
@@ -44,7 +44,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Fields of the recipe to change."""
     image_size: int = 32
     test_limit: int = 0
-    """Judge every epoch on as many images of the test and validation parts; 0: on all. Learned labels only."""
+    """Judge every epoch on as many images of the test and validation parts; 0: on all."""
     snapshots: tuple[float, ...] = ()
     """Shares of the epochs after which the weights are kept, for figures of the features through training."""
     wavs: str = ""
@@ -54,7 +54,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     audit: tuple[AuditPlan, ...] = ()
 
     def cells(self) -> list[Cell]:
-        """Every cell, in the order of the grid: little data first, so that a study stopped early compares labels."""
+        """Every cell, little data first, so that a study that is stopped early still compares labels."""
         grid = self.grid
         kinds = [(kind, None) for kind in grid.label] + [(None, method) for method in grid.method]
         combined = itertools.product(grid.dataset, sorted(grid.level), grid.encoder, grid.seed, kinds)
@@ -84,7 +84,7 @@ def read_plan(
 
     Args:
         study: name of one that ships, or path of a `.toml` file.
-        budget: a table `[budget.NAME]` of the file, whose keys replace those above; `paper` is the file itself.
+        budget: a table `[budget.NAME]` of the file, whose keys replace those above; `paper`: none.
         grid: axes to replace.
         changes: fields of the recipe to change beside those of the file.
 
@@ -134,21 +134,35 @@ def _values(axis: str, given: list[str]) -> list[Any]:
 
 
 def _checked(plan: Plan) -> Plan:
+    """Refuse what could never be run, before anything is."""
+    from ..audit.protocol import resolve as protocol
+    from ..train.recipes import resolve as train_recipe
+
+    _check_grid(plan.name, plan.grid)
+    for encoder in plan.grid.encoder:
+        train_recipe(plan.recipe, True, encoder, plan.set)
+    for audit in plan.audit:
+        protocol(audit.protocol, audit.attack, audit.epsilon)
+    if len({audit.report for audit in plan.audit}) < len(plan.audit):
+        raise VivavoceError(f"study {plan.name}: two audits have the same name; give one a `name`")
+    return plan
+
+
+def _check_grid(study: str, grid: Grid) -> None:
     from ..train.labels.kinds import KINDS
-    from ..train.recipes import resolve
     from .methods import BASELINE, METHODS
 
-    grid = plan.grid
     for axis, given, known in (("label", grid.label, KINDS), ("method", grid.method, METHODS)):
         if unknown := [value for value in given if value not in known]:
             raise VivavoceError(f"no {axis} {unknown[0]!r}; there are {', '.join(known)}")
     if not (grid.label or grid.method):
-        raise VivavoceError(f"study {plan.name}: its grid has neither labels nor methods")
+        raise VivavoceError(f"study {study}: its grid has neither labels nor methods")
     if grid.method and BASELINE not in grid.method:
         raise VivavoceError(f"the methods must have {BASELINE} among them: time saved is against it")
-    for axis in ("dataset", "level", "encoder", "seed"):
-        if not getattr(grid, axis):
-            raise VivavoceError(f"study {plan.name}: its grid has no {axis}")
-    for encoder in grid.encoder:
-        resolve(plan.recipe, True, encoder, plan.set)
-    return plan
+    for axis in Grid.__struct_fields__:
+        if not getattr(grid, axis) and axis not in ("label", "method"):
+            raise VivavoceError(f"study {study}: its grid has no {axis}")
+        if len(set(getattr(grid, axis))) < len(getattr(grid, axis)):
+            raise VivavoceError(f"study {study}: its grid has a {axis} twice")
+    if wrong := [level for level in grid.level if level != ALL and not 1 <= level <= 90]:
+        raise VivavoceError(f"level {wrong[0]}: give percentages from 1 to 90, or 100 for all data")

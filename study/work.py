@@ -27,7 +27,16 @@ from ..train.run import CONFIG, pick_device, read_tensors, write_whole
 from ..train.run import RESULT as TRAINED
 from ..train.setup import Choices, prepare
 from .cell import (
-    ALL, DEFINITION, FAILURE, MODEL, RESULT, AuditPlan, Cell, Failure, Result, read_failure,
+    ALL,
+    DEFINITION,
+    FAILURE,
+    MODEL,
+    RESULT,
+    AuditPlan,
+    Cell,
+    Failure,
+    Result,
+    read_failure,
 )  # fmt: skip
 from .methods import METHODS
 

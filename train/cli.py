@@ -1,4 +1,4 @@
-"""`vivavoce train` and `vivavoce study`."""
+"""`vivavoce train`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..console import need, progress_bar, terminal
-from ..errors import VivavoceError
 from .labels.kinds import KINDS
 from .learned import options
 from .learned.names import OBJECTIVES
@@ -148,45 +147,3 @@ def run_to_end(trainer: Trainer) -> dict[str, Any] | None:
                 f"{e.validation_accuracy:.2%}, {e.seconds:.1f} s"
             ),
         )
-
-
-def study(
-    dataset: Annotated[str, typer.Option(help="As for `vivavoce train`.")],
-    out: Annotated[Path, typer.Option(help="Folder of the runs, the table and the picture.")],
-    labels: Annotated[str, typer.Option(help="Label representations, with commas.")] = (
-        "category,speech,constant"
-    ),
-    levels: Annotated[
-        str, typer.Option(help="Percentages of the training images, with commas; 100: all.")
-    ] = "4,1",
-    seeds: Annotated[str, typer.Option(help="Seeds, with commas.")] = "0,1,2",
-    encoder: Annotated[str, typer.Option(help="As for `vivavoce train`.")] = "resnet32",
-    recipe: Annotated[str, typer.Option(help="As for `vivavoce train`.")] = "short",
-    change: Annotated[
-        list[str] | None, typer.Option("--set", help="A field of the recipe, as field=value; may repeat.")
-    ] = None,
-    wavs: Annotated[Path | None, typer.Option(help="Speech from a folder of recordings.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-) -> None:
-    """Train one model for several labels, amounts of data and seeds, and compare them.
-
-    Runs that are there already are kept, and one that was stopped goes on: give the command again.
-    The defaults repeat a student report on limited data (docs/reproduction.md).
-
-    Example: vivavoce study --dataset cifar10 --out runs/report
-    """
-    need("torch", "train", "training")
-    need("matplotlib", "plot", "the picture of a study")
-    from .recipes import parse_changes
-    from .run import pick_device
-    from .setup import Choices
-    from .study import Study, numbers, table
-
-    base = Choices(dataset, encoder=encoder, recipe=recipe, changes=parse_changes(change or ()), wavs=wavs)
-    kinds = [label.strip() for label in labels.split(",")]
-    if unknown := [kind for kind in kinds if kind not in KINDS]:
-        raise VivavoceError(f"no label kind {unknown[0]!r}; there are {', '.join(KINDS)}")
-    planned = Study(base, kinds, numbers(levels, "--levels"), numbers(seeds, "--seeds"), out)
-    outcomes = planned.train(pick_device(device), run_to_end)
-    terminal().print(table(outcomes))
-    terminal().print(f"wrote {out / 'table.md'}, {out / 'runs.csv'} and {out / 'accuracy.png'}")

@@ -5,6 +5,7 @@ import io
 import json
 import re
 
+import msgspec
 import numpy as np
 import pytest
 import soundfile
@@ -12,6 +13,8 @@ from PIL import Image
 from serving import Address, Process, digit, form, in_thread
 
 from vivavoce.artifacts import open_model
+from vivavoce.artifacts.manifest import Names
+from vivavoce.artifacts.playback import waveform
 from vivavoce.images.imageset import to_float
 from vivavoce.serve.answers import answer_images, sound_of
 from vivavoce.serve.server.app import prefers_sound
@@ -135,6 +138,30 @@ def test_a_model_on_logits_answers_but_does_not_speak():
         for reply in (server.classify(digit(4), "?audio=wav"), server.classify(digit(4), Accept="audio/wav")):
             assert reply.status == 406
             assert "does not speak" in reply.json["detail"]
+
+
+def test_a_model_with_silent_labels_says_the_stored_name():
+    silent, speaking = open_model("digits-category"), open_model("digits-speech")
+    label = speaking.manifest.label
+    assert label is not None
+    assert label.mel is not None
+    silent.manifest = msgspec.structs.replace(
+        silent.manifest,
+        schema=2,
+        names=Names((64, 64), label.mel, label.frames),
+        spoken=speaking.manifest.spoken,
+    )
+    silent.name_audio = speaking.bank
+    with in_thread(silent) as server:
+        assert server.ask("GET", "/v1/model").json["speaks"] is True
+        told = server.classify(digit(4), "?audio=wav").json
+        assert told["class"] == "4"
+        aloud = server.classify(digit(4), Accept="audio/wav")
+    assert aloud.status == 200
+    samples, rate = soundfile.read(io.BytesIO(aloud.content), dtype="float32")
+    expected = waveform(speaking.bank[4], label.frames[4], label.mel)
+    assert (rate, told["audio"]["rate"]) == (label.mel.sample_rate, rate)
+    np.testing.assert_allclose(samples, expected, atol=1e-4)
 
 
 def test_the_command_says_where_it_is_and_ends_well():

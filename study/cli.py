@@ -1,0 +1,246 @@
+"""`vivavoce study run`, `status`, `table` and `plot`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..console import make_app, need, progress_bar, terminal
+from ..errors import VivavoceError
+
+if TYPE_CHECKING:
+    from .engine import Engine
+    from .records import Record, Records
+    from .running import Step
+
+app = make_app("The papers' experiments: many runs trained, exported, audited and compared.")
+
+Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The study's folder: --out of `study run`.")]
+
+
+@app.command("list")
+def list_studies() -> None:
+    """Show the studies that ship, and how many cells their budgets have."""
+    from .plan import BUDGETS, read_plan, shipped
+
+    say = terminal()
+    for name in shipped():
+        plans = [read_plan(name, budget) for budget in BUDGETS]
+        counts = ", ".join(f"{plan.budget} {len(plan.cells())}" for plan in plans)
+        say.print(f"{name}: {plans[0].title}; cells: {counts}", markup=False)
+
+
+@app.command()
+def run(
+    study: Annotated[str, typer.Argument(help="A study that ships (`study list`), or a .toml file.")],
+    out: Annotated[Path | None, typer.Option(help="Its folder.", show_default="runs/STUDY-BUDGET")] = None,
+    budget: Annotated[
+        str, typer.Option(help="`paper`: as published; `short`: hours; `smoke`: minutes, on digits.")
+    ] = "paper",
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(help="Other values of an axis, such as label=speech,constant or seed=0; may repeat."),
+    ] = None,
+    change: Annotated[
+        list[str] | None, typer.Option("--set", help="A field of the recipe, as field=value; may repeat.")
+    ] = None,
+    engine: Annotated[str, typer.Option(help="`local`: this machine; `ray`: a Ray cluster.")] = "local",
+    workers: Annotated[int | None, typer.Option(min=1, help="Cells at a time.", show_default="1")] = None,
+    address: Annotated[
+        str | None, typer.Option(help="ray: HOST:PORT of the cluster; else one is started.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    accept_changes: Annotated[
+        bool, typer.Option("--accept-changes", help="Go on in a folder whose study had other settings.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before a large study.")] = False,
+) -> None:
+    """Train, export and audit every cell of a study.
+
+    Cells that are finished are not run again, and one that was stopped goes on: give the command again.
+    A cell that fails does not stop the others.
+
+    Example: vivavoce study run robustness --budget smoke
+    """
+    need("torch", "train", "training")
+    from ..train.recipes import parse_changes
+    from ..train.run import pick_device
+    from .plan import read_plan
+    from .running import MANY, begin
+    from .running import run as run_cells
+
+    plan = read_plan(study, budget, _axes(grid or []), parse_changes(change or ()))
+    chosen = _engine(engine, workers, address, device)
+    pick_device(device)
+    cells = len(plan.cells())
+    if cells > MANY and not yes:
+        _ask(cells, study)
+    out = out or Path("runs") / f"{plan.name}-{plan.budget}"
+    records = begin(plan, out, accept_changes)
+    before = len(records.finished)
+    _say(f"{plan.title}: {cells} cells in {out}" + (f", {before} finished before" if before else ""))
+    with progress_bar() as bar:
+        task = bar.add_task("cells", total=cells, completed=before, note="")
+
+        def tell(step: Step) -> None:
+            bar.update(task, completed=step.done, note=_left(step))
+            bar.console.print(_told(step), markup=False)
+
+        run_cells(records, chosen, device, tell)
+    _end(records)
+
+
+def _axes(given: list[str]) -> dict[str, list[str]]:
+    axes = {}
+    for pair in given:
+        axis, equals, values = pair.partition("=")
+        if not equals or not values:
+            raise VivavoceError(f"--grid {pair}: give AXIS=VALUE,VALUE such as seed=0,1")
+        axes[axis.strip()] = [value.strip() for value in values.split(",")]
+    return axes
+
+
+def _engine(name: str, workers: int | None, address: str | None, device: str) -> Engine:
+    if name == "ray":
+        from .on_ray import RayEngine
+
+        return RayEngine(address, workers, cpus=1, gpus=1 if device == "cuda" else 0)
+    if name != "local":
+        raise VivavoceError(f"--engine {name}: give local or ray")
+    if address is not None:
+        raise VivavoceError("--address is of a Ray cluster; give it with --engine ray")
+    from .local import LocalEngine
+
+    return LocalEngine(workers or 1)
+
+
+def _ask(cells: int, study: str) -> None:
+    """Ask on a terminal, refuse elsewhere."""
+    question = f"{study} has {cells} cells, each a model that is trained"
+    if not sys.stdin.isatty():
+        raise VivavoceError(f"{question}; give --yes if that is meant, or a smaller --budget or --grid")
+    if not typer.confirm(f"{question}. Start?"):
+        raise typer.Exit
+
+
+def _say(text: str) -> None:
+    terminal().print(text, markup=False)
+
+
+def _told(step: Step) -> str:
+    """A line for a cell that has ended."""
+    result = step.record.result
+    if step.reason or result is None:
+        outcome = f"failed: {step.reason}"
+    else:
+        outcome = f"test {result.accuracy['test']:.1%}, {result.seconds:.0f} s"
+    return f"[{step.done}/{step.total}] {step.record.cell.name}: {outcome}{_left(step, '; ')}"
+
+
+def _left(step: Step, before: str = "") -> str:
+    if step.left is None or step.done == step.total:
+        return ""
+    minutes = step.left / 60
+    told = f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+    return f"{before}about {told} left"
+
+
+def _end(records: Records) -> None:
+    """Write the tables, say what failed, and what to do next; exit 1 if a cell failed."""
+    from ..train.run import write_whole
+    from .tables import markdown, table_csv
+
+    failed = [record for record in records.records if not record.result]
+    if records.finished:
+        write_whole(records.folder / "table.md", markdown(records).encode())
+        write_whole(records.folder / "table.csv", table_csv(records).encode())
+        counts = f"{len(records.finished)} of {len(records.records)} cells finished"
+        _say(f"{counts}; wrote {records.folder / 'table.md'} and table.csv")
+    for record in failed:
+        typer.echo(f"failed: {_why(record)}", err=True)
+    for figure in records.plan.figures[: 1 if not failed else 0]:
+        _say(f"next: vivavoce study plot {figure} {records.folder} -o {figure}.png")
+    if failed:
+        typer.echo("the same command tries the failed cells again", err=True)
+        raise typer.Exit(1)
+
+
+def _why(record: Record) -> str:
+    failure = record.failure
+    reason = failure.reason if failure else "not started"
+    tries = f" (tried {failure.tries} times)" if failure and failure.tries > 1 else ""
+    return f"{record.cell.name}: {reason}{tries}"
+
+
+@app.command()
+def status(folder: Folder) -> None:
+    """Show how far a study is: a line a cell that is not finished."""
+    from .records import open_study
+
+    records = open_study(folder)
+    states = {"finished": 0, "failed": 0, "begun": 0, "waiting": 0}
+    for record in records.records:
+        state, told = _state(record)
+        states[state] += 1
+        if state in ("failed", "begun"):
+            _say(f"{state}: {told}")
+    counts = ", ".join(f"{n} {state}" for state, n in states.items() if n)
+    _say(f"{records.plan.title}, budget {records.plan.budget}: {len(records.records)} cells, {counts}")
+
+
+def _state(record: Record) -> tuple[str, str]:
+    if record.result:
+        return "finished", record.cell.name
+    if record.failure:
+        return "failed", _why(record)
+    if record.history:
+        return "begun", f"{record.cell.name}: {len(record.history)} epochs"
+    return "waiting", record.cell.name
+
+
+@app.command()
+def table(
+    folder: Folder,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write .md or .csv instead of showing it.")
+    ] = None,
+) -> None:
+    """Show the table of a study's finished cells, or write it to a file.
+
+    Example: vivavoce study table runs/robustness-smoke -o table.csv
+    """
+    from .records import open_study
+    from .tables import check_format, markdown, table_csv
+
+    records = open_study(folder)
+    if output is None:
+        _say(markdown(records))
+        return
+    check_format(output)
+    text = table_csv(records) if output.suffix == ".csv" else markdown(records)
+    from ..train.run import write_whole
+
+    write_whole(output, text.encode())
+    typer.echo(f"wrote {output}", err=True)
+
+
+@app.command()
+def plot(
+    figure: Annotated[str, typer.Argument(help="Which figure; without a file its needs are told.")],
+    folder: Folder,
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to draw: .png, .svg or .pdf.")],
+    dark: Annotated[bool, typer.Option("--dark", help="For a dark page.")] = False,
+) -> None:
+    """Draw a figure of a study.
+
+    Example: vivavoce study plot robustness runs/robustness-smoke -o robustness.png
+    """
+    need("matplotlib", "plot", "a figure")
+    from .figures import draw
+    from .records import open_study
+
+    draw(figure, open_study(folder), output, dark)
+    typer.echo(f"wrote {output}", err=True)

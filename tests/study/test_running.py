@@ -1,0 +1,197 @@
+"""The command on real cells: what is finished stays, what failed is told, what was killed goes on."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from vivavoce.cli import app
+from vivavoce.errors import VivavoceError
+from vivavoce.study.cell import RESULT
+from vivavoce.study.plan import read_plan
+from vivavoce.study.records import open_study
+from vivavoce.study.running import begin, changes
+
+STUDY = """
+title = "Two labels"
+recipe = "fast"
+snapshots = [1.0]
+[grid]
+dataset = ["digits"]
+level = [10]
+label = ["category", "constant"]
+encoder = ["resnet8", "resnet9"]
+[set]
+epochs = 2
+[[audit]]
+protocol = "quick"
+attack = ["pgd"]
+limit = 10
+"""
+
+
+def vivavoce(*arguments, **options) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-c", "from vivavoce.cli import main; main()", "study", *map(str, arguments)],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options,
+    )  # fmt: skip
+
+
+def finish(process: subprocess.Popen) -> tuple[int, str]:
+    said, _ = process.communicate(timeout=300)
+    return process.returncode, said
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("plans") / "two.toml"
+    path.write_text(STUDY)
+    return path
+
+
+@pytest.fixture(scope="module")
+def ran(file, tmp_path_factory) -> tuple[Path, int, str]:
+    """A study of four cells, two of which have an encoder that does not exist."""
+    out = tmp_path_factory.mktemp("studies") / "two"
+    return out, *finish(vivavoce("run", file, "--out", out, "--workers", 2))
+
+
+def test_failing_cells_do_not_stop_the_rest(ran):
+    out, status, said = ran
+    assert status == 1, said
+    assert "4 cells in" in said
+    assert "[4/4]" in said
+    assert "2 of 4 cells finished" in said
+    assert said.count("failed: digits-resnet9-") == 2
+    assert "no encoder 'resnet9'; give vgg19" in said
+    records = open_study(out)
+    assert {r.cell.name for r in records.finished} == {
+        "digits-resnet8-category-10%-0",
+        "digits-resnet8-constant-10%-0",
+    }
+    for record in records.finished:
+        assert record.result is not None
+        best = max(record.history, key=lambda epoch: epoch.rank)
+        assert record.result.best_epoch == best.epoch
+        assert record.result.accuracy["validation"] == best.validation_accuracy
+        assert record.reports["quick"].data.n == 10
+        assert record.reports["quick"].data.name == "digits"
+        assert (record.folder / "snapshots" / "epoch-2.safetensors").exists()
+        assert "epoch 2/2" in (record.folder / "log.txt").read_text()
+
+
+def test_the_tables_have_what_the_cells_came_to(ran):
+    out, _, _ = ran
+    page = (out / "table.md").read_text()
+    rows = list(csv.DictReader((out / "table.csv").read_text().splitlines()))
+    records = open_study(out).finished
+    for record in records:
+        assert record.result is not None
+        told = [f for f in rows if f["kind"] == record.cell.kind]
+        assert (
+            float(next(f["value"] for f in told if f["figure"] == "test")) == record.result.accuracy["test"]
+        )
+        under = record.reports["quick"].rows[0].accuracy
+        assert float(next(f["value"] for f in told if f["figure"] == "accuracy")) == under
+        assert f"| digits | resnet8 | {record.cell.kind} | {100 * record.result.accuracy['test']:.1f}" in page
+    assert "- failed: digits-resnet9-category-10%-0: no encoder 'resnet9'" in page
+
+
+def test_finished_cells_are_not_run_again(file, ran):
+    out, _, _ = ran
+    before = {path: path.stat().st_mtime_ns for path in out.rglob(RESULT)}
+    status, said = finish(vivavoce("run", file, "--out", out, "--workers", 2))
+    assert (status, len(before)) == (1, 2)
+    assert "4 cells in" in said
+    assert "2 finished before" in said
+    assert said.count("[") == 2
+    assert "(tried 2 times)" in said
+    assert {path: path.stat().st_mtime_ns for path in out.rglob(RESULT)} == before
+
+
+def test_how_it_stands(ran):
+    done = CliRunner().invoke(app, ["study", "status", str(ran[0])], catch_exceptions=False)
+    assert "4 cells, 2 finished, 2 failed" in done.output
+    assert "failed: digits-resnet9-category-10%-0: no encoder" in done.output
+
+
+def test_a_killed_study_loses_nothing(file, tmp_path):
+    """Killed while it trains, its cells' processes end too; the next try comes to the same weights."""
+    arguments = ["run", file, "--grid", "encoder=resnet8", "--grid", "label=constant", "--set", "epochs=6"]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    status, said = finish(vivavoce(*arguments, "--out", whole))
+    assert status == 0, said
+    process = vivavoce(*arguments, "--out", broken, start_new_session=True)
+    while not list(broken.glob("cells/*/checkpoint.safetensors")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)  # its cells hold the other end
+    (cell,) = (broken / "cells").iterdir()
+    assert not (cell / RESULT).exists()
+    status, said = finish(vivavoce(*arguments, "--out", broken))
+    assert status == 0, said
+    assert "1 of 1 cells finished" in said
+    (other,) = (whole / "cells").iterdir()
+    assert (cell / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
+
+
+def test_a_changed_study_says_what_changed(file, tmp_path):
+    begin(read_plan(str(file)), tmp_path)
+    later = read_plan(str(file), grid={"label": ["category", "speech"]}, changes={"epochs": 3})
+    assert list(changes(open_study(tmp_path).plan, later)) == [
+        "grid label category,constant, now category,speech",
+        "set epochs 2, now 3",
+    ]
+    with pytest.raises(VivavoceError, match=r"set epochs 2, now 3.*--accept-changes"):
+        begin(later, tmp_path)
+    assert {r.cell.label for r in begin(later, tmp_path, accept_changes=True).records} == {
+        "category",
+        "speech",
+    }
+
+
+def test_what_only_shows_may_change(file, tmp_path):
+    begin(read_plan(str(file)), tmp_path / "out")
+    other = tmp_path / "two.toml"
+    other.write_text(STUDY.replace("Two labels", "Another title"))
+    assert begin(read_plan(str(other)), tmp_path / "out").plan.title == "Two labels"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["run", "table2"], "no study 'table2'"),
+        (["run", "data-efficiency", "--out", "OUT"], "720 cells, each a model that is trained; give --yes"),
+        (["run", "table1", "--budget", "smoke", "--grid", "seed"], "give AXIS=VALUE,VALUE"),
+        (["run", "table1", "--budget", "smoke", "--engine", "slurm"], "give local or ray"),
+        (["run", "table1", "--budget", "smoke", "--address", "here:1"], "with --engine ray"),
+        (["run", "table1", "--budget", "smoke", "--device", "tpu"], "no device 'tpu'"),
+        (["run", "table1", "--budget", "smoke", "--set", "speed=1"], "the fields are"),
+        (["run", "table1", "--budget", "smoke", "--out", "/dev/null/x"], "no study can be kept here"),
+        (["status", "OUT"], "no study here"),
+        (["table", "OUT"], "no study here"),
+    ],
+)
+def test_bad_input_is_one_line(arguments, complaint, tmp_path):
+    given = [a.replace("OUT", str(tmp_path / "out")) for a in arguments]
+    done = CliRunner().invoke(app, ["study", *given])
+    assert isinstance(done.exception, VivavoceError)
+    assert complaint in str(done.exception)
+
+
+def test_nothing_to_show_yet(file, tmp_path):
+    begin(read_plan(str(file)), tmp_path)
+    for arguments, complaint in (
+        (["table", str(tmp_path)], "no cell of this study is finished yet"),
+        (["table", str(tmp_path), "-o", "x.html"], "tables are .md or .csv"),
+    ):
+        done = CliRunner().invoke(app, ["study", *arguments])
+        assert isinstance(done.exception, VivavoceError)
+        assert complaint in str(done.exception)
