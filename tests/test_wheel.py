@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOMS = ("artifacts", "audit", "export", "images", "serve", "train")
+ROOMS = ("artifacts", "audit", "export", "images", "serve", "study", "train")
 
 
 @pytest.fixture(scope="module")

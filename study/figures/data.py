@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+ONE = "this study has one data level; give its grid several in `level`"
+UNFINISHED = "cells of one data level only have finished; `vivavoce study run` goes on where it stopped"
+
 
 def draw(records: Records, style: Style) -> Figure:
     """Nearest-neighbour (or arg-max) test accuracy by data level: mean and range over seeds, every run a dot.
@@ -27,9 +30,8 @@ def draw(records: Records, style: Style) -> Figure:
 
     drawn = groups(records)
     if len({group.level for group in drawn}) < 2:
-        raise unfit(
-            "data", records, "its finished cells have one data level; give its grid several in `level`"
-        )
+        several = len(records.plan.grid.level) > 1
+        raise unfit("data", records, UNFINISHED if several else ONE)
     points: dict[tuple[str, str], dict[str, dict[int, list[float]]]] = {}
     for group in drawn:
         lines = points.setdefault((group.data, group.encoder), {})

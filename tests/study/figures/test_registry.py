@@ -95,6 +95,15 @@ def test_an_unfinished_study_says_so(tmp_path, label_plan, write, fill_labels, s
     assert "11 of 12 cells finished" in texts
 
 
+def test_amounts_of_data_that_are_still_to_come(tmp_path, label_plan, write, fill_labels):
+    later = [cell.name for cell in label_plan.cells() if cell.level == 100]
+    study = write(tmp_path, label_plan, fill_labels, unfinished=later)
+    with pytest.raises(
+        VivavoceError, match=r"one data level only have finished; `vivavoce study run` goes on"
+    ):
+        draw("data", study, tmp_path / "a.png")
+
+
 def test_a_single_epsilon_is_no_curve(tmp_path, label_plan, write, fill_labels, template):
     def fill(cell, folder):
         fill_labels(cell, folder)
