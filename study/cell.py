@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
+
+from ..errors import VivavoceError
 
 DEFINITION, RESULT, FAILURE, LOG, MODEL = "cell.json", "result.json", "failure.json", "log.txt", "model.onnx"
 ALL = 100
@@ -101,11 +103,19 @@ class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def read_result(folder: Path) -> Result | None:
     """What the cell in `folder` came to; None while it is not finished."""
-    path = folder / RESULT
-    return msgspec.json.decode(path.read_bytes(), type=Result) if path.exists() else None
+    return _read(folder / RESULT, Result)
 
 
 def read_failure(folder: Path) -> Failure | None:
     """Why the cell in `folder` failed; None if it did not."""
-    path = folder / FAILURE
-    return msgspec.json.decode(path.read_bytes(), type=Failure) if path.exists() else None
+    return _read(folder / FAILURE, Failure)
+
+
+T = TypeVar("T")
+
+
+def _read(path: Path, kind: type[T]) -> T | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind) if path.exists() else None
+    except msgspec.DecodeError as error:
+        raise VivavoceError(f"{path}: cannot be read ({error}); remove it to run the cell again") from error

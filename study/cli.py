@@ -10,6 +10,7 @@ import typer
 
 from ..console import make_app, need, progress_bar, terminal
 from ..errors import VivavoceError
+from .figures import FIGURES
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -229,7 +230,7 @@ def table(
 
 @app.command()
 def plot(
-    figure: Annotated[str, typer.Argument(help="Which figure; without a file its needs are told.")],
+    figure: Annotated[str, typer.Argument(help=f"One of {', '.join(FIGURES)}.")],
     folder: Folder,
     output: Annotated[Path, typer.Option("--output", "-o", help="File to draw: .png, .svg or .pdf.")],
     dark: Annotated[bool, typer.Option("--dark", help="For a dark page.")] = False,

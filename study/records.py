@@ -44,7 +44,10 @@ class Record:
         """Its epochs so far."""
         path = self.folder / "history.jsonl"
         lines = path.read_text("utf-8").splitlines() if path.exists() else []
-        return [msgspec.json.decode(line, type=Epoch) for line in lines]
+        try:
+            return [msgspec.json.decode(line, type=Epoch) for line in lines]
+        except msgspec.DecodeError as error:
+            raise VivavoceError(f"{path}: not the figures of a run ({error})") from error
 
     @cached_property
     def reports(self) -> dict[str, Report]:
