@@ -183,7 +183,15 @@ def _connect(address: str | None) -> bool:
         ray.init(found, log_to_driver=False, logging_level=logging.ERROR, **alone)
     except Exception as error:  # of a dozen kinds
         raise VivavoceError(f"Ray at {found} cannot be used: {_first_line(error)}") from error
+    _quieten()
     return True
+
+
+def _quieten() -> None:
+    """Keep Ray from telling of every process that it lost, and will begin again, on our standard output."""
+    from ray._private import worker
+
+    worker.print_to_stdstream = lambda *_, **__: None
 
 
 def _find(address: str | None) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -134,8 +133,8 @@ def robustness(
     if engine == "ray":
         from .on_ray import RayShards
 
-        opener = partial(open_model, opened.path.absolute(), foreign, device, trust_model)
-        settings = replace(settings, spread=RayShards(opener, data, device, address, workers))
+        spread = RayShards(model, foreign, device, trust_model, data, address, workers)
+        settings = replace(settings, spread=spread)
     with watching() as progress:
         audit = audit_model(opened, settings, progress)
     write_outputs(audit, output or [])

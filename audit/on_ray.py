@@ -6,11 +6,12 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from socket import gethostname
 
 import numpy as np
 
-from ..artifacts import ExportedModel
-from ..cluster import Cluster, Lost, expect_to_see, go_home
+from ..artifacts import Foreign, open_model
+from ..cluster import Cluster, Lost, go_home
 from ..console import need
 from ..errors import VivavoceError
 from ..images import Fit, ImageSet, match, open_images
@@ -30,11 +31,13 @@ class RayShards:
     Every node must see the model, and the data if they are files, under the same paths.
     """
 
-    opener: Callable[[], ExportedModel]
-    """Opens the model on a node; importable there by name."""
+    model: str
+    """As `open_model` takes it, like the next three."""
+    foreign: Foreign | None = None
+    device: str = "cpu"
+    trust: bool = False
     data: str | None = None
     """As `Settings.data`."""
-    device: str = "cpu"
     address: str | None = None
     """See `cluster.Cluster`."""
     workers: int | None = None
@@ -53,12 +56,11 @@ class RayShards:
         """
         cluster = Cluster(self.address, gpus=int(self.device == "cuda"))
         try:
-            path = target.model.path.absolute()
-            cluster.check_sees(path)
-            slots = min(cluster.slots, self.workers or cluster.slots)
-            shards = whole.cut(PER_SLOT * slots)
-            rows, digest = len(list(whole.protocol.grid())), _digest(path)
-            calls = [(self.opener, self.data, path, digest, shard, Path.cwd()) for shard in shards]
+            if Path(self.model).exists():  # else it ships with the package
+                cluster.check_sees(Path(self.model).absolute())
+            shards = whole.cut(PER_SLOT * min(cluster.slots, self.workers or cluster.slots))
+            rows, digest = len(list(whole.protocol.grid())), _digest(target.model.path)
+            calls = [(self, digest, shard, Path.cwd()) for shard in shards]
             parts: dict[int, Part] = {}
             for place, outcome in cluster.run(_examine, calls, self.workers):
                 if isinstance(outcome, Lost):
@@ -72,19 +74,16 @@ class RayShards:
         return merge(whole, [parts[place] for place in range(len(shards))], target, images)
 
 
-def _examine(
-    opener: Callable[[], ExportedModel], data: str | None, path: Path, digest: str, shard: Shard, home: Path
-) -> Part:
+def _examine(how: RayShards, digest: str, shard: Shard, home: Path) -> Part:
     """Attack one shard in a process of a node, which is its alone."""
     from ..artifacts.runtime import use_threads
 
-    expect_to_see(path)
     go_home(home)
     use_threads(1)
-    model = opener()
+    model = open_model(how.model, how.foreign, how.device, how.trust)
     if _digest(model.path) != digest:
-        raise VivavoceError(f"a node of the Ray cluster has another file as {path.name}")
-    images, _ = match(open_images(source_of(model, data)), model.manifest.classes, model.named)
+        raise VivavoceError(f"node {gethostname()} of the Ray cluster has another file as {model.path.name}")
+    images, _ = match(open_images(source_of(model, how.data)), model.manifest.classes, model.named)
     return attack(model, images, shard)
 
 

@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -15,6 +15,7 @@ from vivavoce.artifacts import open_model
 from vivavoce.audit.on_ray import RayShards
 from vivavoce.audit.protocol import resolve
 from vivavoce.audit.walk import Settings, robustness
+from vivavoce.cluster import Cluster
 from vivavoce.errors import VivavoceError
 from vivavoce.study import on_ray
 from vivavoce.study.cell import LOG, AuditPlan, Cell, read_failure
@@ -62,9 +63,9 @@ def local(tmp_path_factory):
 @pytest.fixture(scope="module")
 def nodes():
     """Two nodes of a cluster on this machine, one CPU each."""
-    from ray.cluster_utils import Cluster
+    from ray import cluster_utils
 
-    cluster = Cluster(
+    cluster = cluster_utils.Cluster(
         initialize_head=True,
         head_node_args={"num_cpus": 1, "object_store_memory": 80_000_000, "include_dashboard": False},
     )
@@ -105,7 +106,9 @@ def once(condition, act):
 
 
 def all_begun(done):
-    return all((record.folder / "checkpoint.safetensors").exists() for record in done)
+    """Whether every cell has a checkpoint behind it, of an epoch that its log tells of."""
+    logs = [record.folder / LOG for record in done]
+    return all(log.exists() and f"epoch 2/{EPOCHS}:" in log.read_text() for log in logs)
 
 
 def test_cells_and_shards_come_to_the_same_as_here(nodes, local, tmp_path, monkeypatch):
@@ -119,10 +122,10 @@ def test_cells_and_shards_come_to_the_same_as_here(nodes, local, tmp_path, monke
 
     model, seen = open_model("digits-speech"), []
     settings = Settings(FGSM, limit=60, batch_size=10)
-    spread = RayShards(partial(open_model, model.path), address=nodes.address)
+    spread = RayShards("digits-speech", address=nodes.address)
     here = robustness(model, settings).report
     there = robustness(
-        open_model("digits-speech"), Settings(FGSM, limit=60, batch_size=10, spread=spread),
+        model, Settings(FGSM, limit=60, batch_size=10, spread=spread),
         lambda what, done, steps: seen.append((done, steps)) if steps else None,
     ).report  # fmt: skip
     assert without_times(there) == without_times(here)
@@ -130,7 +133,7 @@ def test_cells_and_shards_come_to_the_same_as_here(nodes, local, tmp_path, monke
     assert seen[-1][0] == seen[-1][1]
 
 
-def test_a_killed_worker_loses_nothing(nodes, local, tmp_path):
+def test_a_killed_worker_loses_nothing(nodes, local, tmp_path, capfd):
     done = records(tmp_path, [cell(label) for label in LABELS])
 
     def at_work():
@@ -142,21 +145,23 @@ def test_a_killed_worker_loses_nothing(nodes, local, tmp_path):
     assert killed
     assert [reason for _, reason in ends] == [None, None]
     assert [came_to(record) for record in done] == local
-    for record in done:
-        assert (record.folder / LOG).read_text().count(f"epoch 1/{EPOCHS}:") == 1, "it went on, not again"
+    for log in (record.folder / LOG for record in done):
+        again = "it went on from there, not from the beginning"
+        assert log.read_text().count(f"epoch 2/{EPOCHS}:") == 1, again
+    assert capfd.readouterr().out == ""
 
 
 def test_a_worker_killed_in_an_audit_loses_nothing(nodes):
-    model, settings = open_model("digits-category"), {"limit": 60, "batch_size": 10}
-    spread = RayShards(partial(open_model, model.path), address=nodes.address)
+    model, settings = open_model("digits-category"), Settings(FGSM, limit=60, batch_size=10)
+    spread = RayShards("digits-category", address=nodes.address)
 
     def at_work():
         return [pid for node in nodes.list_all_nodes() for pid in processes(node, "_examine")]
 
     killed = once(at_work, lambda found: os.kill(found[0], signal.SIGKILL))
-    there = robustness(model, Settings(FGSM, spread=spread, **settings)).report
+    there = robustness(model, replace(settings, spread=spread)).report
     assert killed
-    assert without_times(there) == without_times(robustness(model, Settings(FGSM, **settings)).report)
+    assert without_times(there) == without_times(robustness(model, settings).report)
 
 
 def test_a_cell_whose_process_always_dies_has_failed_and_others_go_on(nodes, tmp_path, monkeypatch):
@@ -167,6 +172,7 @@ def test_a_cell_whose_process_always_dies_has_failed_and_others_go_on(nodes, tmp
     done = records(tmp_path, [cell(label) for label in ("category", "speech")])
     ends = {record.cell.label: reason for record, reason in RayEngine(nodes.address, 2).run(done, "cpu")}
     assert ends["speech"] == "no speech"
+    assert ends["category"]
     assert "4 times" in ends["category"]
     failure = read_failure(done[0].folder)
     assert failure
@@ -179,6 +185,10 @@ def test_what_the_cluster_cannot_do_is_said_at_once(nodes, tmp_path):
         RayEngine(nodes.address, cpus=5)
     with pytest.raises(VivavoceError, match="room for 1 CPUs and 1 GPUs"):
         RayEngine(nodes.address, gpus=1)
+    cluster = Cluster(nodes.address)
+    with pytest.raises(VivavoceError, match=r"node .* does not see .*missing; put it where every node does"):
+        cluster.check_sees(tmp_path / "missing")
+    cluster.close()
     with pytest.raises(VivavoceError, match="--device cuda on Ray"):
         list(RayEngine(nodes.address).run(records(tmp_path, [cell("category")]), "cuda"))
 
