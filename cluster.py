@@ -182,7 +182,8 @@ def _connect(address: str | None) -> bool:
     try:
         ray.init(found, log_to_driver=False, logging_level=logging.ERROR, **alone)
     except Exception as error:  # of a dozen kinds
-        raise VivavoceError(f"Ray at {found} cannot be used: {_first_line(error)}") from error
+        hint = "" if os.environ.get("RAY_AUTH_MODE") else "; where it wants a token, set RAY_AUTH_MODE=token"
+        raise VivavoceError(f"Ray at {found} cannot be used: {_first_line(error)}{hint}") from error
     _quieten()
     return True
 
@@ -199,25 +200,25 @@ def _find(address: str | None) -> str:
     if address in (None, "auto") and (told := os.environ.get("RAY_ADDRESS")):
         address = told
     if address in (None, "auto"):
-        here = _of_this_machine()
-        if here is None and address == "auto":
+        if _runs_here():
+            return "auto"  # and not what it stands for: to `auto` alone Ray gives this machine's own token
+        if address == "auto":
             raise VivavoceError(
                 "no Ray cluster runs on this machine; start one with `ray start --head`, or give --address"
             )
-        return here or "local"
+        return "local"
     if address != "local":
         _check_answers(address)
     return address
 
 
-def _of_this_machine() -> str | None:
-    """The address that `ray start` left behind, if anybody answers there."""
+def _runs_here() -> bool:
+    """Whether somebody answers at the address that `ray start` left behind."""
     note = Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray", "ray_current_cluster")
     with contextlib.suppress(OSError, VivavoceError):
-        address = note.read_text("utf-8").strip()
-        _check_answers(address)
-        return address
-    return None
+        _check_answers(note.read_text("utf-8").strip())
+        return True
+    return False
 
 
 def _check_answers(address: str) -> None:
