@@ -3,7 +3,7 @@ PYTHON ?= python3
 export UV_PYTHON_DOWNLOADS = never
 SPEC := pyproject.toml constraints.txt
 comma := ,
-EVERYTHING := cpu$(comma)train$(comma)download$(comma)plot$(comma)listen$(comma)serve$(comma)speech$(comma)espeak$(comma)bert$(comma)glove
+EVERYTHING := cpu$(comma)train$(comma)download$(comma)plot$(comma)listen$(comma)serve$(comma)speech$(comma)espeak$(comma)bert$(comma)glove$(comma)ray
 
 # make_env NAME, EXTRAS, GROUPS: an environment under .venv with this package in it, editable.
 define make_env

@@ -12,6 +12,16 @@ if TYPE_CHECKING:
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
+_threads = 0
+"""Of sessions that are not told how many; 0: as many as there are cores."""
+
+
+def use_threads(count: int) -> None:
+    """Let the sessions that this process makes from now on have `count` threads, unless told otherwise."""
+    global _threads
+    _threads = count
+
+
 def check_device(device: str) -> None:
     """Refuse a device that this installation cannot use.
 
@@ -43,7 +53,7 @@ def make_session(
         model: the serialised graph.
         where: what to call it in an error.
         device: `cpu` or `cuda`.
-        threads: onnxruntime's threads; None: as many as there are cores.
+        threads: onnxruntime's threads; None: see `use_threads`, or as many as there are cores.
 
     Raises:
         VivavoceError: onnxruntime cannot run the model, or cannot use the device (a driver is missing, say).
@@ -53,7 +63,7 @@ def make_session(
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    options.intra_op_num_threads = threads or 0
+    options.intra_op_num_threads = threads or _threads
     # With memory patterns the second run allocates everything anew, beside what the first one took: twice
     # the memory (ResNet-50, 8 images: 0.72 -> 0.24 GB over the session's own), and no faster.
     options.enable_mem_pattern = False

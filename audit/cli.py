@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -73,6 +74,21 @@ def robustness(
     resume: Annotated[
         Path | None, typer.Option(help="Keep the state in this file, and go on from it after a kill.")
     ] = None,
+    engine: Annotated[
+        str,
+        typer.Option(help="local, or ray: the sample in shards on a Ray cluster, with the same report."),
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="Of the Ray cluster: HOST:PORT, ray://HOST:PORT, auto or local. Default: this machine's "
+            "cluster, or Ray on this machine alone."
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Shards at a time on Ray. Default: as many as fit."),
+    ] = None,
     device: Device = "cpu",
     trust_model: Trust = False,
     feeding: Feeding = NO_FEEDING,
@@ -89,6 +105,7 @@ def robustness(
     from .walk import robustness as audit_model
 
     check_outputs(output or [])
+    check_engine(engine, address, workers)
     foreign = feeding.foreign()
     opened = open_model(model, foreign, device, trust_model)
     check_sounds(opened, wav)
@@ -113,6 +130,11 @@ def robustness(
         baselines,
         command_line(),
     )
+    if engine == "ray":
+        from .on_ray import RayShards
+
+        spread = RayShards(model, foreign, device, trust_model, data, address, workers)
+        settings = replace(settings, spread=spread)
     with watching() as progress:
         audit = audit_model(opened, settings, progress)
     write_outputs(audit, output or [])
@@ -120,6 +142,21 @@ def robustness(
     show(audit.report, terminal())
     for path in written:
         typer.echo(f"wrote {path}", err=True)
+
+
+def check_engine(engine: str, address: str | None, workers: int | None) -> None:
+    """Refuse an engine that is none, and options of Ray's without it.
+
+    Raises:
+        VivavoceError: the message names the option.
+    """
+    from ..errors import VivavoceError
+
+    if engine not in ("local", "ray"):
+        raise VivavoceError(f"--engine: there is no {engine!r}; give local or ray")
+    if engine == "local" and (address is not None or workers is not None):
+        option = "--workers" if address is None else "--address"
+        raise VivavoceError(f"{option} is about a Ray cluster; give it with --engine ray")
 
 
 def images_at_a_time(text: str) -> int | None:

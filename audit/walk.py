@@ -17,9 +17,10 @@ from .baselines import Baseline, baselines
 from .diagnosis.checks import diagnose
 from .diagnosis.probes import Probes, choose, observe, telling_epsilon
 from .evaluate import Evaluation, blank, evaluate
-from .protocol import PROTOCOLS, Protocol, default, gradient_free, with_margin
+from .protocol import PROTOCOLS, Protocol, default, gradient_free, target_classes, with_margin
 from .recording import Conduct, write_report
 from .report import Report
+from .sharding import Shard, Spread
 from .state import StateFile, fingerprint
 from .target import Target
 
@@ -60,6 +61,8 @@ class Settings:
     command: str = ""
     as_before: bool = False
     """The protocol is that of an earlier report: add no attack to it."""
+    spread: Spread | None = None
+    """Attacks the images elsewhere (see `on_ray`), without a state to resume from; None: in this process."""
 
 
 def robustness(
@@ -76,6 +79,11 @@ def robustness(
         VivavoceError: the data do not fit the model, or an input of `settings` cannot be used.
     """
     settings = settings or Settings()
+    if settings.spread and settings.resume:
+        raise VivavoceError(
+            "--resume keeps the state of an audit in one process; leave it out with --engine ray, "
+            "which begins lost shards again by itself"
+        )
     source = source_of(model, settings.data)
     images, matching = match(open_images(source), model.manifest.classes, model.named)
     indices = images.sample(settings.limit, settings.seed)
@@ -138,12 +146,13 @@ def _evaluate(
 ) -> Evaluation:
     """The protocol itself, with its state kept if that is wanted."""
     protocol, state = settings.protocol or default(target.model.manifest), None
+    batch = settings.batch_size or 1
     start = blank(target, images, indices, protocol)
     if settings.resume:
         if not settings.resume.absolute().parent.is_dir():
             raise VivavoceError(f"{settings.resume.parent}: no such folder to keep the state in")
-        path, batch = target.model.path, settings.batch_size or 1
-        state = StateFile(settings.resume, fingerprint(path, protocol, indices, goals, settings.seed, batch))
+        print_of = fingerprint(target.model.path, protocol, indices, goals, settings.seed, batch)
+        state = StateFile(settings.resume, print_of)
         if settings.resume.exists():
             state.load(start, target)
     steps = len(indices) * len(start.outcomes)
@@ -154,13 +163,18 @@ def _evaluate(
         done += count
         progress(attack, done, steps)
 
+    if goals is None:
+        goals = target_classes(images.labels, target.classes, settings.seed)[indices]
+    if settings.spread:
+        whole = Shard(indices, goals, protocol, settings.seed, batch, settings.straight_through)
+        return settings.spread(whole, target, images, advance)
     return evaluate(
         target,
         images,
         indices,
         protocol,
         seed=settings.seed,
-        batch_size=settings.batch_size or 1,
+        batch_size=batch,
         goals=goals,
         progress=advance,
         start=start,

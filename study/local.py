@@ -80,18 +80,11 @@ def _ending(record: Record, status: int | None) -> str | None:
 
 
 def _alone(cell: Cell, folder: Path, device: str, threads: int) -> None:
-    """Work on one cell in this process, which is its alone; what it prints goes to the cell's log."""
-    import torch
-
-    from .work import work
+    """Work on one cell in this process, which is its alone, and tell its end by the exit status."""
+    from .work import alone
 
     _end_with_parent()
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOG).open("a") as log:
-        os.dup2(log.fileno(), 1)
-        os.dup2(log.fileno(), 2)
-    torch.set_num_threads(threads)
-    sys.exit(1 if work(cell, folder, device) else 0)
+    sys.exit(1 if alone(cell, folder, device, threads) else 0)
 
 
 def _end_with_parent() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import time
 import traceback
@@ -15,6 +16,7 @@ import torch
 from filelock import FileLock
 
 from ..artifacts import open_model
+from ..artifacts.runtime import use_threads
 from ..audit.protocol import resolve
 from ..audit.walk import Settings, robustness
 from ..errors import VivavoceError
@@ -30,6 +32,7 @@ from .cell import (
     ALL,
     DEFINITION,
     FAILURE,
+    LOG,
     MODEL,
     RESULT,
     AuditPlan,
@@ -37,7 +40,7 @@ from .cell import (
     Failure,
     Result,
     read_failure,
-)  # fmt: skip
+)
 from .methods import METHODS
 
 
@@ -70,6 +73,17 @@ def work(cell: Cell, folder: Path, device: str = "auto") -> str | None:
         write_whole(folder / RESULT, msgspec.json.format(msgspec.json.encode(result), indent=2))
         (folder / FAILURE).unlink(missing_ok=True)
     return None
+
+
+def alone(cell: Cell, folder: Path, device: str, threads: int) -> str | None:
+    """`work` in a process that is the cell's alone: so many threads, and what it prints to the cell's log."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOG).open("a") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    torch.set_num_threads(threads)
+    use_threads(threads)
+    return work(cell, folder, device)
 
 
 def note_failure(folder: Path, reason: str) -> None:

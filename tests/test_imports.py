@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "librosa", "sklearn", "matplotlib", "fastapi", "uvicorn", "prometheus_client")
+HEAVY = ("torch", "librosa", "sklearn", "matplotlib", "fastapi", "uvicorn", "prometheus_client", "ray")
 
 COMMANDS = {
     "audit robustness": ("vivavoce.audit.cli", "['robustness', 'digits-speech', '--limit', '5']"),

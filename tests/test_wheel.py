@@ -38,7 +38,7 @@ def test_the_wheel_holds_what_is_tracked(wheel, repository):
         f"vivavoce/{name}"
         for name in tracked_files(repository)
         if name.split("/")[0] in ROOMS
-        or name in ("__init__.py", "cli.py", "console.py", "errors.py", "py.typed")
+        or name in ("__init__.py", "cli.py", "cluster.py", "console.py", "errors.py", "py.typed")
     }
     assert wanted == held
 

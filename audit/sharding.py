@@ -1,0 +1,105 @@
+"""Cutting one audit into shards that are attacked apart, and putting what was found together again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from ..artifacts import ExportedModel
+from ..images import ImageSet
+from .evaluate import EXAMPLES, Evaluation, Outcome, blank, evaluate
+from .protocol import Protocol
+from .target import Target
+
+JOINED = [f.name for f in fields(Outcome) if f.type == "np.ndarray"]
+"""Fields of an outcome that have a value for every image."""
+SUMMED = ("queries", "gradients", "seconds")
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Images of an audit, with all that decides what becomes of them."""
+
+    indices: np.ndarray
+    """int64 [n]: their places in the data set."""
+    goals: np.ndarray
+    """int64 [n]: their target classes."""
+    protocol: Protocol
+    seed: int
+    batch_size: int
+    straight_through: bool
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def cut(self, count: int) -> list[Shard]:
+        """At most `count` shards of whole batches, so that every batch is attacked as it would be without."""
+        batches = -(-len(self) // self.batch_size)
+        runs = np.array_split(np.arange(batches), min(count, batches))
+        starts = [int(run[0]) * self.batch_size for run in runs]
+        ends = [*starts[1:], len(self)]
+        return [
+            replace(self, indices=self.indices[a:b], goals=self.goals[a:b])
+            for a, b in zip(starts, ends, strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What was found on one shard."""
+
+    evaluation: Evaluation
+    queries: int
+    gradients: int
+    dead: int
+    notes: list[str]
+
+
+Spread = Callable[[Shard, Target, ImageSet, Callable[[int, str], None]], Evaluation]
+"""Attacks the images of a whole audit somewhere else, adds to the target's tally, and tells its progress."""
+
+
+def attack(model: ExportedModel, images: ImageSet, shard: Shard) -> Part:
+    """Attack one shard with a model that nobody asked anything before."""
+    target = Target(model, straight_through=shard.straight_through)
+    found = evaluate(
+        target, images, shard.indices, shard.protocol,
+        seed=shard.seed, batch_size=shard.batch_size, goals=shard.goals,
+    )  # fmt: skip
+    return Part(found, target.queries, target.gradients, target.dead, target.notes)
+
+
+def merge(whole: Shard, parts: Sequence[Part], target: Target, images: ImageSet) -> Evaluation:
+    """Put the parts of all shards, in their order, together to what one evaluation would have found.
+
+    Args:
+        whole: what was cut.
+        parts: of every shard.
+        target: gets the parts' tallies and notes.
+        images: the data set.
+    """
+    merged = blank(target, images, whole.indices, whole.protocol)
+    found = [part.evaluation for part in parts]
+    merged.decisions = np.concatenate([f.decisions for f in found])
+    merged.near = np.concatenate([f.near for f in found])
+    merged.digests = [digest for f in found for digest in f.digests]
+    for k, outcome in enumerate(merged.outcomes):
+        for name in JOINED:
+            setattr(outcome, name, np.concatenate([getattr(f.outcomes[k], name) for f in found]))
+        for name in SUMMED:
+            setattr(outcome, name, sum(getattr(f.outcomes[k], name) for f in found))
+    firsts = np.cumsum([0, *(len(f.indices) for f in found)])
+    merged.examples = [
+        replace(example, place=int(first) + example.place)
+        for first, f in zip(firsts, found, strict=False)
+        for example in f.examples
+    ][:EXAMPLES]
+    for part in parts:
+        target.queries += part.queries
+        target.gradients += part.gradients
+        target.dead += part.dead
+        for note in part.notes:
+            target.note(note)
+    return merged
