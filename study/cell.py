@@ -35,23 +35,33 @@ class AuditPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return f"audit-{self.name or self.protocol}.json"
 
 
-class Cell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Common(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is the same for every cell of a study."""
+
+    recipe: str = "paper"
+    set: dict[str, Any] = {}
+    """Fields of the recipe to change."""
+    image_size: int = 32
+    test_limit: int = 0
+    """Judge every epoch on as many images of the test and validation parts; 0: on all."""
+    snapshots: tuple[float, ...] = ()
+    """Shares of the epochs after which the weights are kept, for figures of the features through training."""
+    wavs: str = ""
+    """Folder of recordings to make speech from."""
+    weights: str = ""
+    """Pretrained weights for the encoder: `imagenet`, or a file."""
+    audit: tuple[AuditPlan, ...] = ()
+
+
+class Cell(Common, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One run of a grid, with all that decides its outcome."""
 
     dataset: str
     level: int
     encoder: str
     seed: int
-    label: str | None
-    method: str | None
-    recipe: str
-    set: dict[str, Any] = {}
-    image_size: int = 32
-    test_limit: int = 0
-    snapshots: tuple[float, ...] = ()
-    wavs: str = ""
-    weights: str = ""
-    audit: tuple[AuditPlan, ...] = ()
+    label: str | None = None
+    method: str | None = None
 
     @property
     def kind(self) -> str:

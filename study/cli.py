@@ -53,7 +53,10 @@ def run(
     address: Annotated[
         str | None, typer.Option(help="ray: HOST:PORT of the cluster; else one is started.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    cpus: Annotated[int, typer.Option(min=1, help="ray: CPUs of every cell.")] = 1,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu or cuda; on Ray, cuda asks for a GPU for every cell.")
+    ] = "auto",
     accept_changes: Annotated[
         bool, typer.Option("--accept-changes", help="Go on in a folder whose study had other settings.")
     ] = False,
@@ -74,7 +77,7 @@ def run(
     from .running import run as run_cells
 
     plan = read_plan(study, budget, _axes(grid or []), parse_changes(change or ()))
-    chosen = _engine(engine, workers, address, device)
+    chosen = _engine(engine, workers, address, cpus, device)
     pick_device(device)
     cells = len(plan.cells())
     if cells > MANY and not yes:
@@ -104,11 +107,11 @@ def _axes(given: list[str]) -> dict[str, list[str]]:
     return axes
 
 
-def _engine(name: str, workers: int | None, address: str | None, device: str) -> Engine:
+def _engine(name: str, workers: int | None, address: str | None, cpus: int, device: str) -> Engine:
     if name == "ray":
         from .on_ray import RayEngine
 
-        return RayEngine(address, workers, cpus=1, gpus=1 if device == "cuda" else 0)
+        return RayEngine(address, workers, cpus=cpus, gpus=1 if device == "cuda" else 0)
     if name != "local":
         raise VivavoceError(f"--engine {name}: give local or ray")
     if address is not None:

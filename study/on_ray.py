@@ -57,7 +57,7 @@ class RayEngine:
         if self._cluster.gpus:
             return device
         if device == "cuda":
-            raise VivavoceError("--device cuda on Ray needs GPUs to be asked for every cell: --gpus 1")
+            raise VivavoceError("device cuda: the engine was not told to ask for GPUs")
         return "cpu"
 
 

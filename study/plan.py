@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from ..errors import VivavoceError
-from .cell import ALL, AuditPlan, Cell
+from .cell import ALL, Cell, Common
 
 BUDGETS = ("paper", "short", "smoke")
 
@@ -30,7 +30,7 @@ class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Instead of labels: learned labels and what they are compared with, by their names in `methods`."""
 
 
-class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Plan(Common, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A study with its budget chosen: everything that decides its cells."""
 
     name: str
@@ -39,33 +39,19 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     budget: str = "paper"
     figures: tuple[str, ...] = ()
     """What `study plot` can draw of it, best first."""
-    recipe: str = "paper"
-    set: dict[str, Any] = {}
-    """Fields of the recipe to change."""
-    image_size: int = 32
-    test_limit: int = 0
-    """Judge every epoch on as many images of the test and validation parts; 0: on all."""
-    snapshots: tuple[float, ...] = ()
-    """Shares of the epochs after which the weights are kept, for figures of the features through training."""
-    wavs: str = ""
-    """Folder of recordings to make speech from."""
-    weights: str = ""
-    """Pretrained weights for the encoder: `imagenet`, or a file."""
-    audit: tuple[AuditPlan, ...] = ()
 
     def cells(self) -> list[Cell]:
         """Every cell, little data first, so that a study that is stopped early still compares labels."""
         grid = self.grid
         kinds = [(kind, None) for kind in grid.label] + [(None, method) for method in grid.method]
         combined = itertools.product(grid.dataset, sorted(grid.level), grid.encoder, grid.seed, kinds)
+        common = {name: getattr(self, name) for name in Common.__struct_fields__}
         return [
             Cell(
-                dataset=dataset, level=level, encoder=encoder, seed=seed, label=label, method=method,
-                recipe=self.recipe, set=self.set, image_size=self.image_size, test_limit=self.test_limit,
-                snapshots=self.snapshots, wavs=self.wavs, weights=self.weights, audit=self.audit,
+                dataset=dataset, level=level, encoder=encoder, seed=seed, label=label, method=method, **common
             )
             for dataset, level, encoder, seed, (label, method) in combined
-        ]  # fmt: skip
+        ]
 
 
 def shipped() -> list[str]:

@@ -17,7 +17,7 @@ from vivavoce.train.epoch import Epoch
 
 
 def record(folder: Path, method: str, seed: int, accuracies, seconds=1.0) -> Record:
-    cell = Cell("made", 100, "resnet8", seed, None, method, "adaptive")
+    cell = Cell(dataset="made", level=100, encoder="resnet8", seed=seed, method=method, recipe="adaptive")
     own = folder / cell.folder
     (own / "vectors").mkdir(parents=True)
     history = [

@@ -124,7 +124,7 @@ def label_plan() -> Plan:
     """Three kinds, two amounts of data, two seeds."""
     grid = Grid(("digits",), (10, 100), ("resnet8",), SEEDS, ("category", "speech", "constant"))
     figures = ("robustness", "labels", "curves")
-    return Plan("made", "Made up", grid, figures=figures, audit=(AuditPlan("paper"),))
+    return Plan(name="made", title="Made up", grid=grid, figures=figures, audit=(AuditPlan("paper"),))
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ def methods(tmp_path, write) -> Records:
         LabelBank("learned", rows, CLASSES["cifar10"]).save(path)
 
     grid = Grid(("cifar10",), seed=(12, 123), method=("std", "lwr3", "lwr3-port", "lwal"))
-    plan = Plan("learned", "Learned", grid, figures=("dendrograms", "learned-curves"))
+    plan = Plan(name="learned", title="Learned", grid=grid, figures=("dendrograms", "learned-curves"))
     return write(tmp_path, plan, fill)
 
 
@@ -171,7 +171,7 @@ def trained(tmp_path, write, runs) -> Records:
         save_tensors(snapshot(folder, total), whole, {})
 
     grid = Grid(("digits",), seed=(1,), label=("category", "speech"))
-    return write(tmp_path, Plan("made", "Made up", grid, snapshots=(0.5, 1.0)), fill)
+    return write(tmp_path, Plan(name="made", title="Made up", grid=grid, snapshots=(0.5, 1.0)), fill)
 
 
 @pytest.fixture(autouse=True)
