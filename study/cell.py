@@ -91,6 +91,11 @@ class Cell(Common, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return f"{re.sub(r'[^A-Za-z0-9.+-]+', '-', self.name)}-{self.digest[:8]}"
 
 
+def level_name(level: int) -> str:
+    """An amount of data in words."""
+    return "all data" if level == ALL else f"{level} % of the data"
+
+
 class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a finished cell came to."""
 

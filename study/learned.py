@@ -12,9 +12,9 @@ from ..errors import VivavoceError
 from ..train.labels.semantics.measure import measure
 from ..train.labels.semantics.wordnet import WordNet
 from ..train.learned.metrics import Saved, auac, best, mean_curve, saved
+from .cell import level_name
 from .methods import BASELINE, vectors
-from .records import Record
-from .tables import grouped, level_name
+from .records import Record, grouped
 
 FEATURES = "vectors/features.npz"
 

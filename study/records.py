@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -85,3 +87,13 @@ def open_study(folder: Path) -> Records:
     except (OSError, msgspec.DecodeError) as error:
         raise VivavoceError(f"{folder / PLAN}: not a study ({error})") from error
     return Records(folder, plan, tuple(Record(c, folder / CELLS / c.folder) for c in plan.cells()))
+
+
+def grouped(
+    records: Sequence[Record], key: Callable[[Record], tuple[Any, ...]]
+) -> list[tuple[tuple[Any, ...], list[Record]]]:
+    """Records with the same key together, in the order in which keys first come."""
+    groups: dict[tuple[Any, ...], list[Record]] = {}
+    for record in records:
+        groups.setdefault(key(record), []).append(record)
+    return list(groups.items())

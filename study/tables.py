@@ -5,14 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..audit.report import Report, Row
 from ..errors import VivavoceError
-from .cell import ALL
-from .records import Record, Records
+from .cell import level_name
+from .learned import learned_tables
+from .records import Record, Records, grouped
 
 FORMATS = (".md", ".csv")
 
@@ -45,8 +46,6 @@ def markdown(records: Records) -> str:
         if audited:
             parts += [f"## Accuracy under attack, %: {name}", attacked(audited, name)]
     if records.plan.grid.method:
-        from .learned import learned_tables
-
         parts += learned_tables(finished)
     return "\n\n".join(parts) + "\n"
 
@@ -74,11 +73,6 @@ def accuracies(records: Sequence[Record]) -> str:
         cells = [_accuracy([r for r in group if r.cell.level == level]) for level in levels]
         lines.append(_line([data, encoder, kind, *cells]))
     return "\n".join(lines)
-
-
-def level_name(level: int) -> str:
-    """An amount of data in words."""
-    return "all data" if level == ALL else f"{level} % of the data"
 
 
 def _accuracy(records: Sequence[Record]) -> str:
@@ -129,16 +123,6 @@ def spread(values: Sequence[float]) -> str:
         return ""
     deviation = f" ± {100 * statistics.stdev(values):.1f}" if len(values) > 1 else ""
     return f"{100 * statistics.fmean(values):.1f}{deviation}"
-
-
-def grouped(
-    records: Sequence[Record], key: Callable[[Record], tuple[Any, ...]]
-) -> list[tuple[tuple[Any, ...], list[Record]]]:
-    """Records with the same key together, in the order in which keys first come."""
-    groups: dict[tuple[Any, ...], list[Record]] = {}
-    for record in records:
-        groups.setdefault(key(record), []).append(record)
-    return list(groups.items())
 
 
 def _head(names: Sequence[str]) -> list[str]:
