@@ -35,7 +35,7 @@ class LocalEngine:
         """See `Engine.run`."""
         context = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
         if sys.platform != "win32":
-            context.set_forkserver_preload([f"{__package__}.work"])
+            context.set_forkserver_preload([f"{__package__}.work", __name__])
         threads = max(1, (os.cpu_count() or 1) // self.workers)
         waiting, running = deque(records), dict[BaseProcess, Record]()
         try:

@@ -78,6 +78,5 @@ def _ending(record: Record, outcome: str | Lost | None) -> str | None:
         return None
     from .work import note_failure
 
-    record.folder.mkdir(parents=True, exist_ok=True)
     note_failure(record.folder, outcome.reason)
     return outcome.reason

@@ -88,6 +88,7 @@ def alone(cell: Cell, folder: Path, device: str, threads: int) -> str | None:
 
 def note_failure(folder: Path, reason: str) -> None:
     """Write down why the cell in `folder` failed."""
+    folder.mkdir(parents=True, exist_ok=True)
     before = read_failure(folder)
     failure = Failure(reason, before.tries + 1 if before else 1)
     write_whole(folder / FAILURE, msgspec.json.encode(failure))

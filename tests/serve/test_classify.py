@@ -20,7 +20,8 @@ WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight",
 
 def call(*arguments, cwd=None, path=None) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": str(path)} if path else None
-    command = [str(BIN / "vivavoce"), "classify", *map(str, arguments)]
+    model = () if "--model" in arguments else ("--model", "digits-speech")
+    command = [str(BIN / "vivavoce"), "classify", *map(str, arguments), *model]
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, check=False)
 
 
@@ -117,7 +118,7 @@ def test_a_folder_a_pattern_and_a_file_twice(photos):
 
 
 def test_standard_input(photos):
-    command = [str(BIN / "vivavoce"), "classify", "-", "--json"]
+    command = [str(BIN / "vivavoce"), "classify", "-", "--json", "--model", "digits-speech"]
     done = subprocess.run(command, input=(photos / "7.png").read_bytes(), capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["class"] == "7"

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from vivavoce.cli import app
 from vivavoce.errors import VivavoceError
 from vivavoce.study.cell import RESULT
+from vivavoce.study.local import LocalEngine
 from vivavoce.study.plan import read_plan
 from vivavoce.study.records import open_study
 from vivavoce.study.running import begin, changes
@@ -195,3 +196,16 @@ def test_nothing_to_show_yet(file, tmp_path):
         done = CliRunner().invoke(app, ["study", *arguments])
         assert isinstance(done.exception, VivavoceError)
         assert complaint in str(done.exception)
+
+
+def test_a_process_that_dies_at_once_is_a_failed_cell(file, tmp_path, monkeypatch):
+    """Its folder is not even there yet; the others go on."""
+    plan = read_plan(str(file), grid={"encoder": ["resnet8"]})
+    records = begin(plan, tmp_path)
+    monkeypatch.setattr("vivavoce.study.local._alone", os.abort)  # which takes none of its arguments
+    ended = list(LocalEngine(2).run(records.records, "cpu"))
+    assert len(ended) == 2
+    for record, reason in ended:
+        assert reason == f"its process ended with status 1; {record.folder / 'log.txt'} may say why"
+        assert record.failure
+        assert record.failure.reason == reason

@@ -1,5 +1,6 @@
 """`audit check` and `audit compare` as a user meets them: good input, none, and broken."""
 
+import hashlib
 import json
 import os
 import re
@@ -13,7 +14,8 @@ import pytest
 from breaking import changed, other_normalisation, softmax
 from PIL import Image
 
-from vivavoce.artifacts import open_model
+from vivavoce.artifacts import open_model, shipped_models
+from vivavoce.audit import load_report
 
 BIN = Path(sys.executable).parent
 PLAIN = {k: v for k, v in os.environ.items() if k not in ("GITHUB_ACTIONS", "FORCE_COLOR")}
@@ -292,6 +294,23 @@ def test_a_closed_pipe_hides_no_verdict(room):
         assert done.returncode == status, done.stderr
 
 
-def test_shipped_models_have_a_baseline():
-    for name in ("digits-speech", "digits-category"):
-        assert open_model(name).path.with_suffix(".json").is_file()
+@pytest.mark.parametrize("name", shipped_models())
+def test_shipped_models_have_a_baseline(name):
+    """Of this very file: 360 digits, or 1,000 images of CIFAR-10 under the paper's and the standard protocol."""
+    path = open_model(name).path
+    found = {file: load_report(file) for file in path.parent.glob(f"{name}*.json")}
+    assert path.with_suffix(".json") in found
+    assert {report.model.sha256 for report in found.values()} == {
+        hashlib.sha256(path.read_bytes()).hexdigest()
+    }
+    kinds = {(report.protocol.name, report.data.n) for report in found.values()}
+    assert kinds == ({("paper", 360)} if name.startswith("digits") else {("paper", 1000), ("standard", 1000)})
+
+
+def test_shipped_models_are_small_and_say_what_they_learnt_from():
+    for name in ("cifar10-speech", "cifar10-category"):
+        model = open_model(name)
+        assert model.path.stat().st_size <= 5e6
+        assert model.manifest.training is not None
+        assert "JPEG copy of CIFAR-10" in model.manifest.training.split
+        assert model.manifest.training.dataset == "cifar10"
