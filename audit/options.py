@@ -30,7 +30,8 @@ def _option(text: str, metavar: str | None = None):
 ModelArgument = Annotated[
     str,
     typer.Argument(
-        metavar="MODEL", help="An .onnx or TorchScript .pt file, or a shipped model: digits-speech."
+        metavar="MODEL",
+        help="An .onnx or TorchScript .pt file, or a shipped model: cifar10-speech, digits-speech.",
     ),
 ]
 
