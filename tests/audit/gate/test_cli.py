@@ -296,7 +296,7 @@ def test_a_closed_pipe_hides_no_verdict(room):
 
 @pytest.mark.parametrize("name", shipped_models())
 def test_shipped_models_have_a_baseline(name):
-    """Of this very file: 360 digits, or 1,000 images of CIFAR-10 under the paper's and the standard protocol."""
+    """Of this very file: all 360 digits, or 1,000 images of CIFAR-10 under two protocols."""
     path = open_model(name).path
     found = {file: load_report(file) for file in path.parent.glob(f"{name}*.json")}
     assert path.with_suffix(".json") in found
