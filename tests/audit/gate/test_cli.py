@@ -277,10 +277,16 @@ def test_a_crash_is_no_regression(room):
     assert "internal error: RuntimeError: on purpose" in done.stderr
 
 
+def hear_interruptions() -> None:
+    """What a shell starts in the background ignores them, and so do its children."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def test_an_interruption_is_no_regression(room):
     with subprocess.Popen(
-        [BIN / "audit", "check", "digits-speech"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+        [BIN / "audit", "check", "digits-speech"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        preexec_fn=hear_interruptions,
+    ) as process:  # fmt: skip
         time.sleep(4)
         process.send_signal(signal.SIGINT)
         process.communicate()
