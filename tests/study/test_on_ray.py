@@ -189,7 +189,7 @@ def test_what_the_cluster_cannot_do_is_said_at_once(nodes, tmp_path):
     with pytest.raises(VivavoceError, match=r"node .* does not see .*missing; put it where every node does"):
         cluster.check_sees(tmp_path / "missing")
     cluster.close()
-    with pytest.raises(VivavoceError, match="--device cuda on Ray"):
+    with pytest.raises(VivavoceError, match="not told to ask for GPUs"):
         list(RayEngine(nodes.address).run(records(tmp_path, [cell("category")]), "cuda"))
 
 
