@@ -10,7 +10,18 @@ import typer
 
 from ..console import make_app, run, terminal
 from .gate.cli import check, compare, quantize_check
-from .options import NO_FEEDING, Device, Feeding, ModelArgument, Trust, command_line, feeds, watching
+from .options import (
+    NO_FEEDING,
+    Address,
+    Device,
+    Feeding,
+    ModelArgument,
+    Trust,
+    check_engine,
+    command_line,
+    feeds,
+    watching,
+)
 
 app = make_app("Audit the robustness of an exported image classifier, on the file itself.")
 
@@ -78,13 +89,7 @@ def robustness(
         str,
         typer.Option(help="local, or ray: the sample in shards on a Ray cluster, with the same report."),
     ] = "local",
-    address: Annotated[
-        str | None,
-        typer.Option(
-            help="Of the Ray cluster: HOST:PORT, ray://HOST:PORT, auto or local. Default: this machine's "
-            "cluster, or Ray on this machine alone."
-        ),
-    ] = None,
+    address: Address = None,
     workers: Annotated[
         int | None,
         typer.Option(min=1, help="Shards at a time on Ray. Default: as many as fit."),
@@ -105,7 +110,7 @@ def robustness(
     from .walk import robustness as audit_model
 
     check_outputs(output or [])
-    check_engine(engine, address, workers)
+    check_engine(engine, address=address, workers=workers)
     foreign = feeding.foreign()
     opened = open_model(model, foreign, device, trust_model)
     check_sounds(opened, wav)
@@ -142,21 +147,6 @@ def robustness(
     show(audit.report, terminal())
     for path in written:
         typer.echo(f"wrote {path}", err=True)
-
-
-def check_engine(engine: str, address: str | None, workers: int | None) -> None:
-    """Refuse an engine that is none, and options of Ray's without it.
-
-    Raises:
-        VivavoceError: the message names the option.
-    """
-    from ..errors import VivavoceError
-
-    if engine not in ("local", "ray"):
-        raise VivavoceError(f"--engine: there is no {engine!r}; give local or ray")
-    if engine == "local" and (address is not None or workers is not None):
-        option = "--workers" if address is None else "--address"
-        raise VivavoceError(f"{option} is about a Ray cluster; give it with --engine ray")
 
 
 def images_at_a_time(text: str) -> int | None:

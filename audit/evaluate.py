@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 
 import numpy as np
@@ -51,6 +51,12 @@ class Outcome:
     queries: int = 0
     gradients: int = 0
     seconds: float = 0.0
+
+
+ARRAYS = [f.name for f in fields(Outcome) if f.type == "np.ndarray"]
+"""Fields of an outcome that have a value for every image."""
+TALLIES = ("queries", "gradients", "seconds")
+"""Fields that count what it took."""
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,32 @@ Trust = Annotated[
     bool,
     typer.Option("--trust-model", help="Open a .pt2 file, whose reader may run code that it brings along."),
 ]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        help="Of the Ray cluster: HOST:PORT, ray://HOST:PORT, auto or local. Default: this machine's "
+        "cluster, or Ray on this machine alone."
+    ),
+]
+
+
+def check_engine(engine: str, **of_ray: object) -> None:
+    """Refuse an engine that is none, and options that only Ray has without it.
+
+    Args:
+        engine: as it was given.
+        of_ray: such options by name; None: not given.
+
+    Raises:
+        VivavoceError: the message names the option.
+    """
+    from ..errors import VivavoceError
+
+    if engine not in ("local", "ray"):
+        raise VivavoceError(f"--engine: there is no {engine!r}; give local or ray")
+    given = [name for name, value in of_ray.items() if value is not None]
+    if engine == "local" and given:
+        raise VivavoceError(f"--{given[0]} is about a Ray cluster; give it with --engine ray")
 
 
 @dataclass(frozen=True)

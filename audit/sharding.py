@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..artifacts import ExportedModel
 from ..images import ImageSet
-from .evaluate import EXAMPLES, Evaluation, Outcome, blank, evaluate
+from .evaluate import ARRAYS, EXAMPLES, TALLIES, Evaluation, blank, evaluate
 from .protocol import Protocol
 from .target import Target
-
-JOINED = [f.name for f in fields(Outcome) if f.type == "np.ndarray"]
-"""Fields of an outcome that have a value for every image."""
-SUMMED = ("queries", "gradients", "seconds")
 
 
 @dataclass(frozen=True)
@@ -86,9 +82,9 @@ def merge(whole: Shard, parts: Sequence[Part], target: Target, images: ImageSet)
     merged.near = np.concatenate([f.near for f in found])
     merged.digests = [digest for f in found for digest in f.digests]
     for k, outcome in enumerate(merged.outcomes):
-        for name in JOINED:
+        for name in ARRAYS:
             setattr(outcome, name, np.concatenate([getattr(f.outcomes[k], name) for f in found]))
-        for name in SUMMED:
+        for name in TALLIES:
             setattr(outcome, name, sum(getattr(f.outcomes[k], name) for f in found))
     firsts = np.cumsum([0, *(len(f.indices) for f in found)])
     merged.examples = [

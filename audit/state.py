@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
 from ..errors import VivavoceError
-from .evaluate import Evaluation, Example, Outcome
+from .evaluate import ARRAYS, TALLIES, Evaluation, Example
 from .protocol import Protocol
 from .target import Target
 
 SCHEMA = 1
-ARRAYS = [f.name for f in fields(Outcome) if f.type == "np.ndarray"]
-TALLIES = ("queries", "gradients", "seconds")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..audit.options import Address, check_engine
 from ..console import make_app, need, progress_bar, terminal
 from ..errors import VivavoceError
 from .figures import FIGURES
@@ -50,10 +51,10 @@ def run(
     ] = None,
     engine: Annotated[str, typer.Option(help="`local`: this machine; `ray`: a Ray cluster.")] = "local",
     workers: Annotated[int | None, typer.Option(min=1, help="Cells at a time.", show_default="1")] = None,
-    address: Annotated[
-        str | None, typer.Option(help="ray: HOST:PORT of the cluster; else one is started.")
+    address: Address = None,
+    cpus: Annotated[
+        int | None, typer.Option(min=1, help="ray: CPUs of every cell.", show_default="1")
     ] = None,
-    cpus: Annotated[int, typer.Option(min=1, help="ray: CPUs of every cell.")] = 1,
     device: Annotated[
         str, typer.Option(help="auto, cpu or cuda; on Ray, cuda asks for a GPU for every cell.")
     ] = "auto",
@@ -107,15 +108,12 @@ def _axes(given: list[str]) -> dict[str, list[str]]:
     return axes
 
 
-def _engine(name: str, workers: int | None, address: str | None, cpus: int, device: str) -> Engine:
+def _engine(name: str, workers: int | None, address: str | None, cpus: int | None, device: str) -> Engine:
+    check_engine(name, address=address, cpus=cpus)
     if name == "ray":
         from .on_ray import RayEngine
 
-        return RayEngine(address, workers, cpus=cpus, gpus=1 if device == "cuda" else 0)
-    if name != "local":
-        raise VivavoceError(f"--engine {name}: give local or ray")
-    if address is not None:
-        raise VivavoceError("--address is of a Ray cluster; give it with --engine ray")
+        return RayEngine(address, workers, cpus=cpus or 1, gpus=1 if device == "cuda" else 0)
     from .local import LocalEngine
 
     return LocalEngine(workers or 1)

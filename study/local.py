@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import os
 import signal
@@ -68,13 +67,11 @@ def _ending(record: Record, status: int | None) -> str | None:
 
     if read_result(record.folder):
         return None
-    with contextlib.suppress(ValueError):
-        status_name = signal.Signals(-(status or 0)).name
-        memory = "; out of memory?" if status_name == "SIGKILL" else ""
-        reason = f"its process was ended by {status_name}{memory}"
-        note_failure(record.folder, reason)
-        return reason
-    reason = f"its process ended with status {status}; {record.folder / LOG} may say why"
+    if status is not None and status < 0:
+        memory = "; out of memory?" if -status == signal.SIGKILL else ""
+        reason = f"its process was ended by {signal.Signals(-status).name}{memory}"
+    else:
+        reason = f"its process ended with status {status}; {record.folder / LOG} may say why"
     note_failure(record.folder, reason)
     return reason
 

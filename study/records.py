@@ -13,7 +13,7 @@ import msgspec
 from ..audit.report import Report, load_report
 from ..errors import VivavoceError
 from ..train.epoch import Epoch
-from .cell import MODEL, Cell, Failure, Result, read_failure, read_result
+from .cell import Cell, Failure, Result, read_failure, read_result
 from .plan import Plan
 
 PLAN, CELLS = "study.json", "cells"
@@ -35,11 +35,6 @@ class Record:
     def failure(self) -> Failure | None:
         """None if it did not fail."""
         return read_failure(self.folder)
-
-    @property
-    def model(self) -> Path:
-        """The exported file, if the study audits."""
-        return self.folder / MODEL
 
     @cached_property
     def history(self) -> list[Epoch]:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ...errors import VivavoceError
 from ..cell import ALL
-from ..records import Record, Records
+from ..records import Record, Records, grouped
 
 
-@dataclass
+@dataclass(frozen=True)
 class Group:
     """Finished cells that differ only in what they compare and in the seed."""
 
     data: str
     encoder: str
     level: int
-    kinds: dict[str, list[Record]] = field(default_factory=dict)
+    kinds: dict[str, list[Record]]
     """By label kind or method, in the plan's order; of each, all seeds."""
 
     @property
@@ -34,15 +34,16 @@ class Group:
 
 def groups(records: Records) -> list[Group]:
     """The finished cells by data set, encoder and data level, in the plan's order."""
-    found: dict[tuple[str, str, int], Group] = {}
-    for record in records.finished:
-        cell = record.cell
-        key = cell.data, cell.encoder, cell.level
-        found.setdefault(key, Group(*key)).kinds.setdefault(cell.kind, []).append(record)
     order = (*records.plan.grid.label, *records.plan.grid.method)
-    for group in found.values():
-        group.kinds = {kind: group.kinds[kind] for kind in order if kind in group.kinds}
-    return list(found.values())
+    found = []
+    for (data, encoder, level), cells in grouped(records.finished, _shared):
+        kinds = {kind: own for (kind,), own in grouped(cells, lambda r: (r.cell.kind,))}
+        found.append(Group(data, encoder, level, {kind: kinds[kind] for kind in order if kind in kinds}))
+    return found
+
+
+def _shared(record: Record) -> tuple[str, str, int]:
+    return record.cell.data, record.cell.encoder, record.cell.level
 
 
 def most_data(records: Records) -> list[Group]:

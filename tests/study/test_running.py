@@ -3,12 +3,11 @@
 import csv
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from commands import finish, vivavoce
 from typer.testing import CliRunner
 
 from vivavoce.cli import app
@@ -37,18 +36,6 @@ limit = 10
 """
 
 
-def vivavoce(*arguments, **options) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-c", "from vivavoce.cli import main; main()", "study", *map(str, arguments)],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options,
-    )  # fmt: skip
-
-
-def finish(process: subprocess.Popen) -> tuple[int, str]:
-    said, _ = process.communicate(timeout=300)
-    return process.returncode, said
-
-
 @pytest.fixture(scope="module")
 def file(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("plans") / "two.toml"
@@ -60,7 +47,7 @@ def file(tmp_path_factory) -> Path:
 def ran(file, tmp_path_factory) -> tuple[Path, int, str]:
     """A study of four cells, two of which have an encoder that does not exist."""
     out = tmp_path_factory.mktemp("studies") / "two"
-    return out, *finish(vivavoce("run", file, "--out", out, "--workers", 2))
+    return out, *finish(vivavoce("study", "run", file, "--out", out, "--workers", 2))
 
 
 def test_failing_cells_do_not_stop_the_rest(ran):
@@ -107,7 +94,7 @@ def test_the_tables_have_what_the_cells_came_to(ran):
 def test_finished_cells_are_not_run_again(file, ran):
     out, _, _ = ran
     before = {path: path.stat().st_mtime_ns for path in out.rglob(RESULT)}
-    status, said = finish(vivavoce("run", file, "--out", out, "--workers", 2))
+    status, said = finish(vivavoce("study", "run", file, "--out", out, "--workers", 2))
     assert (status, len(before)) == (1, 2)
     assert "4 cells in" in said
     assert "2 finished before" in said
@@ -126,9 +113,9 @@ def test_a_killed_study_loses_nothing(file, tmp_path):
     """Killed while it trains, its cells' processes end too; the next try comes to the same weights."""
     arguments = ["run", file, "--grid", "encoder=resnet8", "--grid", "label=constant", "--set", "epochs=6"]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    status, said = finish(vivavoce(*arguments, "--out", whole))
+    status, said = finish(vivavoce("study", *arguments, "--out", whole))
     assert status == 0, said
-    process = vivavoce(*arguments, "--out", broken, start_new_session=True)
+    process = vivavoce("study", *arguments, "--out", broken, start_new_session=True)
     while not list(broken.glob("cells/*/checkpoint.safetensors")):
         assert process.poll() is None
         time.sleep(0.05)
@@ -136,7 +123,7 @@ def test_a_killed_study_loses_nothing(file, tmp_path):
     process.communicate(timeout=60)  # its cells hold the other end
     (cell,) = (broken / "cells").iterdir()
     assert not (cell / RESULT).exists()
-    status, said = finish(vivavoce(*arguments, "--out", broken))
+    status, said = finish(vivavoce("study", *arguments, "--out", broken))
     assert status == 0, said
     assert "1 of 1 cells finished" in said
     (other,) = (whole / "cells").iterdir()
@@ -173,6 +160,7 @@ def test_what_only_shows_may_change(file, tmp_path):
         (["run", "table1", "--budget", "smoke", "--grid", "seed"], "give AXIS=VALUE,VALUE"),
         (["run", "table1", "--budget", "smoke", "--engine", "slurm"], "give local or ray"),
         (["run", "table1", "--budget", "smoke", "--address", "here:1"], "with --engine ray"),
+        (["run", "table1", "--budget", "smoke", "--cpus", "2"], "--cpus is about a Ray cluster"),
         (["run", "table1", "--budget", "smoke", "--device", "tpu"], "no device 'tpu'"),
         (["run", "table1", "--budget", "smoke", "--set", "speed=1"], "the fields are"),
         (["run", "table1", "--budget", "smoke", "--out", "/dev/null/x"], "no study can be kept here"),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from commands import finish, vivavoce
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -30,20 +31,6 @@ FEW = [
     "--device",
     "cpu",
 ]
-
-
-def vivavoce(*arguments, **options) -> subprocess.Popen:
-    script = "from vivavoce.cli import main; main()"
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-c", script, *map(str, arguments)],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, **options,
-    )  # fmt: skip
-
-
-def finish(process: subprocess.Popen) -> tuple[int, str]:
-    said, _ = process.communicate(timeout=300)
-    return process.returncode, said
 
 
 @pytest.fixture(scope="module")
