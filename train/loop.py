@@ -104,7 +104,8 @@ class Trainer:
 
     def _judge(self, number: int, loss: float, rate: float, started: float) -> Epoch:
         """Judge the weights of this epoch and keep them."""
-        score = evaluate(self.contract, self.objective, self.splits.validation, self.device)
+        part, precision = self.splits.validation, self.config.recipe.precision
+        score = evaluate(self.contract, self.objective, part, self.device, precision=precision)
         seconds = time.perf_counter() - started
         curve = judge_epoch(self.config, self.contract, self.splits.test)
         epoch = Epoch(number + 1, rate, loss, score.loss, score.accuracy, seconds, **curve)
@@ -123,7 +124,7 @@ class Trainer:
         if self.config.aim:
             contract, objective = self.contract, self.objective
             self.bank = finish(self.config.aim, self.bank, contract, objective, self.splits, self.folder)
-        test = evaluate(self.contract, self.objective, self.splits.test, self.device)
+        test = evaluate(self.contract, self.objective, self.splits.test, self.device, thresholds=True)
         best = max(self.history, key=lambda e: e.rank)
         result = {
             "epochs": self.config.recipe.epochs,

@@ -110,9 +110,13 @@ class Contract(nn.Module):
         self.answers = LabelAnswers(bank) if bank else None
         self.register_buffer("name_audio", torch.from_numpy(names.labels) if names else None)
 
+    def scores(self, output: Tensor) -> Tensor:
+        """Map what the network put out, logits [N, K] or labels [N, *label shape], to scores [N, K]."""
+        return output if self.answers is None else self.answers.scores(output)
+
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Answer images [N, 3, H, W] in 0..1."""
         output = self.model(image)
         if self.answers is None:
             return (output,)
-        return self.answers.scores(output), output, self.answers.loss(output)
+        return self.scores(output), output, self.answers.loss(output)

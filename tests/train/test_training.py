@@ -9,8 +9,9 @@ from safetensors.torch import load_file
 
 from vivavoce.artifacts import LabelBank
 from vivavoce.errors import VivavoceError
-from vivavoce.train import run
+from vivavoce.train import loop, run
 from vivavoce.train.data import Part, Splits, open_splits
+from vivavoce.train.evaluate import evaluate
 from vivavoce.train.loop import Trainer
 from vivavoce.train.recipes import resolve
 from vivavoce.train.setup import Choices, configure
@@ -121,6 +122,25 @@ def test_the_best_epoch_is_kept_and_judged_on_the_test_part(tmp_path):
     with torch.no_grad():
         decided = model(torch.from_numpy(splits.test.images).float() / 255).argmax(1).numpy()
     assert stored["accuracy"]["test"] == pytest.approx((decided == splits.test.classes).mean())
+
+
+def test_validation_is_in_the_precision_of_training_and_the_test_in_float32(tmp_path, monkeypatch):
+    splits, seen = few_digits(), []
+
+    def watched(contract, objective, part, device, **how):
+        score = evaluate(contract, objective, part, device, **how)
+        seen.append((len(part), how.get("precision", "float32"), score.threshold is not None))
+        return score
+
+    monkeypatch.setattr(loop, "evaluate", watched)
+    trainer = start(tmp_path / "a", splits, bank_of(splits), epochs=2, precision="bfloat16")
+    trainer.train(silent, silent)
+    validation = (len(splits.validation), "bfloat16", False)
+    assert seen == [validation, validation, (len(splits.test), "float32", True)]
+    parts = trainer.contract, trainer.objective, splits.test, trainer.device
+    full, half = evaluate(*parts), evaluate(*parts, precision="bfloat16")
+    assert half.loss != full.loss
+    assert half.loss == pytest.approx(full.loss, rel=0.02)
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tmp_path):

@@ -61,7 +61,7 @@ def _share(contract: Contract, part: Part, order: np.ndarray, batch: int) -> flo
     for chosen in np.split(order, cuts):
         images = to_unit(torch.from_numpy(part.images[chosen]).to(device))
         classes = torch.from_numpy(part.classes[chosen]).to(device)
-        right += int((contract(images)[0].argmax(1) == classes).sum())
+        right += int((contract.scores(contract.model(images)).argmax(1) == classes).sum())
     return right / len(order)
 
 
