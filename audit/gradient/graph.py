@@ -17,6 +17,8 @@ from .value import Operand, Value
 FLOAT = np.dtype(np.float32)
 INT = np.dtype(np.int64)
 STANDARD = ("", "ai.onnx")
+MICROSOFT = "com.microsoft"
+"""Domain of the operators that onnxruntime adds."""
 BLOCK = 16
 """Channels in onnxruntime's blocked layout are a multiple of this."""
 
@@ -106,10 +108,12 @@ class Graph:
         dtype: np.dtype = FLOAT,
         *,
         domain: str = "",
+        early: bool = False,
         **attributes: Any,
     ) -> Value:
         """Append a node with one output of the given shape and return that output."""
-        return self.emit_many(operator, inputs, [(shape, dtype)], domain=domain, **attributes)[0]
+        outputs = [(shape, dtype)]
+        return self.emit_many(operator, inputs, outputs, domain=domain, early=early, **attributes)[0]
 
     def emit_many(
         self,
@@ -118,13 +122,19 @@ class Graph:
         outputs: Sequence[tuple[Sequence[int], np.dtype]],
         *,
         domain: str = "",
+        early: bool = False,
         **attributes: Any,
     ) -> list[Value]:
-        """Append a node with several outputs, each of a given (shape, type)."""
+        """Append a node with several outputs, each of a given (shape, type).
+
+        An `early` one is put right behind the nodes that it reads from.
+        """
         names = [self.fresh(operator.lower()) for _ in outputs]
         arguments = [v.name if v is not None else "" for v in inputs]
         node = helper.make_node(operator, arguments, names, names[0], domain=domain, **attributes)
-        self.nodes.append(node)
+        sources = [self.producer.get(name) for name in arguments]
+        behind = (k for k, n in enumerate(self.nodes) if any(n is s for s in sources))
+        self.nodes.insert(max(behind, default=-1) + 1 if early else len(self.nodes), node)
         for name, (shape, dtype) in zip(names, outputs, strict=True):
             self.producer[name] = node
             self._arrays[name] = None
@@ -183,6 +193,9 @@ class Graph:
         """The finished model: only what the outputs need, the outputs under the given names."""
         model = onnx.ModelProto(ir_version=max(8, self.base.ir_version))
         model.opset_import.extend(self.base.opset_import)
+        known = {o.domain for o in model.opset_import}
+        if any(node.domain == MICROSOFT for node in self.nodes) and MICROSOFT not in known:
+            model.opset_import.append(helper.make_opsetid(MICROSOFT, 1))
         model.graph.name = "input-gradient"
         model.graph.input.extend(self.inputs)
         model.graph.output.extend(_information(name, value) for name, value in outputs.items())

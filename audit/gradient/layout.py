@@ -3,15 +3,16 @@
 Its CPU kernels run convolutions fastest on values whose channels are grouped in blocks (NCHWc). Only
 convolutions pull a value into that layout; additions, products and clipping then follow, everything
 else falls out of it, at the price of two reorderings. So masks and scalings are written as depthwise
-1x1 convolutions where the channels allow it. On other providers (`graph.blocked` false) these
-functions emit the plain operators.
+1x1 convolutions where the channels allow it, and strided windows are undone with their channels last,
+which its reorderings give and take. On other providers (`graph.blocked` false) these functions emit the
+plain operators.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from .graph import BLOCK
+from .graph import BLOCK, MICROSOFT
 from .value import Value
 
 _HUGE = 1e30
@@ -25,11 +26,17 @@ def blockable(value: Value) -> bool:
 def scale(value: Value, factor: float | np.ndarray, offset: float | None = None) -> Value:
     """Give factor * value + offset as a depthwise 1x1 convolution; factor: one number or one per channel."""
     channels = value.shape[1]
-    weight = np.broadcast_to(np.asarray(factor, np.float32), (channels,)).reshape(channels, 1, 1, 1)
-    inputs = [value, value.graph.constant(weight)]
+    inputs = [value, _per_channel(value, factor)]
     if offset is not None:
         inputs.append(value.graph.constant(np.full(channels, offset, np.float32)))
     return value.graph.emit("Conv", inputs, value.shape, group=channels, kernel_shape=[1, 1])
+
+
+def _per_channel(value: Value, factor: float | np.ndarray) -> Value:
+    """The weight of a depthwise 1x1 convolution."""
+    channels = value.shape[1]
+    weight = np.broadcast_to(np.asarray(factor, np.float32), (channels,)).reshape(channels, 1, 1, 1)
+    return value.graph.constant(weight)
 
 
 def anchor(value: Value, factor: float = 1.0) -> Value:
@@ -40,17 +47,45 @@ def anchor(value: Value, factor: float = 1.0) -> Value:
 def step(value: Value, low: float = 0.0) -> Value:
     """1 where value > 0, else `low` (0 <= low < 1): the derivative of Relu and LeakyRelu.
 
-    Written as clip(1e30 value, low, 1): exact but for |value| < 1e-30. One mask per value.
+    Written as clip(1e30 value, low, 1): exact but for |value| < 1e-30. One mask per value, made as soon
+    as the value is there: nothing behind it then keeps the value from being overwritten, as a residual
+    sum does with its shortcut where it may. onnxruntime keeps that order if it finds the two nodes fused.
     """
     graph = value.graph
     key = ("step", value.name, low)
     if key not in graph.memo:
         if blockable(value):
-            graph.memo[key] = scale(value, _HUGE).map("Clip", low, 1.0)
+            graph.memo[key] = graph.emit(
+                "FusedConv", [value, _per_channel(value, _HUGE)], value.shape, domain=MICROSOFT, early=True,
+                group=value.shape[1], kernel_shape=[1, 1], activation="Clip", activation_params=[low, 1.0],
+            )  # fmt: skip
         else:
             mask = value.map("HardSigmoid", alpha=_HUGE, beta=0.0)
             graph.memo[key] = mask.map("Max", low) if low else mask
     return graph.memo[key]
+
+
+def interleave(phases: Value, rows: int, columns: int) -> Value:
+    """Spread channels over pixels: [N, rows * columns * C, H, W] -> [N, C, rows * H, columns * W].
+
+    The pixel (rows h + r, columns w + k) comes from channel block (r, k) at (h, w). Of blockable values.
+    """
+    n, wide, height, width = phases.shape
+    channels = wide // (rows * columns)
+    last = phases.transpose(0, 2, 3, 1).reshape(n * height, width, rows, columns * channels)
+    spread = last.transpose(0, 2, 1, 3).reshape(n, height * rows, width * columns, channels)
+    result = anchor(spread.transpose(0, 3, 1, 2))
+    result.graph.memo["phases", result.name, rows, columns] = phases
+    return result
+
+
+def add(value: Value, other: Value) -> Value:
+    """The sum; two interleaved values are added before, where a convolution can do it on the way."""
+    memo = value.graph.memo
+    for key in [k for k in memo if k[:2] == ("phases", value.name)]:
+        if (twin := ("phases", other.name, *key[2:])) in memo:
+            return interleave(memo[key] + memo[twin], *key[2:])
+    return value + other
 
 
 def inside(value: Value, low: float, high: float) -> Value:

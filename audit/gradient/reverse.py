@@ -8,6 +8,7 @@ from typing import TypeAlias
 import numpy as np
 import onnx
 
+from . import layout
 from .errors import MissingRule, UnsupportedOperator
 from .graph import STANDARD, Graph
 from .rules import RULES, Node, Rule
@@ -74,7 +75,7 @@ def differentiate(graph: Graph, loss: Value, image: str, missing: Observer | Non
             gradients = _stand_ins(graph, proto)
         for name, gradient in zip(proto.input, gradients, strict=False):
             if gradient is not None and name in depends:
-                pending[name] = pending[name] + gradient if name in pending else gradient
+                pending[name] = layout.add(pending[name], gradient) if name in pending else gradient
     if image not in pending:
         raise UnsupportedOperator(*_cut(nodes, image), "the image reaches the loss only through choices")
     return pending[image]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import onnx
 from onnx import helper
 
-MICROSOFT = "com.microsoft"
+from ..graph import MICROSOFT
 
 
 @dataclass(frozen=True)

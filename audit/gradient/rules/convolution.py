@@ -31,7 +31,8 @@ def conv(node: Node, dy: Value) -> Gradients:
     """y[o] = sum_ik w[o,i,k] x[i, s t + d k - p]; dx is the transposed convolution of dy with w.
 
     With stride 1 that is again a convolution, of dy padded by d (K - 1) - p, with the weight's two
-    channel axes exchanged and its kernel reversed; onnxruntime runs it in the blocked layout.
+    channel axes exchanged and its kernel reversed; onnxruntime runs it in the blocked layout. With
+    stride s every s-th entry of dx is such a convolution, with every s-th entry of the kernel.
     """
     return _conv_gradient(node, dy, node.graph.constant(node.array(1, "weight")))
 
@@ -46,7 +47,7 @@ def conv_integer(node: Node, dy: Value) -> Gradients:
 
 
 def _conv_gradient(node: Node, dy: Value, kernel: Value) -> Value:
-    """The transposed convolution: as a convolution where the stride is 1, else as ConvTranspose."""
+    """The transposed convolution: as a convolution where onnxruntime has a fast one, else as it is."""
     x, weight = node.x, kernel.array
     assert weight is not None
     window = Window(node, weight.shape[2:])
@@ -60,7 +61,55 @@ def _conv_gradient(node: Node, dy: Value, kernel: Value) -> Value:
                 "Conv", inputs, x.shape, kernel_shape=window.kernel, pads=before + after,
                 dilations=window.dilations, group=group,
             )  # fmt: skip
+    elif layout.blockable(x) and layout.blockable(dy) and node.integer("group", 1) == 1:
+        phases = [Phases(window, k, x.shape[2 + k], dy.shape[2 + k]) for k in range(2)]
+        if all(p.possible for p in phases):
+            return _by_phases(dy, weight, phases)
     return layout.anchor(_transposed(node, dy, kernel, window))
+
+
+class Phases:
+    """Along one dimension of a transposed convolution: the plain convolution behind every s-th entry.
+
+    From x[s t + k - p]: dx[s m + f] = sum_j w[r + s j] dy[m + a - j] where f + p = s a + r, 0 <= r < s. All
+    s of them are put in one kernel, whose entries stand for the offsets a - j.
+    """
+
+    def __init__(self, window: Window, axis: int, size: int, reads: int) -> None:
+        self.stride, pad = window.strides[axis], window.before[axis]
+        self.taps = [
+            (phase, (phase + pad) // self.stride - j, k)
+            for phase in range(self.stride)
+            for j, k in enumerate(range((phase + pad) % self.stride, window.kernel[axis], self.stride))
+        ]
+        """(phase f, offset a - j, entry of the kernel r + s j)."""
+        offsets = [offset for _, offset, _ in self.taps]
+        self.first, self.length = min(offsets), max(offsets) - min(offsets) + 1
+        self.before = -self.first
+        self.after = size // self.stride + self.length - 1 - reads - self.before
+        plain = window.dilations[axis] == 1 and size % self.stride == 0
+        self.possible = plain and min(self.before, self.after) >= 0
+
+
+def _by_phases(dy: Value, weight: np.ndarray, phases: list[Phases]) -> Value:
+    """The transposed convolution of dy [N, O, H, W] with w [O, I, K, L]: its phases, interleaved."""
+    down, across = phases
+    out, channels = weight.shape[:2]
+    kernel = np.zeros((down.stride, across.stride, channels, out, down.length, across.length), np.float32)
+    for row, y, k in down.taps:
+        for column, x, j in across.taps:
+            kernel[row, column, :, :, y - down.first, x - across.first] = weight[:, :, k, j].T
+    kernel = kernel.reshape(-1, *kernel.shape[3:])
+    shape = [
+        dy.shape[0], len(kernel),
+        *(size + p.before + p.after - p.length + 1 for size, p in zip(dy.shape[2:], phases, strict=True)),
+    ]  # fmt: skip
+    inputs = [dy, dy.graph.constant(kernel)]
+    maps = dy.graph.emit(
+        "Conv", inputs, shape, kernel_shape=kernel.shape[2:],
+        pads=[down.before, across.before, down.after, across.after],
+    )  # fmt: skip
+    return layout.interleave(maps, down.stride, across.stride)
 
 
 def _reversed(weight: np.ndarray, group: int) -> np.ndarray:
