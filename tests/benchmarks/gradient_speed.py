@@ -19,13 +19,13 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from networks import K, LabelModel, network, to_onnx
 
+from vivavoce.artifacts.runtime import make_session
 from vivavoce.audit.gradient import InputGradient
 
 ROWS = {
@@ -38,6 +38,9 @@ ROWS = {
 """Batch and image size of each network."""
 
 EPSILON, STEPS = 8 / 255, 10
+PAUSE = 0.02
+"""Seconds before each turn, so that nobody pays for the threads of the one before, which wait awake."""
+
 Contest = dict[str, Callable[[], object]]
 
 
@@ -60,22 +63,15 @@ def torch_gradient(module: Any, images: torch.Tensor, goals: torch.Tensor) -> to
     return torch.autograd.grad(loss, x)[0]
 
 
-def session(model: onnx.ModelProto, threads: int) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = threads, 4
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # it would slow its neighbours
-    return onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-
-
 def raw_onnx_ad(model: onnx.ModelProto, images: np.ndarray, threads: int) -> Callable[[], object]:
     """The model's vector-Jacobian product by onnx-ad, as it comes, seeded with ones."""
     import onnx_ad
 
     seeded = next(o.name for o in model.graph.output)
-    loaded = session(onnx_ad.reverse(model, outputs=[seeded], layout="onnx"), threads)
-    shape = np.asarray(session(model, threads).run([seeded], {"image": images})[0]).shape
+    reverse = onnx_ad.reverse(model, outputs=[seeded], layout="onnx")
+    loaded = make_session(reverse.SerializeToString(), threads=threads)
+    forward = make_session(model.SerializeToString(), threads=threads)
+    shape = np.asarray(forward.run([seeded], {"image": images})[0]).shape
     seed = np.ones((*shape, 1), np.float32)
     return lambda: loaded.run(["adj_image"], {"image": images, f"adj_{seeded}": seed})
 
@@ -90,7 +86,8 @@ def gradient_contest(name: str, threads: int, compiled: bool) -> Contest:
     last: Any = build(name)
     last = last.to(memory_format=torch.channels_last)
     model = to_onnx(module, size=size)
-    ours, forward = InputGradient(model, loss, threads=threads), session(model, threads)
+    ours = InputGradient(model, loss, threads=threads)
+    forward = make_session(model.SerializeToString(), threads=threads)
     contest: Contest = {
         "ours": lambda: ours(images, goals),
         "torch": lambda: torch_gradient(module, x, y),
@@ -114,7 +111,7 @@ def our_attack(gradient: InputGradient, images: np.ndarray, goals: np.ndarray, s
     low, high = np.maximum(images - EPSILON, 0), np.minimum(images + EPSILON, 1)
     x = images
     for _ in range(steps):
-        x = np.clip(x + alpha * np.sign(gradient(x, goals)[1]), low, high)
+        x = np.minimum(np.maximum(x + alpha * np.sign(gradient(x, goals)[1]), low), high)
     return x
 
 
@@ -165,6 +162,7 @@ def race(contest: Contest, seconds: float) -> dict[str, float]:
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(times["ours"]) < 5:
         for name, run in contest.items():
+            time.sleep(PAUSE)
             start = time.perf_counter()
             run()
             times[name].append(time.perf_counter() - start)
