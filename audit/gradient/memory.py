@@ -18,7 +18,7 @@ WASTE = 1.4
 
 WEIGHT_COPIES = 5
 """How often the weights are held while the gradient runs: the model as read, as prepared, and in the session
-with the transposed ones and those packed for the kernels (ResNet-50, 103 MB: 16 images peak at 1.5 GB)."""
+with the transposed ones and those packed for the kernels (ResNet-50, 103 MB: 16 images peak at 1.7 GB)."""
 
 
 def batch_size(

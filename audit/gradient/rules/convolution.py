@@ -5,11 +5,16 @@ A convolution is linear in its input, so its gradient is the transposed linear m
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from .. import layout
 from ..value import Value
 from .registry import Gradients, Node, rule
+
+SPARE = 128
+"""So many wasted products for each entry of dx still take less time than ConvTranspose."""
 
 
 class Window:
@@ -63,7 +68,7 @@ def _conv_gradient(node: Node, dy: Value, kernel: Value) -> Value:
             )  # fmt: skip
     elif layout.blockable(x) and layout.blockable(dy) and node.integer("group", 1) == 1:
         phases = [Phases(window, k, x.shape[2 + k], dy.shape[2 + k]) for k in range(2)]
-        if all(p.possible for p in phases):
+        if all(p.possible for p in phases) and _waste(weight, phases) <= SPARE:
             return _by_phases(dy, weight, phases)
     return layout.anchor(_transposed(node, dy, kernel, window))
 
@@ -89,6 +94,12 @@ class Phases:
         self.after = size // self.stride + self.length - 1 - reads - self.before
         plain = window.dilations[axis] == 1 and size % self.stride == 0
         self.possible = plain and min(self.before, self.after) >= 0
+
+
+def _waste(weight: np.ndarray, phases: list[Phases]) -> float:
+    """Products with a zero of the kernel that holds all phases, for each entry of dx."""
+    entries = math.prod(p.stride * p.length for p in phases) - math.prod(weight.shape[2:])
+    return entries * len(weight) / math.prod(p.stride for p in phases)
 
 
 def _by_phases(dy: Value, weight: np.ndarray, phases: list[Phases]) -> Value:
