@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 app = make_app("The papers' experiments: many runs trained, exported, audited and compared.")
 
+NAMED = 3
+"""Cells that a reason for failing names; of the others it tells the number."""
+
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The study's folder: --out of `study run`.")]
 
 
@@ -153,6 +156,7 @@ def _left(step: Step, before: str = "") -> str:
 def _end(records: Records) -> None:
     """Write the tables, say what failed, and what to do next; exit 1 if a cell failed."""
     from ..train.run import write_whole
+    from .records import grouped
     from .tables import markdown, table_csv
 
     failed = [record for record in records.records if not record.result]
@@ -161,8 +165,8 @@ def _end(records: Records) -> None:
         write_whole(records.folder / "table.csv", table_csv(records).encode())
         counts = f"{len(records.finished)} of {len(records.records)} cells finished"
         _say(f"{counts}; wrote {records.folder / 'table.md'} and table.csv")
-    for record in failed:
-        typer.echo(f"failed: {_why(record)}", err=True)
+    for _, alike in grouped(failed, lambda record: (_reason(record),)):
+        typer.echo(f"failed: {_why(*alike)}", err=True)
     for figure in records.plan.figures[: 1 if not failed else 0]:
         _say(f"next: vivavoce study plot {figure} {records.folder} -o {figure}.png")
     if failed:
@@ -170,11 +174,17 @@ def _end(records: Records) -> None:
         raise typer.Exit(1)
 
 
-def _why(record: Record) -> str:
-    failure = record.failure
-    reason = failure.reason if failure else "not started"
-    tries = f" (tried {failure.tries} times)" if failure and failure.tries > 1 else ""
-    return f"{record.cell.name}: {reason}{tries}"
+def _reason(record: Record) -> str:
+    return record.failure.reason if record.failure else "not started"
+
+
+def _why(*alike: Record) -> str:
+    """The cells that failed for one reason, the first three by name, and that reason."""
+    names = [record.cell.name for record in alike[:NAMED]]
+    if len(alike) > NAMED:
+        names.append(f"{len(alike) - NAMED} more")
+    tried = max(record.failure.tries if record.failure else 0 for record in alike)
+    return f"{', '.join(names)}: {_reason(alike[0])}" + (f" (tried {tried} times)" if tried > 1 else "")
 
 
 @app.command()
