@@ -117,7 +117,7 @@ def _train(cell: Cell, folder: Path, device: str) -> None:
     trainer = prepare(choices, folder, pick_device(device), resume, World(), splits)
     epochs = trainer.config.recipe.epochs
     trainer.keep = frozenset(max(1, round(share * epochs)) for share in cell.snapshots)
-    trainer.train(lambda *_: None, lambda e: print(f"epoch {e.epoch}/{epochs}: {e}", flush=True))
+    trainer.train(lambda *_: None, lambda epoch: print(epoch.told(epochs), flush=True))
 
 
 def choose(cell: Cell) -> Choices:

@@ -142,8 +142,5 @@ def run_to_end(trainer: Trainer) -> dict[str, Any] | None:
         task = bar.add_task("training", total=None, note="")
         return trainer.train(
             lambda step, steps, loss: bar.update(task, completed=step, total=steps, note=f"loss {loss:.3f}"),
-            lambda e: bar.console.print(
-                f"epoch {e.epoch}/{recipe.epochs}: loss {e.train_loss:.3f}, validation accuracy "
-                f"{e.validation_accuracy:.2%}, {e.seconds:.1f} s"
-            ),
+            lambda epoch: bar.console.print(epoch.told(recipe.epochs)),
         )

@@ -28,3 +28,10 @@ class Epoch:
     def rank(self) -> tuple[float, float]:
         """Higher is better: validation accuracy, ties by lower validation loss."""
         return self.validation_accuracy, -self.validation_loss
+
+    def told(self, epochs: int) -> str:
+        """A line for people, of a run of so many epochs."""
+        return (
+            f"epoch {self.epoch}/{epochs}: loss {self.train_loss:.3f}, validation accuracy "
+            f"{self.validation_accuracy:.2%}, {self.seconds:.1f} s"
+        )
