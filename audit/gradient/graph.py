@@ -132,9 +132,11 @@ class Graph:
         names = [self.fresh(operator.lower()) for _ in outputs]
         arguments = [v.name if v is not None else "" for v in inputs]
         node = helper.make_node(operator, arguments, names, names[0], domain=domain, **attributes)
-        sources = [self.producer.get(name) for name in arguments]
-        behind = (k for k, n in enumerate(self.nodes) if any(n is s for s in sources))
-        self.nodes.insert(max(behind, default=-1) + 1 if early else len(self.nodes), node)
+        place = len(self.nodes)
+        if early:
+            read = set(arguments)
+            place = max((k + 1 for k, n in enumerate(self.nodes) if read.intersection(n.output)), default=0)
+        self.nodes.insert(place, node)
         for name, (shape, dtype) in zip(names, outputs, strict=True):
             self.producer[name] = node
             self._arrays[name] = None

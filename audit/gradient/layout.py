@@ -75,17 +75,17 @@ def interleave(phases: Value, rows: int, columns: int) -> Value:
     last = phases.transpose(0, 2, 3, 1).reshape(n * height, width, rows, columns * channels)
     spread = last.transpose(0, 2, 1, 3).reshape(n, height * rows, width * columns, channels)
     result = anchor(spread.transpose(0, 3, 1, 2))
-    result.graph.memo["phases", result.name, rows, columns] = phases
+    result.graph.memo["phases", result.name] = phases
     return result
 
 
 def add(value: Value, other: Value) -> Value:
     """The sum; two interleaved values are added before, where a convolution can do it on the way."""
-    memo = value.graph.memo
-    for key in [k for k in memo if k[:2] == ("phases", value.name)]:
-        if (twin := ("phases", other.name, *key[2:])) in memo:
-            return interleave(memo[key] + memo[twin], *key[2:])
-    return value + other
+    ours, theirs = (v.graph.memo.get(("phases", v.name)) for v in (value, other))
+    if ours is None or theirs is None or ours.shape != theirs.shape:
+        return value + other
+    rows, columns = (size // read for size, read in zip(value.shape[2:], ours.shape[2:], strict=True))
+    return interleave(ours + theirs, rows, columns)
 
 
 def inside(value: Value, low: float, high: float) -> Value:

@@ -59,6 +59,7 @@ def test_failing_cells_do_not_stop_the_rest(ran):
     assert said.count("digits-resnet9-") == 4  # as they failed, and at the end with their common reason
     both = "failed: digits-resnet9-category-10%-0, digits-resnet9-constant-10%-0: no encoder 'resnet9'; give"
     assert both in " ".join(said.split())
+    assert "no encoder 'resnet9'; give vgg19" in said
     records = open_study(out)
     assert {r.cell.name for r in records.finished} == {
         "digits-resnet8-category-10%-0",
