@@ -88,7 +88,7 @@ def _answer_lines(manifest: Manifest, named: bool, bypassed: str | None) -> list
 def _gradient_lines(model: ExportedModel) -> list[str]:
     if not isinstance(model, OnnxModel):
         return ["available (torch)"]
-    from .gradient.support import support
+    from ..gradient.support import support
 
     found = support(model.graph)
     kinds: dict[str, Counter[str]] = {}

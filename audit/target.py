@@ -9,7 +9,7 @@ import numpy as np
 
 from ..artifacts import ExportedModel, Outputs
 from ..artifacts.onnx_model import OnnxModel
-from .gradient.errors import UnsupportedOperator
+from ..gradient.errors import UnsupportedOperator
 
 MEMORY = 2_000_000_000
 """Resident memory that an audit keeps to when it chooses its batch size, bytes."""
@@ -116,18 +116,18 @@ class Target:
         """How many images at a time fit a budget of resident memory in bytes; 64 for models run by torch."""
         if not isinstance(self.model, OnnxModel) or self.gradient_missing is not None:
             return LARGEST
-        from .gradient.memory import batch_size
+        from ..gradient.memory import batch_size
 
         return batch_size(self.model.graph, budget, self.loss, largest=LARGEST)
 
     def _gradient_of(self, loss: str) -> Gradient:
         model = self.model
         if isinstance(model, OnnxModel):
-            from .gradient.session import InputGradient
+            from ..gradient.session import InputGradient
 
             return InputGradient(
                 model.graph, loss, device=model.device, straight_through=self.straight_through
             )
-        from .gradient.torchscript import TorchScriptGradient
+        from ..gradient.torchscript import TorchScriptGradient
 
         return TorchScriptGradient(model.module, loss, model.device)  # type: ignore[attr-defined]

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..gradient.losses import find
+from ...gradient.losses import find
 from ..target import Target
 from .base import Goal
 

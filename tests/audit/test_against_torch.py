@@ -9,10 +9,10 @@ from torch.nn import functional as F
 
 from vivavoce.artifacts import open_model
 from vivavoce.audit.evaluate import evaluate
-from vivavoce.audit.gradient.session import InputGradient
 from vivavoce.audit.protocol import resolve, target_classes
 from vivavoce.audit.target import Target
 from vivavoce.export.build import export_run
+from vivavoce.gradient.session import InputGradient
 from vivavoce.images import Fit, open_images
 from vivavoce.images.imageset import to_float
 from vivavoce.train.model import Contract

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from networks import K, LabelModel, network, to_onnx
 
 from vivavoce.artifacts.runtime import make_session
-from vivavoce.audit.gradient import InputGradient
+from vivavoce.gradient import InputGradient
 
 ROWS = {
     "resnet32": (64, 32),

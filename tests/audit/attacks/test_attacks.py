@@ -13,8 +13,8 @@ from vivavoce.audit.attacks.noise import Noise
 from vivavoce.audit.attacks.pgd import PGD
 from vivavoce.audit.attacks.square import Square
 from vivavoce.audit.attacks.streams import Streams
-from vivavoce.audit.gradient import UnsupportedOperator
 from vivavoce.audit.target import Target
+from vivavoce.gradient import UnsupportedOperator
 
 ATTACKS = {
     "fgsm": FGSM(),

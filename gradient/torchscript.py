@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...errors import VivavoceError
+from ..errors import VivavoceError
 from .losses import find
 
 if TYPE_CHECKING:

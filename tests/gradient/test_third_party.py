@@ -5,8 +5,8 @@ import onnx
 import onnxruntime
 import pytest
 
-from vivavoce.audit.gradient import InputGradient, support
 from vivavoce.errors import VivavoceError
+from vivavoce.gradient import InputGradient, support
 
 FILES = [
     "akinobu_model", "cifar10_anshaj", "eran__mnist_relu_9_200", "fashion_bogdi", "fashion_edwin19",

@@ -16,8 +16,8 @@ import onnx
 import onnxruntime
 from onnx import helper, inliner, version_converter
 
-from ....artifacts.graph import sort_nodes
-from ....errors import VivavoceError
+from ...artifacts.graph import sort_nodes
+from ...errors import VivavoceError
 from ..graph import STANDARD, prune
 from ..losses import LABEL_BANK
 from ..rules import RULES

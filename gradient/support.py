@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 import onnx
 
-from ...errors import VivavoceError
+from ..errors import VivavoceError
 from .errors import UnsupportedOperator
 from .graph import Graph
 from .reverse import DISCRETE, dependent, differentiate, key, title

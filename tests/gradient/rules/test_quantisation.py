@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 
-from vivavoce.audit.gradient.graph import Graph
-from vivavoce.audit.gradient.reverse import differentiate
+from vivavoce.gradient.graph import Graph
+from vivavoce.gradient.reverse import differentiate
 
 rng = np.random.default_rng(10)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...errors import VivavoceError
+from ..errors import VivavoceError
 from .graph import Graph
 from .value import Value
 

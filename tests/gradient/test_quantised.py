@@ -18,7 +18,7 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
-from vivavoce.audit.gradient import InputGradient, support
+from vivavoce.gradient import InputGradient, support
 
 COUNT = 256
 

@@ -35,7 +35,7 @@ def test_rule(check_rule, operator, inputs, attributes):
 
 
 def test_gather_of_a_large_table(check_rule, monkeypatch):
-    from vivavoce.audit.gradient.rules import indexing
+    from vivavoce.gradient.rules import indexing
 
     monkeypatch.setattr(indexing, "_SMALL", 0)
     check_rule("Gather", {"x": x, "i": ints(2, 0, -1)}, {"axis": 1})

@@ -4,9 +4,9 @@ import pytest
 from networks import network, to_onnx
 from onnx.helper import make_node as node
 
-from vivavoce.audit.gradient import InputGradient, UnsupportedOperator, batch_size, support
-from vivavoce.audit.gradient.memory import peak_bytes
 from vivavoce.errors import VivavoceError
+from vivavoce.gradient import InputGradient, UnsupportedOperator, batch_size, support
+from vivavoce.gradient.memory import peak_bytes
 
 
 def by_node(model, **options):

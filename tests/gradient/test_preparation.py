@@ -9,9 +9,9 @@ from onnx import TensorProto, helper
 from onnx.helper import make_node as node
 from torch.nn import functional as F
 
-from vivavoce.audit.gradient import InputGradient
-from vivavoce.audit.gradient.preparation import convolution, shapes
 from vivavoce.errors import VivavoceError
+from vivavoce.gradient import InputGradient
+from vivavoce.gradient.preparation import convolution, shapes
 
 rng = np.random.default_rng(11)
 

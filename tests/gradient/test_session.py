@@ -7,10 +7,10 @@ import torch
 from networks import K, Truth, network, to_onnx, torch_gradient
 from onnx.helper import make_node as node
 
-from vivavoce.audit.gradient import InputGradient, UnsupportedOperator
-from vivavoce.audit.gradient.losses import LOSSES
-from vivavoce.audit.gradient.torchscript import TorchScriptGradient
 from vivavoce.errors import VivavoceError
+from vivavoce.gradient import InputGradient, UnsupportedOperator
+from vivavoce.gradient.losses import LOSSES
+from vivavoce.gradient.torchscript import TorchScriptGradient
 
 TRUTHS: dict[tuple[str, str], Truth] = {}
 

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from ...artifacts.graph import consumed
+from ..artifacts.graph import consumed
 from .errors import MissingRule
 from .value import Operand, Value
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx
 
-from ...errors import VivavoceError
+from ..errors import VivavoceError
 from .preparation import normalise, specialise
 from .preparation.batch import agrees, widen
 from .preparation.shapes import infer

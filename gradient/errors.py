@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...errors import VivavoceError
+from ..errors import VivavoceError
 
 
 class MissingRule(Exception):

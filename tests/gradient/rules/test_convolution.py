@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from onnx import helper, numpy_helper
 
-from vivavoce.audit.gradient.graph import Graph
-from vivavoce.audit.gradient.preparation import shapes
-from vivavoce.audit.gradient.reverse import differentiate
+from vivavoce.gradient.graph import Graph
+from vivavoce.gradient.preparation import shapes
+from vivavoce.gradient.reverse import differentiate
 
 from .conftest import run
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import onnx
 
-from ...artifacts.graph import consumed
-from ...errors import VivavoceError
+from ..artifacts.graph import consumed
+from ..errors import VivavoceError
 from .errors import MissingRule
 from .graph import Graph, needed
 from .session import InputGradient

@@ -5,7 +5,7 @@ import pytest
 import torch
 from networks import Truth, to_onnx, torch_gradient
 
-from vivavoce.audit.gradient import InputGradient
+from vivavoce.gradient import InputGradient
 
 pytestmark = pytest.mark.full
 models = pytest.importorskip("torchvision").models

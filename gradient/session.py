@@ -6,8 +6,8 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from ...artifacts.runtime import check_device, make_session
-from ...errors import VivavoceError
+from ..artifacts.runtime import check_device, make_session
+from ..errors import VivavoceError
 from . import losses
 from .graph import INT, Graph
 from .reverse import differentiate

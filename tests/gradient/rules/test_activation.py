@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from vivavoce.audit.gradient import UnsupportedOperator
+from vivavoce.gradient import UnsupportedOperator
 
 rng = np.random.default_rng(1)
 x = (rng.standard_normal((1, 16, 2, 2)) * 2).astype(np.float32)

@@ -11,9 +11,9 @@ import pytest
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from vivavoce.audit.gradient.graph import Graph
-from vivavoce.audit.gradient.preparation import shapes
-from vivavoce.audit.gradient.reverse import differentiate
+from vivavoce.gradient.graph import Graph
+from vivavoce.gradient.preparation import shapes
+from vivavoce.gradient.reverse import differentiate
 
 
 @dataclass

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
-from vivavoce.audit.gradient import InputGradient
+from vivavoce.gradient import InputGradient
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
 
