@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..artifacts import ExportedModel, decide
-from ..artifacts.playback import waveform
+from ..sound.playback import waveform
 from .walk import Audit
 
 

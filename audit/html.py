@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..artifacts.playback import write_wav
+from ..sound.playback import write_wav
 from .examples import Answered, answered
 from .plots import curves
 from .table import cell, columns, heading, legend, title

@@ -84,7 +84,7 @@ def check_sounds(model: ExportedModel, folder: Path | None) -> None:
 
 def write_sounds(audit: Audit, folder: Path | None) -> list[Path]:
     """Write `<image>-clean.wav` and `<image>-adversarial.wav` for the examples of an audit."""
-    from ..artifacts.playback import write_wav
+    from ..sound.playback import write_wav
     from .examples import answered
 
     if folder is None:

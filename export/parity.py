@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from ..artifacts import ExportedModel, decide
-from ..artifacts.playback import waveform
 from ..errors import VivavoceError
+from ..sound.playback import waveform
 from ..train.lazy import LazyImages
 from ..train.model import Contract
 
@@ -58,7 +58,7 @@ def compare(model: ExportedModel, contract: Contract, images: np.ndarray, batch:
 
 
 def compare_sound(model: ExportedModel, images: np.ndarray) -> float:
-    """Compare the sounds that a file makes itself with those of `artifacts.playback`.
+    """Compare the sounds that a file makes itself with those of `sound.playback`.
 
     Returns:
         The least correlation between the two over the images float32 [N, C, H, W].

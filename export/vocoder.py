@@ -1,6 +1,6 @@
 """The vocoder as an ONNX graph: from the predicted spectrogram to sound, inside the file.
 
-The same steps as `artifacts.playback`, for a whole batch, in standard operators: any runtime of ONNX can
+The same steps as `sound.playback`, for a whole batch, in standard operators: any runtime of ONNX can
 make the file speak, with no Python beside it.
 """
 
@@ -13,10 +13,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from ..artifacts import playback, voice
+from ..artifacts import voice
 from ..artifacts.manifest import Label, Mel
-from ..artifacts.mel import hann, inverse_filter_bank
 from ..errors import VivavoceError
+from ..sound import playback
+from ..sound.mel import hann, inverse_filter_bank
 
 WAVEFORM, SAMPLES = voice.OUTPUTS
 PREFIX = "voice/"

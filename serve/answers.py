@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 
 from ..artifacts import ExportedModel, Outputs, decide
-from ..artifacts.playback import waveform
 from ..errors import VivavoceError
+from ..sound.playback import waveform
 
 Voice = Literal["model", "label"]
 """Whose sound: of the *predicted* spectrogram, or of the label nearest to it."""

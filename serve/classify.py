@@ -14,15 +14,15 @@ from typing import Any, Literal
 import numpy as np
 
 from ..artifacts import ExportedModel, default_model, open_model
-from ..artifacts.playback import write_wav
 from ..console import progress_bar
 from ..errors import VivavoceError
 from ..images import Fit
 from ..images.imageset import to_float
+from ..sound.playback import write_wav
+from ..sound.speaker import Speaker
 from .answers import Answer, Voice, answer_images, check_voice, says_names, sound_of
 from .inputs import Asked, gather, sound_paths
 from .reply import COLUMNS, describe, record, row
-from .speaker import Speaker
 
 BATCH = 32
 """Images answered at a time."""

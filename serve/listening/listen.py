@@ -10,10 +10,10 @@ import numpy as np
 from ...artifacts import ExportedModel, open_model
 from ...artifacts.bank import smooth_l1
 from ...artifacts.decoding import THRESHOLD
-from ...artifacts.playback import waveform
 from ...errors import VivavoceError
 from ...images import Fit, ImageSet, match, open_images
 from ...images.imageset import to_float
+from ...sound.playback import waveform
 from ..answers import Voice, answer_images, check_spectrograms, sound_of
 from .hearing import Heard, Hearing, count
 from .listener import Listener

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ...artifacts.resampling import resample
 from ...errors import VivavoceError
+from ...sound.resampling import resample
 
 RATE = 16_000
 """Samples per second that the acoustic model was made for."""

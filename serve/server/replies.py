@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from ...artifacts import ExportedModel
-from ...artifacts.playback import write_wav
+from ...sound.playback import write_wav
 from ..answers import Answer, speaks
 from .limits import Limits
 

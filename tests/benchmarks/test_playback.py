@@ -3,7 +3,7 @@
 import numpy as np
 
 from vivavoce.artifacts.manifest import Mel
-from vivavoce.artifacts.playback import waveform
+from vivavoce.sound.playback import waveform
 
 
 def test_playback(benchmark):

@@ -8,7 +8,6 @@ import onnx
 import pytest
 
 from vivavoce.artifacts import Outputs, decide, open_model
-from vivavoce.artifacts.playback import waveform
 from vivavoce.artifacts.voice import FileVoice
 from vivavoce.audit.protocol import resolve
 from vivavoce.audit.walk import Settings, robustness
@@ -19,6 +18,7 @@ from vivavoce.export.vocoder import add_vocoder
 from vivavoce.images import Fit, open_images
 from vivavoce.images.imageset import to_float
 from vivavoce.serve.listening.listener import Listener
+from vivavoce.sound.playback import waveform
 
 
 @pytest.fixture(scope="module")

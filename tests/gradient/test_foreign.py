@@ -8,7 +8,7 @@ import pytest
 
 from vivavoce.gradient import InputGradient
 
-FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
+FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 
 
 @pytest.mark.parametrize("name", ["keras_nhwc", "sklearn_mlp"])

@@ -268,8 +268,8 @@ def _check_writable(path: Path) -> None:
 
 def _sound(bank: LabelBank, name: str, wav: Path | None) -> None:
     """Play the label of a class, or write it."""
-    from ...artifacts.playback import waveform, write_wav
-    from ...artifacts.player import play
+    from ...sound.playback import waveform, write_wav
+    from ...sound.player import play
 
     if bank.mel is None:
         raise VivavoceError(f"{bank.kind} labels have no sound; speech and shuffled-speech do")

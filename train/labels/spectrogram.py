@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ...artifacts.manifest import Mel
-from ...artifacts.mel import filter_bank, hann
-from ...artifacts.resampling import resample
+from ...sound.mel import filter_bank, hann
+from ...sound.resampling import resample
 
 TRIM_DECIBELS = 60.0
 """Sound this far below the loudest frame, at either end, is silence."""

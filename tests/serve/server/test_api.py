@@ -14,10 +14,10 @@ from serving import Address, Process, digit, form, in_thread
 
 from vivavoce.artifacts import open_model
 from vivavoce.artifacts.manifest import Names
-from vivavoce.artifacts.playback import waveform
 from vivavoce.images.imageset import to_float
 from vivavoce.serve.answers import answer_images, sound_of
 from vivavoce.serve.server.app import prefers_sound
+from vivavoce.sound.playback import waveform
 
 
 @pytest.fixture(scope="module")

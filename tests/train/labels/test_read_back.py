@@ -2,10 +2,10 @@
 
 import pytest
 
-from vivavoce.artifacts.playback import waveform
 from vivavoce.errors import VivavoceError
 from vivavoce.images.classes import CLASSES
 from vivavoce.serve.listening.listener import Listener
+from vivavoce.sound.playback import waveform
 from vivavoce.train.labels import build
 from vivavoce.train.labels.engines import choose
 from vivavoce.train.labels.statistics import describe_indistinct, indistinct_pairs

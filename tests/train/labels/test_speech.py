@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from vivavoce.artifacts import LabelBank
-from vivavoce.artifacts.playback import waveform
 from vivavoce.errors import VivavoceError
 from vivavoce.images.classes import CLASSES
 from vivavoce.serve.listening.listener import Listener
+from vivavoce.sound.playback import waveform
 from vivavoce.train.labels import build
 
 needs_flite = pytest.mark.skipif(shutil.which("flite") is None, reason="flite is not installed")

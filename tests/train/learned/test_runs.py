@@ -221,7 +221,7 @@ def test_a_model_with_silent_labels_says_so(exported):
 
 @pytest.mark.parametrize("file", ["loud.onnx", "loud.pt"])
 def test_a_model_that_was_given_sounds_says_the_name_of_the_class(file, exported):
-    from vivavoce.artifacts.playback import waveform
+    from vivavoce.sound.playback import waveform
 
     model, names = open_model(exported / file), spoken_digits()
     assert model.manifest.schema == 2

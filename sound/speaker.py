@@ -9,8 +9,8 @@ from threading import Thread
 
 import numpy as np
 
-from ..artifacts.playback import write_wav
-from ..artifacts.player import play
+from .playback import write_wav
+from .player import play
 
 
 class Speaker:

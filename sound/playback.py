@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from .manifest import Mel
+from ..artifacts.manifest import Mel
 from .mel import hann, inverse_filter_bank
 
 MOMENTUM = 0.99

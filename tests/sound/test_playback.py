@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from vivavoce.artifacts.manifest import Mel
-from vivavoce.artifacts.mel import filter_bank
-from vivavoce.artifacts.playback import stretch, waveform, write_wav
-from vivavoce.artifacts.resampling import resample
 from vivavoce.errors import VivavoceError
+from vivavoce.sound.mel import filter_bank
+from vivavoce.sound.playback import stretch, waveform, write_wav
+from vivavoce.sound.resampling import resample
 
 
 def picture(columns=64):

@@ -6,8 +6,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from ..artifacts.manifest import Mel
 from ..errors import VivavoceError
-from .manifest import Mel
 
 BREAK_HERTZ = 1000.0
 HERTZ_PER_MEL = 200 / 3
