@@ -103,11 +103,11 @@ def robustness(
     Example: audit robustness digits-speech --output report.json --output curves.png
     """
     from ..artifacts import open_model
-    from .outputs import check_outputs, check_sounds, write_outputs, write_sounds
     from .protocol import default, resolve
-    from .table import show
     from .walk import Settings
     from .walk import robustness as audit_model
+    from .writing.outputs import check_outputs, check_sounds, write_outputs, write_sounds
+    from .writing.table import show
 
     check_outputs(output or [])
     check_engine(engine, address=address, workers=workers)

@@ -137,7 +137,7 @@ def _table(report) -> str:
 
     from rich.console import Console
 
-    from .table import show
+    from .writing.table import show
 
     file = io.StringIO()
     show(report, Console(file=file, width=120, color_system=None, highlight=False, soft_wrap=True))

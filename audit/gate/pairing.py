@@ -11,7 +11,7 @@ import numpy as np
 from ...errors import VivavoceError
 from ..protocol import GRADIENT_FREE
 from ..report import Report, Row, unpack_bits
-from ..table import title
+from ..writing.table import title
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 
 from ..report import Report, Row
-from ..table import columns, title
+from ..writing.table import columns, title
 from .comparison import Comparison
 
 OLD, NEW, LOSS, GAIN = "#8a8a8a", "#1f5fa8", "#c0392b", "#2e8b57"

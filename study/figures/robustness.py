@@ -8,7 +8,7 @@ import numpy as np
 
 from ...audit.report import Report, Row
 from ...audit.statistics import wilson
-from ...audit.table import columns, title
+from ...audit.writing.table import columns, title
 from ..records import Records
 from .panels import headline, legend, shares
 from .selection import Group, groups, kinds, name, progress, seeds, unfit

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from vivavoce.artifacts import open_model
-from vivavoce.audit.html import page
 from vivavoce.audit.protocol import resolve
 from vivavoce.audit.walk import Settings, robustness
+from vivavoce.audit.writing.html import page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = (

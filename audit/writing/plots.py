@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-from .report import Report, Row
+from ..report import Report, Row
 from .table import columns, title
 
 COLOUR = "#1f5fa8"

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..sound.playback import write_wav
+from ...sound.playback import write_wav
+from ..walk import Audit
 from .examples import Answered, answered
 from .plots import curves
 from .table import cell, columns, heading, legend, title
-from .walk import Audit
 
 SIDE = 128
 """Side of a picture on the page, pixels."""
@@ -24,7 +24,7 @@ def page(audit: Audit) -> str:
     """Render the page; it asks nothing of any other host."""
     import jinja2
 
-    source = resources.files("vivavoce.audit").joinpath("page.html.jinja").read_text("utf-8")
+    source = resources.files("vivavoce.audit.writing").joinpath("page.html.jinja").read_text("utf-8")
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )

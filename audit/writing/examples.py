@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..artifacts import ExportedModel, decide
-from ..sound.playback import waveform
-from .walk import Audit
+from ...artifacts import ExportedModel, decide
+from ...sound.playback import waveform
+from ..walk import Audit
 
 
 @dataclass(frozen=True)

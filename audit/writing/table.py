@@ -9,8 +9,8 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from .baselines import Baseline
-from .report import Report, Row
+from ..baselines import Baseline
+from ..report import Report, Row
 
 
 def columns(report: Report) -> dict[tuple[str, bool], dict[float, Row]]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from ..artifacts import ExportedModel
-from ..console import need
-from ..errors import VivavoceError
-from .walk import Audit
+from ...artifacts import ExportedModel
+from ...console import need
+from ...errors import VivavoceError
+from ..walk import Audit
 
 
 def _json(audit: Audit, path: Path) -> None:
@@ -84,7 +84,7 @@ def check_sounds(model: ExportedModel, folder: Path | None) -> None:
 
 def write_sounds(audit: Audit, folder: Path | None) -> list[Path]:
     """Write `<image>-clean.wav` and `<image>-adversarial.wav` for the examples of an audit."""
-    from ..sound.playback import write_wav
+    from ...sound.playback import write_wav
     from .examples import answered
 
     if folder is None:
