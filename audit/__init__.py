@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .gate.limits import Limits
     from .protocol import Protocol, resolve
     from .report import Report, load_report
-    from .walk import Audit, Settings, robustness
+    from .run import Audit, Settings, robustness
 
 __all__ = [
     "Audit",
@@ -40,7 +40,7 @@ _ROOMS = {
     "gate.limits": ("Limits",),
     "protocol": ("Protocol", "resolve"),
     "report": ("Report", "load_report"),
-    "walk": ("Audit", "Settings", "robustness"),
+    "run": ("Audit", "Settings", "robustness"),
 }
 
 

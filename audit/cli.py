@@ -104,8 +104,8 @@ def robustness(
     """
     from ..artifacts import open_model
     from .protocol import default, resolve
-    from .walk import Settings
-    from .walk import robustness as audit_model
+    from .run import Settings
+    from .run import robustness as audit_model
     from .writing.outputs import check_outputs, check_sounds, write_outputs, write_sounds
     from .writing.table import show
 

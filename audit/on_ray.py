@@ -16,9 +16,9 @@ from ..console import need
 from ..errors import VivavoceError
 from ..images import Fit, ImageSet, match, open_images
 from .evaluate import Evaluation, image_digest
+from .run import source_of
 from .sharding import Part, Shard, attack, merge
 from .target import Target
-from .walk import source_of
 
 PER_SLOT = 4
 """Shards for every task that fits at once: a slow node, or one that is lost, then costs little."""

@@ -18,7 +18,7 @@ from ..console import progress_bar
 
 if TYPE_CHECKING:
     from ..artifacts import Foreign
-    from .walk import Progress
+    from .run import Progress
 
 PANEL = "Models without a manifest (or use <model>.toml with the same names)"
 

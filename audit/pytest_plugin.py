@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ..artifacts import ExportedModel, Foreign
     from .gate.checking import Checked
-    from .walk import Audit
+    from .run import Audit
 
 
 class Examiner:
@@ -69,7 +69,7 @@ class Examination:
         """The audit at one epsilon."""
         from ..artifacts import open_model
         from .protocol import resolve
-        from .walk import Settings, robustness
+        from .run import Settings, robustness
 
         if epsilon not in self._audits:
             protocol = resolve(self.protocol, epsilons=[epsilon], space=self.space)

@@ -155,7 +155,7 @@ def _left(step: Step, before: str = "") -> str:
 
 def _end(records: Records) -> None:
     """Write the tables, say what failed, and what to do next; exit 1 if a cell failed."""
-    from ..train.run import write_whole
+    from ..files import write_whole
     from .records import grouped
     from .tables import markdown, table_csv
 
@@ -233,7 +233,7 @@ def table(
         return
     check_format(output)
     text = table_csv(records) if output.suffix == ".csv" else markdown(records)
-    from ..train.run import write_whole
+    from ..files import write_whole
 
     write_whole(output, text.encode())
     typer.echo(f"wrote {output}", err=True)

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from ..errors import VivavoceError
-from ..train.run import write_whole
+from ..files import write_whole
 from .engine import Engine
 from .plan import Plan
 from .records import PLAN, Record, Records, open_study

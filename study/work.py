@@ -18,14 +18,15 @@ from filelock import FileLock
 from ..artifacts import open_model
 from ..artifacts.runtime import use_threads
 from ..audit.protocol import resolve
-from ..audit.walk import Settings, robustness
+from ..audit.run import Settings, robustness
 from ..errors import VivavoceError
 from ..export.build import export_run
+from ..files import write_whole
 from ..images.sources import well_known
 from ..train.data import Part, Splits
 from ..train.learned.setting_up import default_label
 from ..train.parallel import World
-from ..train.run import CONFIG, pick_device, read_tensors, write_whole
+from ..train.run import CONFIG, pick_device, read_tensors
 from ..train.run import RESULT as TRAINED
 from ..train.setup import Choices, prepare
 from .cell import (

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-ROOMS = ("artifacts", "audit", "export", "images", "serve", "study", "train")
+ROOMS = ("artifacts", "audit", "export", "gradient", "images", "serve", "sound", "study", "train")
+FILES = "__init__.py cli.py cluster.py console.py errors.py files.py py.typed text.py".split()
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,17 @@ def test_the_wheel_holds_what_is_tracked(wheel, repository):
         f"vivavoce/{name}"
         for name in tracked_files(repository)
         if name.split("/")[0] in ROOMS
-        or name in ("__init__.py", "cli.py", "cluster.py", "console.py", "errors.py", "py.typed")
+        or name
+        in (
+            "__init__.py",
+            "cli.py",
+            "cluster.py",
+            "console.py",
+            "errors.py",
+            "files.py",
+            "text.py",
+            "py.typed",
+        )
     }
     assert wanted == held
 

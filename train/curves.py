@@ -8,8 +8,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from ..files import write_whole
 from .epoch import Epoch
-from .run import write_whole
 
 
 def draw_curves(history: list[Epoch], path: Path) -> None:

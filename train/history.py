@@ -10,8 +10,8 @@ from dataclasses import asdict, fields
 from importlib.util import find_spec
 from pathlib import Path
 
+from ..files import write_whole
 from .epoch import Epoch
-from .run import write_whole
 
 DRAW_EVERY = 60.0
 """Seconds between two drawings of the curves while training goes on."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from ..artifacts import LabelBank
 from ..errors import VivavoceError
+from ..files import replacing, write_whole
 from .learned.aim import Aim
 from .model import Classifier
 from .recipes import Recipe
@@ -158,14 +158,12 @@ def load_snapshot(folder: Path, epoch: int) -> Classifier:
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: dict[str, Any]) -> None:
     """Write tensors and JSON to one safetensors file, so that either the old or the new is whole."""
-    fresh = path.with_name(f"{path.name}.new")
+    whole = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     try:
         path.parent.mkdir(exist_ok=True)
-        whole = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-        save_file(whole, fresh, metadata={"about": json.dumps(about)})
-        _settle(fresh, path)
-    except (OSError, SafetensorError) as error:
-        fresh.unlink(missing_ok=True)
+        with replacing(path) as fresh:
+            save_file(whole, fresh, metadata={"about": json.dumps(about)})
+    except (OSError, SafetensorError, VivavoceError) as error:
         kept = f"; the {path.name} written before is whole" if path.exists() else ""
         raise VivavoceError(f"{path}: could not be written ({error}){kept}") from error
 
@@ -177,27 +175,6 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["about"])  # noqa: SIM118
     except (SafetensorError, KeyError, TypeError) as error:
         raise VivavoceError(f"{path}: not a checkpoint ({error})") from error
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that a kill leaves the old or the new one, never half.
-
-    Raises:
-        VivavoceError: it cannot be written.
-    """
-    fresh = path.with_name(f"{path.name}.new")
-    try:
-        fresh.write_bytes(data)
-        _settle(fresh, path)
-    except OSError as error:
-        fresh.unlink(missing_ok=True)
-        raise VivavoceError(f"{path}: could not be written ({error.strerror})") from error
-
-
-def _settle(fresh: Path, path: Path) -> None:
-    with fresh.open("rb") as file:
-        os.fsync(file.fileno())
-    fresh.replace(path)
 
 
 def pick_device(name: str) -> torch.device:

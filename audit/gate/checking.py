@@ -14,7 +14,7 @@ from ...errors import VivavoceError
 from ...images import Fit, match, open_images
 from ..evaluate import image_digest, joint_digest
 from ..report import Report, load_report
-from ..walk import Audit, Progress, Settings, robustness, source_of
+from ..run import Audit, Progress, Settings, robustness, source_of
 from .comparison import Comparison, compare_reports
 from .limits import Limits
 from .pairing import class_differences, vectors

@@ -163,7 +163,7 @@ def compare(
     """
     from ..protocol import default, resolve
     from ..report import Report
-    from ..walk import Settings
+    from ..run import Settings
     from .checking import compare_audits
     from .outputs import Compared, check_outputs, relative_path
 
@@ -216,7 +216,7 @@ def quantize_check(
     """
     from ...artifacts import open_model
     from ..protocol import resolve
-    from ..walk import Settings
+    from ..run import Settings
     from .limits import read_limits
     from .outputs import Compared, check_outputs, relative_path
     from .quantisation import check_quantised

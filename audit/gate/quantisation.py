@@ -19,7 +19,7 @@ from ...errors import VivavoceError
 from ...images import Fit, match, open_images
 from ...images.imageset import to_float
 from ..report import Report
-from ..walk import Progress, Settings, robustness, source_of
+from ..run import Progress, Settings, robustness, source_of
 from .checking import audit_again
 from .comparison import Comparison, compare_reports
 from .limits import Limits

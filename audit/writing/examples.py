@@ -9,7 +9,7 @@ import numpy as np
 
 from ...artifacts import ExportedModel, decide
 from ...sound.playback import waveform
-from ..walk import Audit
+from ..run import Audit
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from ...sound.playback import write_wav
-from ..walk import Audit
+from ..run import Audit
 from .examples import Answered, answered
 from .plots import curves
 from .table import cell, columns, heading, legend, title

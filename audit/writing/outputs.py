@@ -8,7 +8,7 @@ from pathlib import Path
 from ...artifacts import ExportedModel
 from ...console import need
 from ...errors import VivavoceError
-from ..walk import Audit
+from ..run import Audit
 
 
 def _json(audit: Audit, path: Path) -> None:

@@ -75,7 +75,7 @@ def draw(name: str, records: Records, path: Path, dark: bool = False) -> None:
 
     need("matplotlib", "plot", "a figure")
     need("torch", "train", "a figure of a study")
-    from ...train.run import write_whole
+    from ...files import write_whole
     from .style import Style
 
     figure, style = FIGURES[name], Style(dark)

@@ -10,8 +10,8 @@ from vivavoce.audit.attacks.iterative import Iterative
 from vivavoce.audit.attacks.streams import Streams
 from vivavoce.audit.evaluate import evaluate
 from vivavoce.audit.protocol import resolve
-from vivavoce.audit.recording import Conduct, write_report
 from vivavoce.audit.report import load_report
+from vivavoce.audit.summary import Conduct, write_report
 from vivavoce.audit.target import Target
 from vivavoce.images import open_images
 

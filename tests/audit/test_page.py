@@ -9,7 +9,7 @@ import pytest
 
 from vivavoce.artifacts import open_model
 from vivavoce.audit.protocol import resolve
-from vivavoce.audit.walk import Settings, robustness
+from vivavoce.audit.run import Settings, robustness
 from vivavoce.audit.writing.html import page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -9,9 +9,9 @@ from comparing import without_times
 from vivavoce.artifacts import open_model
 from vivavoce.audit.evaluate import EXAMPLES, evaluate
 from vivavoce.audit.protocol import resolve, target_classes
+from vivavoce.audit.run import Settings, robustness
 from vivavoce.audit.sharding import Shard, attack, merge
 from vivavoce.audit.target import Target
-from vivavoce.audit.walk import Settings, robustness
 from vivavoce.errors import VivavoceError
 from vivavoce.images import open_images
 

@@ -5,7 +5,7 @@ import pytest
 
 from vivavoce.artifacts import open_model
 from vivavoce.audit.protocol import resolve
-from vivavoce.audit.walk import Settings, robustness
+from vivavoce.audit.run import Settings, robustness
 from vivavoce.errors import VivavoceError
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from vivavoce.artifacts import Foreign, open_model
 from vivavoce.audit.protocol import resolve
-from vivavoce.audit.walk import Settings, robustness
+from vivavoce.audit.run import Settings, robustness
 from vivavoce.errors import VivavoceError
 
 IMAGENET = Foreign(mean=(0.485, 0.456, 0.406), std=(0.225, 0.225, 0.225))

@@ -10,7 +10,7 @@ import pytest
 from vivavoce.artifacts import Outputs, decide, open_model
 from vivavoce.artifacts.voice import FileVoice
 from vivavoce.audit.protocol import resolve
-from vivavoce.audit.walk import Settings, robustness
+from vivavoce.audit.run import Settings, robustness
 from vivavoce.errors import VivavoceError
 from vivavoce.export.build import export_run
 from vivavoce.export.parity import compare_sound

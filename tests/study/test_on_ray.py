@@ -14,7 +14,7 @@ from comparing import without_times
 from vivavoce.artifacts import open_model
 from vivavoce.audit.on_ray import RayShards
 from vivavoce.audit.protocol import resolve
-from vivavoce.audit.walk import Settings, robustness
+from vivavoce.audit.run import Settings, robustness
 from vivavoce.cluster import Cluster
 from vivavoce.errors import VivavoceError
 from vivavoce.study import on_ray

@@ -19,8 +19,8 @@ from vivavoce.audit.attacks.fab import FAB
 from vivavoce.audit.attacks.square import Square
 from vivavoce.audit.attacks.streams import Streams
 from vivavoce.audit.protocol import resolve
+from vivavoce.audit.run import Settings, robustness
 from vivavoce.audit.target import Target
-from vivavoce.audit.walk import Settings, robustness
 from vivavoce.train.model import Contract
 from vivavoce.train.run import load_trained
 

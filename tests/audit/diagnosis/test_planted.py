@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from vivavoce.artifacts import open_model
 from vivavoce.audit.protocol import resolve
-from vivavoce.audit.walk import Settings, robustness
+from vivavoce.audit.run import Settings, robustness
 
 QUICK = resolve("quick", attacks=["pgd"], epsilons=[0.06])
 

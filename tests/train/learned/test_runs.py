@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from vivavoce.artifacts import LabelBank, open_model
 from vivavoce.artifacts.manifest import Mel
 from vivavoce.audit.protocol import PROTOCOLS
-from vivavoce.audit.walk import Settings, robustness
+from vivavoce.audit.run import Settings, robustness
 from vivavoce.errors import VivavoceError
 from vivavoce.export import build
 from vivavoce.serve.answers import answer_images, check_voice, sound_of

@@ -7,7 +7,7 @@ from onnx import helper, numpy_helper
 
 from vivavoce.artifacts import open_model
 from vivavoce.audit.protocol import gradient_free, resolve
-from vivavoce.audit.walk import Settings, robustness
+from vivavoce.audit.run import Settings, robustness
 from vivavoce.errors import VivavoceError
 from vivavoce.images import open_images
 

@@ -1,4 +1,4 @@
-"""One audit from the file to the report: the walk that every command and caller takes."""
+"""One audit from the file to the report: what every command and caller runs."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from .diagnosis.checks import diagnose
 from .diagnosis.probes import Probes, choose, observe, telling_epsilon
 from .evaluate import Evaluation, blank, evaluate
 from .protocol import PROTOCOLS, Protocol, default, gradient_free, target_classes, with_margin
-from .recording import Conduct, write_report
 from .report import Report
 from .sharding import Shard, Spread
 from .state import StateFile, fingerprint
+from .summary import Conduct, write_report
 from .target import Target
 
 Progress = Callable[[str, int, int], None]

@@ -1,0 +1,123 @@
+"""Files, from one place: written whole or not at all, read within bounds, as UTF-8, and digested."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from .errors import VivavoceError
+
+MEBIBYTE = 2**20
+TEXT_LIMIT = 64 * MEBIBYTE
+"""Bytes of the largest text file that is read: reports of 100,000 images stay far below."""
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that a kill or a full disk leaves the old file or the new one, never a part.
+
+    Raises:
+        VivavoceError: the file cannot be written; the message names it.
+    """
+    with replacing(path) as fresh:
+        fresh.write_bytes(data)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a path to write to; when the block ends without an error, that file takes the place of `path`.
+
+    The path has the suffix of `path`, for libraries that choose a format by it. A device or pipe
+    (`/dev/stdout`) is written directly.
+
+    Raises:
+        VivavoceError: the file cannot be written; the message names it.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        try:
+            yield path
+        except OSError as error:
+            raise _unwritable(path, error) from error
+        return
+    real = Path(os.path.realpath(path))  # a link stays a link
+    fresh = real.with_name(f".{os.getpid()}.new.{real.name}")
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(None, "Is a directory")
+        yield fresh
+        with fresh.open("rb+") as file:
+            os.fsync(file.fileno())
+        fresh.replace(real)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:
+        with suppress(OSError):
+            fresh.unlink(missing_ok=True)
+
+
+def _unwritable(path: Path, error: OSError) -> VivavoceError:
+    return VivavoceError(f"{path}: cannot be written ({error.strerror or error})")
+
+
+def check_parent(path: Path) -> None:
+    """Check before work starts that the folder of an output exists and the output is not itself a folder.
+
+    Raises:
+        VivavoceError: one of the two.
+    """
+    if path.is_dir():
+        raise VivavoceError(f"{path}: is a folder; give a file name")
+    if not path.absolute().parent.is_dir():
+        raise VivavoceError(f"{path.parent}: no such folder to write to")
+
+
+def read_bytes(path: Path, limit: int = TEXT_LIMIT) -> bytes:
+    """Read a regular file of at most `limit` bytes.
+
+    Raises:
+        VivavoceError: there is no such file, it cannot be read, is larger, or is a folder, device or pipe.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise VivavoceError(f"{path}: not a regular file")
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except FileNotFoundError:
+        raise VivavoceError(f"{path}: no such file") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise VivavoceError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    if len(data) > limit:
+        raise VivavoceError(f"{path}: larger than {limit / MEBIBYTE:g} MiB, the most that is read")
+    return data
+
+
+def read_text(path: Path, limit: int = TEXT_LIMIT) -> str:
+    """Read a UTF-8 text file, with or without a byte-order mark; line ends become newlines.
+
+    Raises:
+        VivavoceError: as for `read_bytes`, or the file is not UTF-8.
+    """
+    try:
+        text = read_bytes(path, limit).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise VivavoceError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8") from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def sha256_of(paths: Iterable[Path]) -> str:
+    """SHA-256 of the contents of files, one after another, in hexadecimal.
+
+    Raises:
+        VivavoceError: a file cannot be read.
+    """
+    digest = hashlib.sha256()
+    for path in paths:
+        try:
+            with path.open("rb") as file:
+                while block := file.read(MEBIBYTE):
+                    digest.update(block)
+        except OSError as error:
+            raise VivavoceError(f"{path}: cannot be read ({error.strerror or error})") from error
+    return digest.hexdigest()
