@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ import msgspec
 import numpy as np
 
 from ..errors import VivavoceError
+from .arrays import read_about, read_arrays
 from .manifest import Label, Mel
 
 SCHEMA = 1
@@ -144,17 +144,17 @@ class LabelBank:
             VivavoceError: not a bank, of a newer schema, or its digest does not fit its labels.
         """
         path = Path(path)
-        try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                about = msgspec.json.decode(str(archive["about"]), type=_About)
-                labels = archive["labels"]
-        except FileNotFoundError:
-            raise VivavoceError(f"{path}: no such label bank") from None
-        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, msgspec.DecodeError) as error:
-            raise VivavoceError(f"{path}: not a label bank ({error})") from error
+        arrays = read_arrays(path, "label bank")
+        about = read_about(arrays, _About, path, "label bank")
         if about.schema > SCHEMA:
             raise VivavoceError(f"{path}: made by a newer vivavoce (schema {about.schema}); upgrade vivavoce")
-        bank = cls(about.kind, labels, about.classes, about.spoken, about.frames, about.mel, about.recipe)
+        if "labels" not in arrays:
+            raise VivavoceError(f"{path}: not a label bank (it has no array `labels`)")
+        parts = (about.classes, about.spoken, about.frames, about.mel, about.recipe)
+        try:
+            bank = cls(about.kind, arrays["labels"], *parts)
+        except VivavoceError as error:
+            raise VivavoceError(f"{path}: {error}") from None
         if bank.digest != about.digest:
             raise VivavoceError(
                 f"{path}: the labels do not fit their digest; the file was changed or damaged"
