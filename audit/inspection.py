@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from rich.console import Console
 
 from ..artifacts import ExportedModel, Manifest
+from ..artifacts.identity import files_of, identify
 from ..artifacts.onnx_model import OnnxModel
 
 
@@ -41,12 +42,14 @@ def _sections(model: ExportedModel) -> Iterator[tuple[str, list[str]]]:
 
 
 def _file_lines(model: ExportedModel) -> list[str]:
-    size = f"{model.path.stat().st_size / 1e6:.2f} MB"
+    files, identity = files_of(model.path), identify(model.path)
+    within = f" in {len(files)} files" if len(files) > 1 else ""
+    size, digest = f"{identity.bytes / 1e6:.2f} MB{within}", f"SHA-256 {identity.sha256}"
     if not isinstance(model, OnnxModel):
-        return [f"TorchScript, {size}"]
+        return [f"TorchScript, {size}", digest]
     opsets = ", ".join(f"{o.domain or 'ai.onnx'} {o.version}" for o in model.graph.opset_import)
     maker = " ".join(filter(None, (model.graph.producer_name, model.graph.producer_version))) or "unknown"
-    return [f"ONNX, opset {opsets}, made by {maker}, {size}"]
+    return [f"ONNX, opset {opsets}, made by {maker}, {size}", digest]
 
 
 def _input_lines(manifest: Manifest) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from socket import gethostname
 import numpy as np
 
 from ..artifacts import Foreign, open_model
+from ..artifacts.identity import answers_digest, files_of
 from ..cluster import Cluster, Lost, go_home
 from ..console import need
 from ..errors import VivavoceError
@@ -57,9 +57,10 @@ class RayShards:
         cluster = Cluster(self.address, gpus=int(self.device == "cuda"))
         try:
             if Path(self.model).exists():  # else it ships with the package
-                cluster.check_sees(Path(self.model).absolute())
+                for file in files_of(Path(self.model)):
+                    cluster.check_sees(file.absolute())
             shards = whole.cut(PER_SLOT * min(cluster.slots, self.workers or cluster.slots))
-            rows, digest = len(list(whole.protocol.grid())), _digest(target.model.path)
+            rows, digest = len(list(whole.protocol.grid())), answers_digest(target.model)
             calls = [(self, digest, shard, Path.cwd()) for shard in shards]
             parts: dict[int, Part] = {}
             for place, outcome in cluster.run(_examine, calls, self.workers):
@@ -81,14 +82,13 @@ def _examine(how: RayShards, digest: str, shard: Shard, home: Path) -> Part:
     go_home(home)
     use_threads(1)
     model = open_model(how.model, how.foreign, how.device, how.trust)
-    if _digest(model.path) != digest:
-        raise VivavoceError(f"node {gethostname()} of the Ray cluster has another file as {model.path.name}")
+    if answers_digest(model) != digest:
+        raise VivavoceError(
+            f"node {gethostname()} of the Ray cluster has a different {model.path.name}, or different "
+            "settings for it; copy the model and what belongs to it to every node"
+        )
     images, _ = match(open_images(source_of(model, how.data)), model.manifest.classes, model.named)
     return attack(model, images, shard)
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _check_same_images(found: Evaluation, shard: Shard, target: Target, images: ImageSet) -> None:

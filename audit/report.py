@@ -24,9 +24,10 @@ class Model(msgspec.Struct, frozen=True):
 
     file: str
     sha256: str
+    """Over all its files; see `artifacts.identity.Identity`."""
     manifest: Manifest
     size: int | None = None
-    """Bytes."""
+    """Bytes of all its files."""
     foreign: Foreign | None = None
     """How a file without a manifest was fed and read; its class names are in `manifest`."""
 

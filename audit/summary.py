@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import msgspec
 import numpy as np
 
 from ..artifacts import ExportedModel
+from ..artifacts.identity import identify
 from ..images import ImageSet
 from .baselines import Baseline
 from .diagnosis.checks import Check
@@ -68,12 +68,11 @@ def write_report(
 
 
 def _model(model: ExportedModel) -> Model:
-    content = model.path.read_bytes()
+    identity = identify(model.path)
     foreign = getattr(model, "foreign", None)
     if foreign is not None:
         foreign = msgspec.structs.replace(foreign, classes=None)
-    digest = hashlib.sha256(content).hexdigest()
-    return Model(model.path.name, digest, model.manifest, len(content), foreign)
+    return Model(model.path.name, identity.sha256, model.manifest, identity.bytes, foreign)
 
 
 def _data(images: ImageSet, evaluation: Evaluation, conduct: Conduct) -> Data:
