@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ...console import need
 from ...errors import VivavoceError
-from ...sound.resampling import resample
 
 RATE = 16_000
 """Samples per second that the acoustic model was made for."""
@@ -47,12 +47,9 @@ class Listener:
         Raises:
             VivavoceError: PocketSphinx is not installed, or a word has no pronunciation.
         """
-        try:
-            import pocketsphinx
-        except ImportError:
-            raise VivavoceError(
-                "the listener needs PocketSphinx; install it with: pip install 'vivavoce[listen]'"
-            ) from None
+        need("pocketsphinx", "listen", "the listener")
+        import pocketsphinx
+
         model = Path(pocketsphinx.get_model_path("en-us"))
         self.words = tuple(words)
         phones = _phones(model / "cmudict-en-us.dict", self.words, pronunciations)
@@ -77,7 +74,9 @@ class Listener:
 
     def hear(self, samples: np.ndarray, rate: int) -> str:
         """The word that the sound [n] at `rate` samples per second is most like; "" if nothing was heard."""
-        sound = resample(np.asarray(samples, np.float32), rate, RATE)
+        import soxr
+
+        sound = soxr.resample(np.asarray(samples, np.float32), rate, RATE)
         sound = 0.6 * sound / max(float(np.abs(sound).max(initial=0)), 1e-9)
         sound = np.pad(sound, int(PADDING * RATE))
         sound = sound + np.random.default_rng(0).normal(0, NOISE, len(sound))

@@ -7,7 +7,6 @@ from vivavoce.artifacts.manifest import Mel
 from vivavoce.errors import VivavoceError
 from vivavoce.sound.mel import filter_bank
 from vivavoce.sound.playback import stretch, waveform, write_wav
-from vivavoce.sound.resampling import resample
 
 
 def picture(columns=64):
@@ -58,16 +57,3 @@ def test_filter_bank_against_librosa():
     np.testing.assert_allclose(filter_bank(64, Mel()), expected, atol=1e-8)
     with pytest.raises(VivavoceError, match="1000 mel bands are too many"):
         filter_bank(1000, Mel())
-
-
-@pytest.mark.parametrize(
-    ("rate", "target"), [(24_000, 22_050), (22_050, 16_000), (8000, 22_050), (44_100, 22_050)]
-)
-def test_resampled_tones_keep_their_place(rate, target):
-    def tone(at):
-        time = np.arange(at // 2) / at
-        return np.sin(2 * np.pi * 1000 * time) * np.hanning(len(time))
-
-    made = resample(tone(rate), rate, target)
-    assert len(made) == target // 2
-    np.testing.assert_allclose(made, tone(target), atol=1e-3)

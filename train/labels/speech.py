@@ -6,6 +6,7 @@ import numpy as np
 
 from ...artifacts.bank import LabelBank
 from ...artifacts.manifest import Mel
+from ...console import need
 from ...errors import VivavoceError
 from .engines import Engine, choose
 from .engines.recordings import Recordings
@@ -20,6 +21,7 @@ def build(request: Request) -> LabelBank:
         VivavoceError: no engine, a word it cannot say, a recording that is no use, or two classes
             that say the same word.
     """
+    need("librosa", "labels", "a spoken label")
     _check_words(request)
     engine = speaker(request)
     mel = Mel()

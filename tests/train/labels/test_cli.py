@@ -1,7 +1,6 @@
 import shutil
 import subprocess
 import sys
-import time
 import wave
 
 import pytest
@@ -19,7 +18,7 @@ needs_flite = pytest.mark.skipif(shutil.which("flite") is None, reason="flite is
 def run_labels(*arguments):
     done = CliRunner().invoke(app, [str(argument) for argument in arguments])
     error = done.exception
-    if error is not None and isinstance(error, VivavoceError):
+    if error is not None and not isinstance(error, SystemExit):
         raise error
     return done
 
@@ -162,17 +161,7 @@ def test_class_lists(tmp_path):
         read_classes(str(path))
 
 
-def test_help_is_quick():
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        subprocess.run(
-            [sys.executable, "-m", "vivavoce.train.labels.cli", "build", "--help"],
-            check=True,
-            capture_output=True,
-        )
-        seconds.append(time.perf_counter() - start)
+def test_help_imports_nothing_slow():
     code = "import sys, vivavoce.train.labels.cli; print({'numpy', 'torch', 'PIL'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
-    assert min(seconds) < 1.0  # 0.3 s on an idle machine

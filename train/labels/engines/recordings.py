@@ -74,19 +74,19 @@ def read_sound(file: Path | BinaryIO, where: str = "") -> tuple[np.ndarray, int]
     Raises:
         VivavoceError: the file is missing, not a sound file, or longer than a minute.
     """
+    import librosa
     import soundfile
 
     try:
-        with soundfile.SoundFile(file) as sound:
-            rate = sound.samplerate
-            samples = sound.read(int(LONGEST_FILE * rate) + 1, dtype="float32", always_2d=True)
+        with soundfile.SoundFile(file) as sound:  # librosa guesses on where soundfile gives up
+            samples, rate = librosa.load(sound, sr=None, duration=LONGEST_FILE + 0.1)
     except (OSError, soundfile.SoundFileError) as error:
         raise VivavoceError(f"{where or file}: not a sound file that can be read ({error})") from None
     if len(samples) > LONGEST_FILE * rate:
         raise VivavoceError(
             f"{where or file}: longer than {LONGEST_FILE:.0f} s; give a recording of one word"
         )
-    return samples.mean(1), rate
+    return samples, int(rate)
 
 
 def checked(samples: np.ndarray, rate: int, where: str) -> tuple[np.ndarray, int]:
