@@ -32,9 +32,9 @@ class Foreign(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     size: tuple[int, int] | None = None
     """Height and width, for a model whose input leaves them open or is flat."""
     resize: int | None = None
-    """Resize the shorter side to this before the crop."""
+    """Resize the shorter side to this, then crop the centre to the model's height and width."""
     crop: int | None = None
-    """Height and width of the centre crop: the same as `size` for a square."""
+    """Height and width of the centre crop; without `resize` the image is cropped as it is."""
     interpolation: Interpolation | None = None
     output_name: str | None = None
     classes: str | None = None
@@ -110,11 +110,24 @@ def adapt(
             channels=entry.channels,
             mean=tuple(m / entry.scale for m in entry.mean),
             std=tuple(s / entry.scale for s in entry.std),
-            resize=options.resize,
+            resize=_resize(options, path),
             interpolation=options.interpolation or "bilinear",
         ),
     )
     return adapted, manifest, named, bypassed
+
+
+def _resize(options: Foreign, path: Path) -> int | None:
+    """What `Input.resize` is for these options."""
+    for name, value in (("resize", options.resize), ("crop", options.crop)):
+        if value is not None and value < 1:
+            raise VivavoceError(f"{path}: --{name} must be at least 1")
+    if options.size and options.crop and options.size != (options.crop, options.crop):
+        height, width = options.size
+        raise VivavoceError(
+            f"{path}: --size {height}x{width} and --crop {options.crop} do not agree; give one"
+        )
+    return options.resize if options.resize or not options.crop else 0
 
 
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)

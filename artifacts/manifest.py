@@ -89,7 +89,8 @@ class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
     """Normalisation per channel, in units of 0..1. It happens inside the file; epsilon needs it."""
     resize: int | None = None
-    """Resize the shorter side to this before the centre crop to height x width; None: resize to fit."""
+    """Resize the shorter side to this before the centre crop to height x width; 0: crop without resizing;
+    None: resize to height x width."""
     interpolation: Interpolation = "bilinear"
 
 
@@ -144,6 +145,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("schema: 2 with `names`, else 1")
         if min(self.input.height, self.input.width, self.input.channels) < 1:
             raise ValueError("input: height, width and channels must be at least 1")
+        if self.input.resize is not None and self.input.resize < 0:
+            raise ValueError(f"input.resize: must not be negative, is {self.input.resize}")
         for field in ("mean", "std"):
             if len(getattr(self.input, field)) != self.input.channels:
                 raise ValueError(f"input.{field}: needs one value per channel ({self.input.channels})")

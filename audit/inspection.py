@@ -54,7 +54,8 @@ def _file_lines(model: ExportedModel) -> list[str]:
 
 def _input_lines(manifest: Manifest) -> list[str]:
     entry = manifest.input
-    resized = f"shorter side to {entry.resize}, centre crop" if entry.resize else "resized to fit"
+    cropped = f"shorter side to {entry.resize}, centre crop" if entry.resize else "centre crop"
+    resized = "resized to fit" if entry.resize is None else cropped
     plain = set(entry.mean) == {0.0} and set(entry.std) == {1.0}
     numbers = "none" if plain else f"mean {_numbers(entry.mean)}, std {_numbers(entry.std)}, inside the graph"
     return [

@@ -84,7 +84,9 @@ class Feeding:
     channels: Annotated[str | None, _option("rgb, bgr or grey.")] = None
     size: Annotated[str | None, _option("Height and width, where the file leaves them open.", "H[xW]")] = None
     resize: Annotated[int | None, _option("Resize the shorter side to this before the crop.")] = None
-    crop: Annotated[int | None, _option("Side of the centre crop.")] = None
+    crop: Annotated[
+        int | None, _option("Side of the centre crop. Without --resize: of the image as it is.")
+    ] = None
     interpolation: Annotated[str | None, _option("nearest, bilinear, bicubic or lanczos.")] = None
     output_name: Annotated[str | None, _option("Which output holds the scores.")] = None
     classes: Annotated[

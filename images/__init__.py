@@ -1,6 +1,7 @@
 """Every source of images: uint8 or lazily read here, float32 [N, C, H, W] in 0..1 batch by batch."""
 
-from .imageset import Fit, ImageSet
+from .fit import Fit
+from .imageset import ImageSet
 from .matching import match
 from .sources import open_images
 

@@ -1,4 +1,4 @@
-"""A set of labelled images, and how one is brought to the size a model takes."""
+"""A set of labelled images, and how one is read."""
 
 from __future__ import annotations
 
@@ -8,20 +8,19 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from ..errors import VivavoceError
-
-if TYPE_CHECKING:
-    from ..artifacts.manifest import Input, Interpolation
+from .fit import Fit
+from .levels import Unreadable
 
 MAX_PIXELS = 178_956_970
 """Pixels of the largest image file that is read: Pillow's own limit."""
-ROWS = 64
-"""Rows of a transparent image that are laid on white together; all at once would take four copies of it."""
+NOT_PIXELS = ("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF")
+"""Formats that Pillow recognises and cannot decode by itself; for EPS it would run Ghostscript."""
 
 _opening = threading.Lock()
 
@@ -38,79 +37,25 @@ class DamagedImage(ImageError):
     """An image of a known kind that is cut off or broken."""
 
 
-@dataclass(frozen=True)
-class Fit:
-    """The size and channels a model takes, and how an image of any size gets there."""
-
-    height: int
-    width: int
-    channels: int = 3
-    resize: int | None = None
-    """Resize the shorter side to this, then crop the centre; None: resize to height x width."""
-    interpolation: Interpolation = "bilinear"
-
-    @classmethod
-    def of(cls, entry: Input) -> Fit:
-        """What the input described by a manifest takes."""
-        return cls(entry.height, entry.width, entry.channels, entry.resize, entry.interpolation)
-
-    def __call__(self, image: Image.Image) -> np.ndarray:
-        """Return the image as uint8 [height, width, channels], upright and in RGB or grey."""
-        ImageOps.exif_transpose(image, in_place=True)
-        image, mode = _on_white(image), "L" if self.channels == 1 else "RGB"
-        if image.mode != mode:
-            image = image.convert(mode)
-        how = Image.Resampling[self.interpolation.upper()]
-        if self.resize is not None:
-            image = image.resize((self.width, self.height), how, self._centre(image.size, self.resize))
-        elif image.size != (self.width, self.height):
-            image = image.resize((self.width, self.height), how)
-        return np.asarray(image, np.uint8).reshape(self.height, self.width, self.channels)
-
-    def _centre(self, size: tuple[int, int], resize: int) -> tuple[float, float, float, float]:
-        """The part of an image that is left by resizing its shorter side and cropping the centre.
-
-        Resizing just this part gives the same pixels, and a long thin image stays small.
-        """
-        scale = resize / min(size)
-        width, height = max(round(size[0] * scale), self.width), max(round(size[1] * scale), self.height)
-        left, top = (width - self.width) // 2, (height - self.height) // 2
-        across, down = size[0] / width, size[1] / height
-        right, bottom = (left + self.width) * across, (top + self.height) * down
-        return left * across, top * down, min(right, size[0]), min(bottom, size[1])
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    """Lay a transparent image on white, and bring 16-bit grey to 8 bits, which Pillow would clip."""
-    if image.mode.startswith("I"):  # I;16, I;16B, and I, which holds 16 bits in some formats
-        values = np.asarray(image)
-        deep = image.mode != "I" or values.max() > 255
-        return Image.fromarray(np.clip(values >> 8 if deep else values, 0, 255).astype(np.uint8))
-    if not image.has_transparency_data:
-        return image
-    flat = Image.new("RGB", image.size)
-    for top in range(0, image.height, ROWS):
-        rows = image.crop((0, top, image.width, min(top + ROWS, image.height))).convert("RGBA")
-        rows = Image.alpha_composite(Image.new("RGBA", rows.size, "white"), rows)
-        flat.paste(rows.convert("RGB"), (0, top))
-    return flat
-
-
 def read_image(path: str | Path, fit: Fit) -> np.ndarray:
     """Read one image file as uint8 [height, width, channels].
 
     Raises:
         VivavoceError: the file is missing, or not an image that Pillow can read whole.
     """
+    path = Path(path)
     try:
-        with Path(path).open("rb") as file:
+        if not path.is_file() and not path.is_dir() and path.exists():
+            raise VivavoceError(f"{path}: not a regular file")
+        with path.open("rb") as file:
             return decode(file, fit, str(path))
     except FileNotFoundError:
         raise VivavoceError(f"{path}: no such image") from None
     except IsADirectoryError:
         raise VivavoceError(f"{path}: a folder, not an image") from None
-    except OSError as error:
-        raise VivavoceError(f"{path}: cannot be read ({error.strerror or type(error).__name__})") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise VivavoceError(f"{path}: cannot be read ({reason})") from error
 
 
 def decode(
@@ -140,12 +85,16 @@ def decode(
     file.seek(0)
     try:
         with _open(file, formats) as image:
+            if image.format in NOT_PIXELS:
+                raise ImageError(f"{name}: not an image that can be read ({image.format})")
             pixels = image.width * image.height
             if pixels > max_pixels:
                 raise TooManyPixels(_too_many(name, f"{image.width} x {image.height} pixels", max_pixels))
             return fit(image)
     except VivavoceError:
         raise
+    except Unreadable as error:
+        raise ImageError(f"{name}: {error}") from None
     except Image.DecompressionBombError:
         raise TooManyPixels(_too_many(name, "too many pixels", max_pixels)) from None
     except UnidentifiedImageError:

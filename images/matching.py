@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import replace
 
 import numpy as np
 
 from ..errors import VivavoceError
+from ..text import numbered
 from .imageset import ImageSet
 
 
@@ -28,12 +30,11 @@ def match(images: ImageSet, classes: tuple[str, ...], known: bool) -> tuple[Imag
         if images.labels.max() >= k:
             raise VivavoceError(f"{images.name}: label {images.labels.max()}, but the model has {k} classes")
         return replace(images, classes=classes), "labels taken as the model's class numbers"
-    numbers = [int(name) if name.isdecimal() else -1 for name in images.classes]
-    if all(0 <= number < k for number in numbers):
+    numbers = [int(name) if name.isascii() and name.isdecimal() else -1 for name in images.classes]
+    if all(0 <= number < k for number in numbers) and len(set(numbers)) == len(numbers):
         labels = np.array(numbers, np.int64)[images.labels]
-        return replace(
-            images, labels=labels, classes=classes
-        ), "folder names taken as the model's class numbers"
+        images = replace(images, labels=labels, classes=classes)
+        return images, "folder names taken as the model's class numbers"
     if len(images.classes) == k:
         return images, "the model does not name its classes: folders taken in sorted order"
     raise VivavoceError(
@@ -43,14 +44,30 @@ def match(images: ImageSet, classes: tuple[str, ...], known: bool) -> tuple[Imag
 
 
 def _by_name(images: ImageSet, classes: tuple[str, ...]) -> ImageSet:
-    place = {name.casefold(): k for k, name in enumerate(classes)}
-    missing = [name for name in images.classes if name.casefold() not in place]
+    """Match names: exactly, else without regard to case, outer spaces and how accents are composed."""
+    exact = {name: k for k, name in reversed([*enumerate(numbered(classes))])}
+    loose: dict[str, list[int]] = {}
+    for name, k in exact.items():
+        loose.setdefault(_loose(name), []).append(k)
+    found = [[exact[name]] if name in exact else loose.get(_loose(name), []) for name in images.classes]
+    missing = [name for name, places in zip(images.classes, found, strict=True) if not places]
     if missing:
         raise VivavoceError(
             f"{images.name}: the model has no class {listed(missing)}; its classes are {listed(classes)}"
         )
-    to_model = np.array([place[name.casefold()] for name in images.classes], np.int64)
+    for name, places in zip(images.classes, found, strict=True):
+        if len(places) > 1:
+            alike = listed([classes[k] for k in sorted(places)])
+            raise VivavoceError(
+                f"{images.name}: {name!r} could be any of {alike}; name the folder exactly so"
+            )
+    to_model = np.array([places[0] for places in found], np.int64)
     return replace(images, labels=to_model[images.labels], classes=classes)
+
+
+def _loose(name: str) -> str:
+    """The same for names that differ only in case, spaces around them, or composed accents (NFC, NFD)."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold()).strip()
 
 
 def listed(names: tuple[str, ...] | list[str], most: int = 10) -> str:

@@ -10,12 +10,15 @@ import numpy as np
 from PIL import Image
 
 from ..errors import VivavoceError
+from ..text import plain
 from .archives import ARCHIVES, Which, open_archive
 from .classes import CLASSES
-from .imageset import Fit, ImageSet, read_image
+from .fit import Fit
+from .folders import LeftOut, class_folders, images_below, say_once
+from .imageset import ImageSet, read_image
+from .matching import listed
 
 DIGITS = tuple("0123456789")
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 
 
 def open_images(source: str | Path) -> ImageSet:
@@ -104,21 +107,48 @@ def _from_arrays(
     return ImageSet(name, labels, classes or numbered, read, named=classes is not None)
 
 
+PARTS = ("train", "training", "test", "testing", "val", "valid", "validation", "dev")
+"""Names of folders that hold a part of a data set, not a class."""
+
+
 def _folder(path: Path) -> ImageSet:
-    classes = sorted(child.name for child in path.iterdir() if child.is_dir() and child.name[0] != ".")
-    files, labels = [], []
-    for k, name in enumerate(classes):
-        found = sorted(f for f in (path / name).rglob("*") if f.suffix.lower() in SUFFIXES and f.is_file())
-        files += [f.relative_to(path).as_posix() for f in found]
-        labels += [k] * len(found)
+    left = LeftOut()
+    classes = class_folders(path, left)
     if not classes:
         raise VivavoceError(f"{path}: no classes here; put each class's images in a subfolder named after it")
+    _refuse_parts(path, classes)
+    files, labels, empty = [], [], []
+    for k, name in enumerate(classes):
+        found = [_name(f.relative_to(path), path) for f in images_below(path / name, left)]
+        files += found
+        labels += [k] * len(found)
+        if not found:
+            empty.append(name)
+    left.say(path)
     if not files:
-        raise VivavoceError(
-            f"{path}: its {len(classes)} subfolders hold no images ({', '.join(sorted(SUFFIXES))})"
-        )
+        raise VivavoceError(f"{path}: its {len(classes)} subfolders hold no images that Pillow can read")
+    if empty:
+        say_once(f"{plain(str(path))}: no images in {listed(empty)}")
 
     def read(index: int, fit: Fit) -> np.ndarray:
         return read_image(path / files[index], fit)
 
     return ImageSet(path.resolve().name, np.array(labels, np.int64), tuple(classes), read, tuple(files))
+
+
+def _name(file: Path, folder: Path) -> str:
+    """A file's path as text for reports, which are UTF-8."""
+    name = file.as_posix()
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise VivavoceError(f"{folder}: the name {plain(name)!r} is not UTF-8; rename the file") from None
+    return name
+
+
+def _refuse_parts(path: Path, classes: list[str]) -> None:
+    """Refuse a folder of train/ and test/: their names would become the classes."""
+    if len(classes) > 1 and all(name.lower() in PARTS for name in classes):
+        last = next((name for name in classes if name.lower().startswith("test")), classes[-1])
+        raise VivavoceError(f"{path}: holds parts of a data set ({', '.join(classes)}), not classes; "
+                            f"give one of them: {path / last}")  # fmt: skip

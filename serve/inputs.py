@@ -11,10 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import VivavoceError
+from ..files import MEBIBYTE
 from ..images import Fit
+from ..images.folders import LeftOut, images_below
 from ..images.imageset import decode, read_image
 
 STDIN = "-"
+STDIN_LIMIT = 256 * MEBIBYTE
+"""Bytes of the largest image that is read from standard input."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,12 @@ class Asked:
                 raise VivavoceError(
                     "standard input: no image comes in; pipe one: cat photo.png | vivavoce ..."
                 )
-            return decode(sys.stdin.buffer.read(), fit, "standard input")
+            data = sys.stdin.buffer.read(STDIN_LIMIT + 1)
+            if len(data) > STDIN_LIMIT:
+                raise VivavoceError(
+                    f"standard input: more than {STDIN_LIMIT // MEBIBYTE} MiB, the most that is read"
+                )
+            return decode(data, fit, "standard input")
         return read_image(self.name, fit)
 
 
@@ -78,17 +87,11 @@ def _one(argument: str) -> list[Asked]:
 
 
 def _below(folder: Path) -> list[Path]:
-    """Files with the suffix of an image, anywhere below, leaving out hidden ones."""
-    from PIL import Image
-
-    suffixes = Image.registered_extensions()
-    return sorted(
-        file
-        for file in folder.rglob("*")
-        if file.suffix.lower() in suffixes
-        and file.is_file()
-        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
-    )
+    """Images anywhere below a folder, by the rule of data folders."""
+    left = LeftOut()
+    found = images_below(folder, left)
+    left.say(folder)
+    return found
 
 
 def sound_paths(images: Sequence[Asked], wav: Path | None) -> dict[str, Path]:

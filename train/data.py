@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import VivavoceError
 from ..images import Fit, ImageSet, match, open_images
+from ..images.matching import listed
 from ..images.sources import DIGITS, archived, enlarge_digits, well_known
 from .lazy import LazyImages
 
@@ -140,6 +141,15 @@ def _folder(root: Path, side: int) -> tuple[tuple[str, ...], Part, Part]:
             "each with one subfolder per class"
         )
     train = open_images(root / "train")
+    if len(train.classes) < 2:
+        raise VivavoceError(
+            f"{root / 'train'}: one class ({listed(train.classes)}); training needs at least 2"
+        )
+    empty = [
+        train.classes[k] for k in np.flatnonzero(np.bincount(train.labels, minlength=len(train.classes)) == 0)
+    ]
+    if empty:
+        raise VivavoceError(f"{root / 'train'}: no images of {listed(empty)}; add some or remove the folder")
     test, _ = match(open_images(root / "test"), train.classes, known=True)
     return train.classes, _read(train, side), _read(test, side)
 

@@ -178,7 +178,8 @@ def _refuse_other_data(model: ExportedModel, earlier: Report, settings: Settings
 
 
 def _words(fit: Fit) -> str:
-    resized = f", shorter side to {fit.resize}" if fit.resize else ""
+    cropped = f", shorter side to {fit.resize}" if fit.resize else ", centre crop"
+    resized = "" if fit.resize is None else cropped
     return f"{fit.channels} x {fit.height} x {fit.width}{resized}, {fit.interpolation}"
 
 

@@ -35,7 +35,7 @@ export const local = {
   // blob -> { class, spoken, scores, loss, threshold, sure, label, sound }
   async ask(blob, about) {
     const image = await bitmap(blob);
-    const canvas = onWhite(image, LONGEST);
+    const canvas = onWhite(image, about.resize === 0 ? Infinity : LONGEST); // 0: a crop of the image as it is
     image.close();
     const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
     const tensor = new ort.Tensor("float32", fit(pixels, about), [1, about.channels, about.height, about.width]);

@@ -11,21 +11,29 @@ const FILTERS = {
   lanczos: [3, (x) => (Math.abs(x) < 3 ? sinc(x) * sinc(x / 3) : 0)],
 };
 
-// For each of `count` outputs over [from, to) of an axis: where its inputs start, and their weights.
-function taps(size, from, to, count, how) {
-  const scale = Math.fround(to - from) / count;
-  if (how === "nearest") {
-    let place = from - scale / 2; // summed up step by step, because Pillow does
-    return Array.from({ length: count }, () => [Math.min(Math.floor((place += scale)), size - 1), [1 << BITS]]);
-  }
-  const [reach, weigh] = FILTERS[how], wide = Math.max(scale, 1), support = reach * wide;
-  return Array.from({ length: count }, (_, k) => {
-    const centre = from + (k + 0.5) * scale;
+// For outputs `from` to `to` of the `count` that an axis of `size` is resized to: where their inputs start, and
+// their weights. Outputs outside 0..count have no inputs, so that they become 0.
+function taps(size, count, from, to, how) {
+  const scale = size / count;
+  const nearest = how === "nearest" ? places(size, count, Math.min(to, count)) : null;
+  const [reach, weigh] = FILTERS[how] ?? [0, null], wide = Math.max(scale, 1), support = reach * wide;
+  return Array.from({ length: to - from }, (_, k) => {
+    const output = from + k;
+    if (output < 0 || output >= count) return [0, []];
+    if (nearest) return [nearest[output], [1 << BITS]];
+    const centre = (output + 0.5) * scale;
     const first = Math.max(Math.trunc(centre - support + 0.5), 0), last = Math.min(Math.trunc(centre + support + 0.5), size);
     const weights = Array.from({ length: last - first }, (_, x) => weigh((x + first - centre + 0.5) / wide));
     const sum = weights.reduce((a, b) => a + b, 0);
     return [first, weights.map((weight) => Math.trunc((weight / sum) * 2 ** BITS + (weight < 0 ? -0.5 : 0.5)))];
   });
+}
+
+// The nearest inputs of the first `known` outputs, summed up step by step, because Pillow does.
+function places(size, count, known) {
+  const scale = size / count;
+  let place = -scale / 2;
+  return Array.from({ length: known }, () => Math.min(Math.floor((place += scale)), size - 1));
 }
 
 // One pass along each of `lines` lines of pixels, into `out`; the steps are between lines and between pixels.
@@ -41,20 +49,19 @@ function pass(data, out, lines, along, lineStep, step, outLineStep, outStep) {
   }
 }
 
-// The part of an image that is left by resizing its shorter side and cropping the centre: left, top, right, bottom.
-function centre(width, height, about) {
-  const scale = about.resize / Math.min(width, height);
-  const whole = [Math.max(even(width * scale), about.width), Math.max(even(height * scale), about.height)];
-  const left = Math.floor((whole[0] - about.width) / 2), top = Math.floor((whole[1] - about.height) / 2);
-  const across = width / whole[0], down = height / whole[1];
-  const right = Math.min((left + about.width) * across, width), bottom = Math.min((top + about.height) * down, height);
-  return [left * across, top * down, right, bottom].map(Math.fround); // Pillow keeps them in single precision
+// Width and height before the crop: torchvision's Resize, which truncates the longer side.
+function resized(width, height, about) {
+  if (about.resize === null) return [about.width, about.height];
+  if (about.resize === 0) return [width, height];
+  const longer = Math.trunc((about.resize * Math.max(width, height)) / Math.min(width, height));
+  return width <= height ? [about.resize, longer] : [longer, about.resize];
 }
 
-// Round half to even, as Python does.
-function even(value) {
-  const low = Math.floor(value), rest = value - low;
-  return rest < 0.5 || (rest === 0.5 && low % 2 === 0) ? low : low + 1;
+// Where the central crop begins: torchvision's CenterCrop, which rounds halves to even and fills up with zeros.
+function start(size, crop) {
+  const half = Math.floor((size - crop) / 2);
+  if (size < crop) return -Math.floor((crop - size) / 2);
+  return (size - crop) % 2 && half % 2 ? half + 1 : half;
 }
 
 // image: ImageData; about: height, width, channels, resize, interpolation of what the model takes.
@@ -63,12 +70,13 @@ export function fit(image, about) {
   const { width, height } = about;
   const grey = about.channels === 1;
   const data = grey ? greyed(image.data) : image.data;
-  const box = about.resize ? centre(image.width, image.height, about) : [0, 0, image.width, image.height];
-  const across = taps(image.width, box[0], box[2], width, about.interpolation);
-  const down = taps(image.height, box[1], box[3], height, about.interpolation);
+  const whole = resized(image.width, image.height, about);
+  const left = start(whole[0], width), top = start(whole[1], height);
+  const across = taps(image.width, whole[0], left, left + width, about.interpolation);
+  const down = taps(image.height, whole[1], top, top + height, about.interpolation);
   const small = new Uint8Array(height * width * 3);
   // Recent Pillow begins with the columns where that saves work; the order shows in the rounding.
-  if (image.height - height > 2 * Math.max(image.width - width, 0)) {
+  if (image.height - whole[1] > 2 * Math.max(image.width - whole[0], 0)) {
     const between = new Uint8Array(height * image.width * 3);
     pass(data, between, image.width, down, 4, image.width * 4, 3, image.width * 3);
     pass(between, small, height, across, image.width * 3, 3, width * 3, 3);

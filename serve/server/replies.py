@@ -59,7 +59,8 @@ class ModelReply(BaseModel):
     width: int = Field(description="The same, across.")
     channels: int = Field(description="3 for RGB, 1 for grey.")
     resize: int | None = Field(
-        description="Images are resized to this on the shorter side and cropped; null: resized to fit."
+        description="Images are resized to this on the shorter side and cropped; 0: cropped alone; "
+        "null: resized to height x width."
     )
     interpolation: str = Field(description="How images are resized.")
     dataset: str | None = Field(description="What the model learnt from.")

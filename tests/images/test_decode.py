@@ -66,12 +66,6 @@ def test_16_bits(kind):
     assert np.unique(decode(saved(Image.fromarray(deep), kind), FIT)).tolist() == [0x80]
 
 
-def test_32_bit_integers_are_taken_as_16_only_where_they_need_to_be():
-    for value, expected in ((0x8012, 0x80), (200, 200)):
-        whole = Image.fromarray(np.full((8, 8), value, np.int32))
-        assert np.unique(decode(saved(whole, "TIFF"), FIT)).tolist() == [expected]
-
-
 def test_cmyk():
     ink = Image.new("CMYK", (16, 16), (0, 255, 255, 0))
     red, green, blue = decode(saved(ink, "JPEG", quality=95), FIT).reshape(-1, 3).mean(0)
@@ -150,22 +144,6 @@ def test_an_open_file_and_a_path(tmp_path, photo):
         assert np.array_equal(decode(file, FIT), read_image(tmp_path / "a.png", FIT))
     with pytest.raises(VivavoceError, match="a folder"):
         read_image(tmp_path, FIT)
-
-
-@pytest.mark.parametrize("size", [(80, 60), (60, 80), (33, 47), (7, 90)])
-def test_the_centre_is_that_of_the_resized_image(size, photo):
-    image = photo.resize(size)
-    fit = Fit(24, 20, resize=28)
-    scale = 28 / min(size)
-    whole = image.resize((round(size[0] * scale), round(size[1] * scale)), Image.Resampling.BILINEAR)
-    left, top = (whole.width - 20) // 2, (whole.height - 24) // 2
-    expected = np.asarray(whole.crop((left, top, left + 20, top + 24)), int)
-    assert np.abs(fit(image).astype(int) - expected).max() <= 1
-
-
-def test_a_long_thin_image_stays_small():
-    thin = Image.new("L", (2_000_000, 2), 7)
-    assert np.unique(Fit(32, 32, resize=32)(thin)).tolist() == [7]
 
 
 def test_from_many_threads_at_once(photo):
