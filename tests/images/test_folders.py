@@ -32,7 +32,7 @@ def picture(path, kind: str = "PNG") -> None:
 
 def seen(folder, capsys) -> tuple[list[str], str]:
     """The images that an audit and `classify` take, which are the same, and what is said."""
-    files = list(open_images(folder).files or ())
+    files: list[str] = [*(open_images(folder).files or ())]
     said = capsys.readouterr().err
     assert sorted(os.path.relpath(a.name, folder) for a in gather([str(folder)])) == files
     capsys.readouterr()
