@@ -5,12 +5,15 @@ SPEC := pyproject.toml constraints.txt
 comma := ,
 EVERYTHING := cpu$(comma)train$(comma)download$(comma)plot$(comma)listen$(comma)serve$(comma)speech$(comma)espeak$(comma)bert$(comma)glove$(comma)ray
 
-# make_env NAME, EXTRAS, GROUPS: an environment under .venv with this package in it, editable.
+# make_env NAME, EXTRAS, GROUPS: an environment under .venv with this package in it, editable. Type checkers can't follow
+# the import hook of an editable install, so the environment's path has a folder with a link `vivavoce` to this one.
 define make_env
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "vivavoce needs Python 3.11 or newer; give one with: make PYTHON=python3.12")'
 	@test -x .venv/$(1)/bin/uv || { rm -rf .venv/$(1); $(PYTHON) -m venv .venv/$(1); }
 	@test -x .venv/$(1)/bin/uv || .venv/$(1)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
 	@.venv/$(1)/bin/uv pip install --quiet --python .venv/$(1)/bin/python -c constraints.txt -e ".[$(2)]" $(3)
+	@mkdir -p .venv/$(1)/source && ln -sfn ../../.. .venv/$(1)/source/vivavoce
+	@cd .venv/$(1) && echo ../../../source > "$$(bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/vivavoce.pth"
 	@touch $@
 endef
 

@@ -1,39 +1,43 @@
 """Fixtures that many tests share."""
 
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 # Before torch is imported: waiting threads must not spin, or they take the cores from onnxruntime's.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest
+from filelock import FileLock
+from wheels import build_wheel
 
 
-def shared_folder(*parts: str) -> Path:
-    """A path in the folder of reference data, or skip the test."""
-    home = os.environ.get("VIVAVOCE_SHARED") or Path(__file__).parents[2] / "shared"
+def reference_data(*parts: str) -> Path:
+    """A path in the folder of reference data that CONTRIBUTING.md describes; without it the test skips."""
+    home = os.environ.get("VIVAVOCE_TEST_DATA") or Path(__file__).parents[2] / "shared"
     path = Path(home, *parts)
     if not path.exists():
-        pytest.skip(f"reference data {'/'.join(parts)} are not on this machine (set VIVAVOCE_SHARED)")
+        pytest.skip(f"no reference data {'/'.join(parts)}; set VIVAVOCE_TEST_DATA, see CONTRIBUTING.md")
     return path
 
 
 @pytest.fixture(scope="session")
 def reference_labels() -> Path:
     """The label arrays and recordings that the authors of Chen et al. 2021 published."""
-    return shared_folder("reference-labels")
+    return reference_data("reference-labels")
 
 
 @pytest.fixture(scope="session")
 def third_party() -> Path:
     """Exported models by other hands."""
-    return shared_folder("third-party", "onnx")
+    return reference_data("third-party", "onnx")
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of reference data."""
-    return shared_folder()
+    return reference_data()
 
 
 @pytest.fixture(scope="session")
@@ -46,3 +50,32 @@ def runs() -> Path:
 def repository() -> Path:
     """The root of the checkout."""
     return Path(__file__).parents[1]
+
+
+MakeOnce = Callable[[str, Callable[[Path], object]], Path]
+
+
+@pytest.fixture(scope="session")
+def make_once(tmp_path_factory) -> MakeOnce:
+    """Fill a folder once for all the processes that share the tests: `make_once(name, fill)` is its path."""
+    base = tmp_path_factory.getbasetemp()
+    home = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def make(name: str, fill: Callable[[Path], object]) -> Path:
+        folder, begun = home / name, home / f"{name}.begun"
+        with FileLock(home / f"{name}.lock"):
+            if not folder.exists():
+                shutil.rmtree(begun, ignore_errors=True)
+                begun.mkdir()
+                fill(begun)
+                begun.rename(folder)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def wheel(repository, make_once) -> Path:
+    """The wheel of the tracked files."""
+    folder = make_once("wheel", lambda folder: build_wheel(repository, folder))
+    return next(folder.glob("*.whl"))

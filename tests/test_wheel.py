@@ -4,33 +4,11 @@ import subprocess
 import sys
 import venv
 import zipfile
-from pathlib import Path
 
-import pytest
+from wheels import tracked_files
 
 ROOMS = ("artifacts", "audit", "export", "gradient", "images", "serve", "sound", "study", "train")
 FILES = "__init__.py cli.py cluster.py console.py errors.py files.py py.typed text.py".split()
-
-
-@pytest.fixture(scope="module")
-def wheel(repository, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    source = folder / "source"
-    tracked = [repository / name for name in tracked_files(repository)]
-    for path in tracked:
-        if path.exists():
-            copy = source / path.relative_to(repository)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            copy.write_bytes(path.read_bytes())
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(source)]
-    done = subprocess.run(build, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return next(folder.glob("*.whl"))
-
-
-def tracked_files(repository) -> list[str]:
-    listed = subprocess.run(["git", "ls-files"], cwd=repository, capture_output=True, text=True, check=True)
-    return listed.stdout.splitlines()
 
 
 def test_the_wheel_holds_what_is_tracked(wheel, repository):
@@ -38,18 +16,7 @@ def test_the_wheel_holds_what_is_tracked(wheel, repository):
     wanted = {
         f"vivavoce/{name}"
         for name in tracked_files(repository)
-        if name.split("/")[0] in ROOMS
-        or name
-        in (
-            "__init__.py",
-            "cli.py",
-            "cluster.py",
-            "console.py",
-            "errors.py",
-            "files.py",
-            "text.py",
-            "py.typed",
-        )
+        if name.split("/")[0] in ROOMS or name in FILES
     }
     assert wanted == held
 

@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from vivavoce.artifacts import open_model
+from vivavoce.artifacts.onnx_model import OnnxModel
 from vivavoce.audit.evaluate import evaluate
 from vivavoce.audit.protocol import resolve, target_classes
 from vivavoce.audit.target import Target
@@ -89,7 +90,9 @@ def near_kinks(twin, images) -> np.ndarray:
 def test_gradient_against_float64(name, twin, digits):
     images, labels = digits
     loss = "smooth-l1" if "speech" in name else "cross-entropy"
-    _, ours, _ = InputGradient(open_model(name).graph, loss)(images, labels)
+    model = open_model(name)
+    assert isinstance(model, OnnxModel)
+    _, ours, _ = InputGradient(model.graph, loss)(images, labels)
     torch32 = torch_gradient(twin, torch.from_numpy(images), torch.from_numpy(labels)).numpy()
     twin.double()
     exact = torch_gradient(twin, torch.from_numpy(images).double(), torch.from_numpy(labels)).numpy()

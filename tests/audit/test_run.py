@@ -14,8 +14,8 @@ from vivavoce.images import open_images
 QUICK = resolve("quick", epsilons=[0.06])
 
 
-def audit(model="digits-category", protocol=QUICK, **changes):
-    return robustness(open_model(model), Settings(protocol, **({"limit": 20} | changes))).report
+def audit(model="digits-category", protocol=QUICK, limit=20, **changes):
+    return robustness(open_model(model), Settings(protocol, limit=limit, **changes)).report
 
 
 def save_set(path, images, labels):

@@ -31,6 +31,7 @@ from vivavoce.train.augment import augment, draw
 from vivavoce.train.data import CIFAR_STATISTICS, Part, Splits
 from vivavoce.train.loop import Trainer
 from vivavoce.train.model import Classifier
+from vivavoce.train.objectives import Moment
 from vivavoce.train.recipes import resolve
 from vivavoce.train.run import settle_precision
 from vivavoce.train.setup import Choices, configure
@@ -111,15 +112,17 @@ def our_steps(
     trainer.model.train()
     chance = torch.Generator().manual_seed(0)
 
-    def batch() -> tuple[torch.Tensor, torch.Tensor]:
-        return next(trainer.feed.batches([torch.randperm(IMAGES, generator=chance)[:BATCH]]))
+    def batch() -> tuple[torch.Tensor, torch.Tensor, Moment]:
+        chosen = torch.randperm(IMAGES, generator=chance)[:BATCH]
+        images, classes = next(trainer.feed.batches([chosen]))
+        return images, classes, Moment(0, 0, chosen)
 
     def feed() -> object:
-        images, _ = batch()
+        images, _, _ = batch()
         return augment(images, 4, draw(BATCH, 4, True, chance)).float() / 255
 
     def step() -> float:
-        return trainer._step(*batch(), BATCH, 0.01, chance).item()
+        return trainer._step(*batch(), 0.01, chance).item()
 
     return feed, step
 

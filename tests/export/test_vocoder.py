@@ -61,6 +61,7 @@ def test_the_whole_file_puts_out_zero_padded_sound(speaks):
     spoken = open_model(speaks).manifest.label
     assert spoken is not None
     assert spoken.frames is not None
+    assert spoken.mel is not None
     assert sound.dtype == np.float32
     assert sound.shape == (5, max(spoken.frames) * 256)
     for k, picture, own, length in zip(decide(scores), label, sound, samples, strict=True):
@@ -73,6 +74,7 @@ def test_the_whole_file_puts_out_zero_padded_sound(speaks):
 
 def test_a_sound_does_not_depend_on_its_batch(speaks, answers):
     voice = open_model(speaks).voice
+    assert voice is not None
     together = voice(answers)
     for i in (0, 7):
         alone = voice(Outputs(answers.scores[i : i + 1], answers.label[i : i + 1]))[0]
@@ -101,6 +103,7 @@ def test_another_sound_is_refused(tmp_path, speaks, monkeypatch):
     images = to_float(open_images("digits").pixels(np.arange(2), Fit(32, 32)))
     assert compare_sound(model, images) > 0.999
     own = model.voice
+    assert own is not None
     monkeypatch.setattr(model, "voice", lambda outputs: [np.roll(sound, 500) for sound in own(outputs)])
     with pytest.raises(VivavoceError, match="own sound is not that"):
         compare_sound(model, images)
@@ -122,11 +125,15 @@ def read_back(path, images, labels):
     outputs = model.answer(images)
     right = np.flatnonzero(decide(outputs.scores) == labels)
     listener = Listener(model.manifest.spoken)
-    rate = model.manifest.label.mel.sample_rate
+    label = model.manifest.label
+    assert label is not None
+    assert label.mel is not None
+    assert outputs.label is not None
+    assert model.voice is not None
     heard = 0
     for i in right:
         sound = model.voice(Outputs(outputs.scores[i : i + 1], outputs.label[i : i + 1]))[0]
-        heard += listener.hear(sound, rate) == model.manifest.spoken[labels[i]]
+        heard += listener.hear(sound, label.mel.sample_rate) == model.manifest.spoken[labels[i]]
     return heard, len(right)
 
 

@@ -42,7 +42,8 @@ def test_cross_entropy(batch, name, dynamo, dynamic):
 def test_label_model(batch, loss, dynamo):
     expected = truth("label", loss, batch)
     model = to_onnx(network("label"), dynamo=dynamo)
-    value, found, scores = InputGradient(model, loss, threads=2)(*batch, (batch[1] + 1) % K)
+    images, labels = batch
+    value, found, scores = InputGradient(model, loss, threads=2)(images, labels, (labels + 1) % K)
     expected.check(found)
     np.testing.assert_allclose(value, expected.loss, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(scores, expected.scores, rtol=1e-4, atol=1e-4)

@@ -187,10 +187,8 @@ def test_debians_fashion_mnist():
     assert images.classes[9] == "Ankle boot"
 
 
-def test_the_real_mnist_test_images():
-    folder = Path(os.environ.get("VIVAVOCE_SHARED", "")) / "data" / "mnist-t10k"
-    if not folder.is_dir():
-        pytest.skip("VIVAVOCE_SHARED holds no mnist-t10k")
+def test_the_real_mnist_test_images(shared):
+    folder = shared / "data" / "mnist-t10k"
     for name in ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"):
         assert hashlib.md5((folder / name).read_bytes()).hexdigest() == ARCHIVES["mnist"].md5[name]
     images = open_images(f"mnist:{folder}")

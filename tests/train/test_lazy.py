@@ -58,6 +58,7 @@ def test_an_image_that_cannot_be_read_stops_the_training_by_name(folder, monkeyp
     monkeypatch.setattr(data, "IN_MEMORY", 1000)
     splits = open_splits(str(folder), 3, side=40)
     assert isinstance(splits.train.images, LazyImages)
+    assert splits.train.images.source.files is not None
     broken = folder / "train" / splits.train.images.source.files[int(splits.train.images.chosen[0])]
     kept = broken.read_bytes()
     broken.write_bytes(kept[:100])

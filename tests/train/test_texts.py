@@ -13,7 +13,7 @@ from vivavoce.export.build import export_run
 from vivavoce.train.dense import Dense
 from vivavoce.train.parallel import World
 from vivavoce.train.setup import Choices, prepare
-from vivavoce.train.texts import SOURCES, encode, open_texts
+from vivavoce.train.texts import SOURCES, Which, encode, open_texts
 
 GOOD = ["A joy from start to end.", "Warm, funny and wise.<br /><br />See it!", "The best film this year.",
         "I laughed and cried.", "Superb acting, lovely music.", "Charming."]  # fmt: skip
@@ -56,7 +56,7 @@ def yelp(tmp_path):
     return tmp_path
 
 
-def read(name, root, which="train"):
+def read(name, root, which: Which = "train"):
     from vivavoce.train.texts import _read
 
     return _read(SOURCES[name], root, which)

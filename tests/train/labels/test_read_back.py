@@ -1,12 +1,12 @@
 """Banks by the engines, as a whole: the same bytes twice, understood by the listener, close pairs named."""
 
 import pytest
+from banks import build_bank
 
 from vivavoce.errors import VivavoceError
 from vivavoce.images.classes import CLASSES
 from vivavoce.serve.listening.listener import Listener
 from vivavoce.sound.playback import waveform
-from vivavoce.train.labels import build
 from vivavoce.train.labels.engines import choose
 from vivavoce.train.labels.statistics import describe_indistinct, indistinct_pairs
 
@@ -28,7 +28,7 @@ def banks():
                 choose(engine, "en", None)
             except VivavoceError as reason:
                 pytest.skip(str(reason))
-            made[engine, dataset] = build("speech", CLASSES[dataset], engine=engine)
+            made[engine, dataset] = build_bank("speech", CLASSES[dataset], engine=engine)
         return made[engine, dataset]
 
     return bank
@@ -37,7 +37,7 @@ def banks():
 @pytest.mark.parametrize(("engine", "dataset"), BANKS)
 def test_the_same_bytes_twice(engine, dataset, banks, tmp_path):
     banks(engine, dataset).save(tmp_path / "first.npz")
-    build("speech", CLASSES[dataset], engine=engine).save(tmp_path / "second.npz")
+    build_bank("speech", CLASSES[dataset], engine=engine).save(tmp_path / "second.npz")
     assert (tmp_path / "first.npz").read_bytes() == (tmp_path / "second.npz").read_bytes()
 
 

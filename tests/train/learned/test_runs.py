@@ -5,6 +5,7 @@ import onnxruntime
 import pytest
 import torch
 from safetensors.torch import load_file
+from short_runs import few_digits, pixels
 
 from vivavoce.artifacts import LabelBank, open_model
 from vivavoce.artifacts.manifest import Mel
@@ -14,7 +15,7 @@ from vivavoce.errors import VivavoceError
 from vivavoce.export import build
 from vivavoce.serve.answers import answer_images, check_voice, sound_of
 from vivavoce.train import run
-from vivavoce.train.data import Part, Splits, open_splits
+from vivavoce.train.data import open_splits
 from vivavoce.train.learned.aim import make_aim
 from vivavoce.train.learned.judging import accuracy, train_mode_accuracy
 from vivavoce.train.learned.lwal import start
@@ -26,15 +27,6 @@ from vivavoce.train.setup import Choices, configure
 CPU = torch.device("cpu")
 
 
-def few_digits(train=40) -> Splits:
-    whole = open_splits("digits", 0)
-    parts = [
-        Part(p.images[:n], p.classes[:n])
-        for p, n in ((whole.train, train), (whole.validation, 20), (whole.test, 20))
-    ]
-    return Splits("digits", "digits", whole.classes, *parts, whole.mean, whole.std, False)
-
-
 def spoken_digits() -> LabelBank:
     labels = np.random.default_rng(0).uniform(-80, 0, (10, 64, 64)).astype(np.float32)
     classes = open_splits("digits", 0).classes
@@ -44,7 +36,7 @@ def spoken_digits() -> LabelBank:
 def begin(
     folder, name="lwal", epochs=3, resume=False, names=None, train=40, rate=1e-3, **settings
 ) -> Trainer:
-    splits = few_digits(train)
+    splits = few_digits(train, 20)
     aim = make_aim(10, name, **settings)
     assert aim is not None
     bank = start(splits.classes, aim.label_dim or 0) if name == "lwal" else None
@@ -116,6 +108,7 @@ def test_the_labels_of_the_best_epoch_are_the_runs_bank(tmp_path):
         kept[epoch.epoch] = trainer.objective.bank(trainer.bank)
 
     result = trainer.train(silent, look)
+    assert result is not None
     bank = run.read_bank(tmp_path / "a")
     assert bank is not None
     assert bank.kind == LEARNED
@@ -124,7 +117,7 @@ def test_the_labels_of_the_best_epoch_are_the_runs_bank(tmp_path):
     _, again, model, _ = run.load_trained(tmp_path / "a")
     assert again is not None
     with torch.no_grad():
-        outputs = model(torch.from_numpy(trainer.splits.test.images).float() / 255).numpy()
+        outputs = model(torch.from_numpy(pixels(trainer.splits.test)).float() / 255).numpy()
     nearest = np.linalg.norm(outputs[:, None] - again.labels[None], axis=2).argmin(1)
     assert result["accuracy"]["test"] == pytest.approx((nearest == trainer.splits.test.classes).mean())
     assert "test_threshold" not in result["accuracy"]
@@ -137,7 +130,7 @@ def test_labels_recomputed_at_the_end_are_means_over_the_training_set(tmp_path):
     assert bank is not None
     part = trainer.splits.train
     with torch.no_grad():
-        outputs = model(torch.from_numpy(part.images).float() / 255).numpy()
+        outputs = model(torch.from_numpy(pixels(part)).float() / 255).numpy()
     there = sorted(set(part.classes.tolist()))
     assert len(there) == 9  # and one keeps the label that it began with
     for k in there:
@@ -150,7 +143,8 @@ def test_judging_in_training_mode_uses_batch_statistics_and_leaves_no_trace(tmp_
     trainer = begin(tmp_path / "a", "std")
     before = {k: v.clone() for k, v in trainer.model.state_dict().items()}
     with torch.no_grad():  # running statistics that fit no image
-        trainer.model.encoder.stem[1].running_mean += 50
+        stem = trainer.model.get_submodule("encoder.stem.1")
+        stem.get_buffer("running_mean").add_(50)
     off = {k: v.clone() for k, v in trainer.model.state_dict().items()}
     test = trainer.splits.test
     judged = train_mode_accuracy(trainer.contract, test, 20)
@@ -198,6 +192,7 @@ def test_an_exported_model_decides_by_euclidean_distance(exported):
     assert np.array_equal(model.bank, bank.labels)
     images = open_splits("digits", 0).test.images[:50].astype(np.float32) / 255
     outputs = model.answer(images)
+    assert outputs.label is not None
     away = np.linalg.norm(outputs.label[:, None] - bank.labels[None], axis=2)
     assert np.array_equal(outputs.scores.argmax(1), away.argmin(1))
     assert model.manifest.decoding.rule == "nearest"
