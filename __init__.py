@@ -1,15 +1,94 @@
-"""vivavoce: exported image classifiers that answer aloud and sit an oral exam.
+"""Audit, train, export and serve image classifiers.
 
-The rooms, from the ground up: `vivavoce.artifacts` and `vivavoce.images` (what a model and what
-images are), then `vivavoce.train`, `vivavoce.export`, `vivavoce.audit` and `vivavoce.serve`.
-Importing this package imports none of them.
+    from pathlib import Path
+    import numpy as np
+    import onnx
+    import vivavoce as vv
+
+    model = vv.open_model("digits-category")  # a shipped model, or the path of an .onnx or TorchScript file
+    audit = vv.robustness(model, vv.Settings(limit=50))  # data="photos/": a folder with a subfolder per class
+    print(audit.report.verdict, audit.report.rows[0].accuracy)
+    Path("baseline.json").write_bytes(audit.report.to_json())
+
+    checked = vv.check("digits-category", "baseline.json")  # attack a new version and compare image by image
+    print(checked.comparison.passed, vv.load_report("baseline.json").clean.accuracy)
+    print(vv.compare(audit.report, checked.audit.report).summary)  # two models or reports
+
+    images = np.zeros((2, 3, 32, 32), np.float32)  # [N, C, H, W] in 0..1
+    classes = vv.decide(model.answer(images).scores)
+    gradient = vv.InputGradient(onnx.load(model.path), "cross-entropy")
+    loss, slopes, scores = gradient(images, classes)
+    bank = vv.labels.build("gaussian-composition", ["cat", "dog"])
+
+Input that can't be used raises `VivavoceError`, whose one line says what is wrong. The names in `__all__` are
+public. Importing this package imports none of their modules.
 """
 
+from typing import TYPE_CHECKING
 
-def __getattr__(name: str) -> str:
-    """Answer `vivavoce.__version__` from the installed metadata, only when somebody asks."""
-    if name == "__version__":
+from .reexports import reexport
+
+if TYPE_CHECKING:
+    from .artifacts import ExportedModel, Foreign, LabelBank, Outputs, decide, open_model
+    from .audit import (
+        Audit,
+        Limits,
+        Protocol,
+        Report,
+        Settings,
+        check,
+        compare,
+        load_report,
+        resolve,
+        robustness,
+    )
+    from .errors import VivavoceError
+    from .gradient import InputGradient
+    from .train import labels
+
+    __version__: str
+else:
+    _load, __dir__ = reexport(
+        __name__,
+        {
+            "artifacts": ("ExportedModel", "Foreign", "LabelBank", "Outputs", "decide", "open_model"),
+            "audit": (
+                *("Audit", "Limits", "Protocol", "Report", "Settings"),
+                *("check", "compare", "load_report", "resolve", "robustness"),
+            ),
+            "errors": ("VivavoceError",),
+            "gradient": ("InputGradient",),
+            "train": ("labels",),
+        },
+    )
+
+    def __getattr__(name: str) -> object:
+        """Import a public name, or look up `__version__` in the installed metadata."""
+        if name != "__version__":
+            return _load(name)
         from importlib.metadata import version
 
         return version("vivavoce")
-    raise AttributeError(f"module 'vivavoce' has no attribute {name!r}")
+
+
+__all__ = [
+    "Audit",
+    "ExportedModel",
+    "Foreign",
+    "InputGradient",
+    "LabelBank",
+    "Limits",
+    "Outputs",
+    "Protocol",
+    "Report",
+    "Settings",
+    "VivavoceError",
+    "check",
+    "compare",
+    "decide",
+    "labels",
+    "load_report",
+    "open_model",
+    "resolve",
+    "robustness",
+]

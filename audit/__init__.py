@@ -8,8 +8,9 @@
 The names below are loaded when they are asked for, so that the command line stays quick.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..reexports import reexport
 
 if TYPE_CHECKING:
     from .gate.checking import Checked, check, compare
@@ -18,6 +19,18 @@ if TYPE_CHECKING:
     from .protocol import Protocol, resolve
     from .report import Report, load_report
     from .run import Audit, Settings, robustness
+else:
+    __getattr__, __dir__ = reexport(
+        __name__,
+        {
+            "gate.checking": ("Checked", "check", "compare"),
+            "gate.comparison": ("Comparison",),
+            "gate.limits": ("Limits",),
+            "protocol": ("Protocol", "resolve"),
+            "report": ("Report", "load_report"),
+            "run": ("Audit", "Settings", "robustness"),
+        },
+    )
 
 __all__ = [
     "Audit",
@@ -33,20 +46,3 @@ __all__ = [
     "resolve",
     "robustness",
 ]
-
-_ROOMS = {
-    "gate.checking": ("Checked", "check", "compare"),
-    "gate.comparison": ("Comparison",),
-    "gate.limits": ("Limits",),
-    "protocol": ("Protocol", "resolve"),
-    "report": ("Report", "load_report"),
-    "run": ("Audit", "Settings", "robustness"),
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Find a public name in its room."""
-    for room, names in _ROOMS.items():
-        if name in names:
-            return getattr(import_module(f".{room}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,16 +9,17 @@ from pathlib import Path
 import pytest
 
 CLIENT = """\
-from vivavoce.artifacts import open_model
-from vivavoce.audit import Report, Settings, robustness
+import vivavoce as vv
+from vivavoce.audit import robustness
 
 
-def audit(path: str) -> Report:
-    return robustness(open_model(path), Settings(limit=20)).report
+def audit(path: str) -> vv.Report:
+    return robustness(vv.open_model(path), vv.Settings(limit=20)).report
 
 
 audit("model.onnx").rows[0].accuracy + 1
-robustness(open_model("model.onnx"), settings="quick")
+vv.labels.build("speech", ["cat", "dog"])
+vv.robustness(vv.open_model("model.onnx"), settings="quick")
 """
 MISTAKE = CLIENT.count("\n")
 

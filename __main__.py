@@ -1,0 +1,5 @@
+"""`python -m vivavoce` is the command `vivavoce`."""
+
+from .cli import main
+
+main()
