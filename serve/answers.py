@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
-from ..artifacts import ExportedModel, Outputs, decide
+from ..artifacts import ExportedModel, decide
 from ..errors import VivavoceError
-from ..sound.playback import waveform
-
-Voice = Literal["model", "label"]
-"""Whose sound: of the *predicted* spectrogram, or of the label nearest to it."""
+from ..sound import speaking
+from ..sound.speaking import Voice
 
 
 @dataclass(frozen=True)
@@ -70,68 +67,10 @@ def answer_images(model: ExportedModel, images: np.ndarray) -> list[Answer]:
     return answers
 
 
-def check_voice(model: ExportedModel) -> None:
-    """Refuse a model that cannot speak.
-
-    Raises:
-        VivavoceError: the model predicts no spectrograms and carries no sounds of its class names.
-    """
-    if not speaks(model):
-        raise VivavoceError(
-            f"{model.path.name} does not speak: its labels are not spectrograms, and it was given no sounds "
-            "of its class names (vivavoce train --name-audio BANK); try digits-speech"
-        )
-
-
-def check_spectrograms(model: ExportedModel) -> None:
-    """Refuse a model whose own predictions have no sound.
-
-    Raises:
-        VivavoceError: the model does not predict spectrograms.
-    """
-    label = model.manifest.label
-    if label is None or label.mel is None:
-        raise VivavoceError(
-            f"{model.path.name} predicts no spectrograms that can be heard; try digits-speech"
-        )
-
-
-def speaks(model: ExportedModel) -> bool:
-    """Whether there is a sound for an answer: a predicted spectrogram's, or a stored class name's."""
-    label = model.manifest.label
-    return (label is not None and label.mel is not None) or says_names(model)
-
-
-def says_names(model: ExportedModel) -> bool:
-    """Whether a model with silent labels carries the sounds of its class names."""
-    label = model.manifest.label
-    return model.name_audio is not None and (label is None or label.mel is None)
-
-
 def sound_of(model: ExportedModel, answer: Answer, voice: Voice = "model") -> tuple[np.ndarray, int]:
-    """The sound of an answer, at the length of the decided class's own word.
-
-    A file with a vocoder makes the sound of its prediction itself. A model with silent labels that was given
-    the sounds of its class names says the name of the class.
-
-    Returns:
-        Mono float32 samples, and samples per second.
+    """The sound of an answer: mono float32 samples, and samples per second.
 
     Raises:
         VivavoceError: the model cannot speak.
     """
-    check_voice(model)
-    label, names = model.manifest.label, model.manifest.names
-    if says_names(model):
-        assert names is not None
-        assert model.name_audio is not None
-        frames = names.frames[answer.index] if names.frames else None
-        return waveform(model.name_audio[answer.index], frames, names.mel), names.mel.sample_rate
-    assert label is not None
-    assert label.mel is not None
-    assert answer.label is not None
-    if voice == "model" and model.voice is not None:
-        return model.voice(Outputs(answer.scores[None], answer.label[None]))[0], label.mel.sample_rate
-    frames = label.frames[answer.index] if label.frames else None
-    picture = answer.label if voice == "model" or model.bank is None else model.bank[answer.index]
-    return waveform(picture, frames, label.mel), label.mel.sample_rate
+    return speaking.sound_of(model, answer.index, answer.scores, answer.label, voice)

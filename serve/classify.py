@@ -20,7 +20,8 @@ from ..images import Fit
 from ..images.imageset import to_float
 from ..sound.playback import write_wav
 from ..sound.speaker import Speaker
-from .answers import Answer, Voice, answer_images, check_voice, says_names, sound_of
+from ..sound.speaking import Voice, check_voice, says_names
+from .answers import Answer, answer_images, sound_of
 from .inputs import Asked, gather, sound_paths
 from .reply import COLUMNS, describe, record, row
 

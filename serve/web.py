@@ -111,7 +111,7 @@ def page_file(name: str) -> str:
 def _model(model: str) -> tuple[str, bytes]:
     """What the page has to know of a model, as JSON, and its file."""
     from ..artifacts import open_model
-    from .answers import says_names
+    from ..sound.speaking import says_names
     from .server.limits import Limits
     from .server.replies import describe
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...artifacts import ExportedModel, decide
-from ...sound.playback import waveform
+from ...sound.speaking import sound_of, speaks
 from ..run import Audit
 
 
@@ -66,7 +66,6 @@ def _answer(model: ExportedModel, image: np.ndarray) -> Answered:
         note = f"smooth L1 {loss:.2f}: {sure}"
     if outputs.label is not None:
         label = outputs.label[0]
-    if label is not None and manifest.label is not None and manifest.label.mel is not None:
-        frames = manifest.label.frames[decision] if manifest.label.frames else None
-        sound, rate = waveform(label, frames, manifest.label.mel), manifest.label.mel.sample_rate
+    if speaks(model):
+        sound, rate = sound_of(model, decision, outputs.scores[0], label)
     return Answered(image, manifest.classes[decision], note, label, sound, rate)

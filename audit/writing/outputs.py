@@ -8,6 +8,7 @@ from pathlib import Path
 from ...artifacts import ExportedModel
 from ...console import need
 from ...errors import VivavoceError
+from ...sound.speaking import check_voice
 from ..run import Audit
 
 
@@ -78,8 +79,7 @@ def check_sounds(model: ExportedModel, folder: Path | None) -> None:
         return
     if not folder.is_dir():
         raise VivavoceError(f"{folder}: no such folder to write sounds to")
-    if model.manifest.label is None or model.manifest.label.mel is None:
-        raise VivavoceError(f"{model.path.name} does not speak: its labels are not spectrograms")
+    check_voice(model)
 
 
 def write_sounds(audit: Audit, folder: Path | None) -> list[Path]:

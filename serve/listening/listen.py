@@ -14,7 +14,8 @@ from ...errors import VivavoceError
 from ...images import Fit, ImageSet, match, open_images
 from ...images.imageset import to_float
 from ...sound.playback import waveform
-from ..answers import Voice, answer_images, check_spectrograms, sound_of
+from ...sound.speaking import Voice, check_spectrograms
+from ..answers import answer_images, sound_of
 from .hearing import Heard, Hearing, count
 from .listener import Listener
 

@@ -12,7 +12,8 @@ from starlette.exceptions import HTTPException
 
 from ...artifacts import ExportedModel
 from ...errors import VivavoceError
-from ..answers import Answer, speaks
+from ...sound.speaking import speaks
+from ..answers import Answer
 from . import replies
 from .errors import RequestError
 from .limits import Limits

@@ -10,7 +10,8 @@ from pydantic import BaseModel, Field
 
 from ...artifacts import ExportedModel
 from ...sound.playback import write_wav
-from ..answers import Answer, speaks
+from ...sound.speaking import speaks
+from ..answers import Answer
 from .limits import Limits
 
 

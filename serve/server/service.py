@@ -13,7 +13,8 @@ import numpy as np
 from ...artifacts import ExportedModel
 from ...images import Fit
 from ...images.imageset import ImageError, decode, to_float
-from ..answers import Answer, answer_images, sound_of, speaks
+from ...sound.speaking import speaks
+from ..answers import Answer, answer_images, sound_of
 from .batching import Batcher
 from .body import Reader, image_in
 from .errors import RequestError, of_image

@@ -13,7 +13,8 @@ from vivavoce.audit.protocol import PROTOCOLS
 from vivavoce.audit.run import Settings, robustness
 from vivavoce.errors import VivavoceError
 from vivavoce.export import build
-from vivavoce.serve.answers import answer_images, check_voice, sound_of
+from vivavoce.serve.answers import answer_images, sound_of
+from vivavoce.sound.speaking import check_voice
 from vivavoce.train import run
 from vivavoce.train.data import open_splits
 from vivavoce.train.learned.aim import make_aim

@@ -1,0 +1,52 @@
+"""One rule decides who speaks, for every command."""
+
+import msgspec
+import numpy as np
+import pytest
+import soundfile
+
+from vivavoce.artifacts import open_model
+from vivavoce.artifacts.manifest import Names
+from vivavoce.audit import Settings, resolve, robustness
+from vivavoce.audit.writing.outputs import check_sounds, write_sounds
+from vivavoce.errors import VivavoceError
+from vivavoce.serve.answers import answer_images, sound_of
+from vivavoce.sound.speaking import says_names, speaks
+
+
+@pytest.fixture
+def silent():
+    """A one-hot model that carries the sounds of its class names."""
+    model, speaking = open_model("digits-category"), open_model("digits-speech")
+    label = speaking.manifest.label
+    assert label is not None
+    assert label.mel is not None
+    names = Names((64, 64), label.mel, label.frames)
+    model.manifest = msgspec.structs.replace(model.manifest, schema=2, names=names)
+    model.name_audio = speaking.bank
+    return model
+
+
+def test_stored_names_are_heard_in_an_audit_as_in_classify(silent, tmp_path):
+    check_sounds(silent, tmp_path)
+    audit = robustness(silent, Settings(resolve("paper", ["fgsm"], [0.3]), limit=10))
+    written = write_sounds(audit, tmp_path)
+    assert written
+    assert sorted(written) == sorted(tmp_path.iterdir())
+    example = audit.evaluation.examples[0]
+    (answer,) = answer_images(silent, example.adversarial[None])
+    expected, rate = sound_of(silent, answer)
+    heard, heard_rate = soundfile.read(next(p for p in written if "adversarial" in p.name))
+    assert heard_rate == rate
+    np.testing.assert_allclose(heard, expected, atol=1e-4)
+
+
+def test_who_speaks(silent, tmp_path):
+    assert speaks(silent)
+    assert says_names(silent)
+    assert speaks(open_model("digits-speech"))
+    assert not says_names(open_model("digits-speech"))
+    mute = open_model("digits-category")
+    assert not speaks(mute)
+    with pytest.raises(VivavoceError, match="does not speak"):
+        check_sounds(mute, tmp_path)
