@@ -9,11 +9,12 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import msgspec
 import onnx
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import DecodeError
 
 from ..errors import VivavoceError
 from ..files import sha256_of
 from ..text import plain
+from .declared import tensors_of
 from .model import ExportedModel
 
 
@@ -61,7 +62,7 @@ def files_of(path: Path) -> list[Path]:
         raise VivavoceError(f"{path}: not an ONNX model, or not all of it (it cannot be decoded)") from None
     except OSError as error:
         raise VivavoceError(f"{path}: cannot be read ({error.strerror or error})") from error
-    locations = sorted({PurePosixPath(name) for tensor in _tensors(model) for name in _locations(tensor)})
+    locations = sorted({PurePosixPath(name) for tensor in tensors_of(model) for name in _locations(tensor)})
     return [path, *(_beside(path, location) for location in locations)]
 
 
@@ -76,18 +77,6 @@ def answers_digest(model: ExportedModel) -> str:
         foreign = msgspec.structs.replace(foreign, classes=None)  # a path; the names are in the manifest
     about = (identify(model.path).sha256, model.manifest, foreign)
     return hashlib.sha256(msgspec.json.encode(about)).hexdigest()
-
-
-def _tensors(message: Message) -> Iterator[onnx.TensorProto]:
-    """Every tensor inside a message, wherever it is."""
-    for field, value in message.ListFields():
-        if field.message_type is None:
-            continue
-        for inner in (value,) if isinstance(value, Message) else value:
-            if isinstance(inner, onnx.TensorProto):
-                yield inner
-            else:
-                yield from _tensors(inner)
 
 
 def _locations(tensor: onnx.TensorProto) -> Iterator[str]:

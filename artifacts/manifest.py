@@ -12,6 +12,8 @@ from typing import Literal
 import msgspec
 
 from ..errors import VivavoceError
+from .limits import LONGEST_SIDE, LONGEST_WORD, MOST_BINS, MOST_CLASSES, FieldError, check_range, check_shape
+from .runtime import first_line
 
 SCHEMA = 2
 """The newest that this package reads."""
@@ -39,6 +41,29 @@ class Mel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     floor: float = -80.0
     """Decibels relative to the maximum below which everything is silence."""
 
+    def __post_init__(self) -> None:
+        """Check what types alone cannot."""
+        check_range("sample_rate", self.sample_rate, 1000, 768_000)
+        check_range("n_fft", self.n_fft, 16, 65_536)
+        check_range("hop", self.hop, 1, self.n_fft)
+        check_range("fmax", self.fmax, 1, self.sample_rate / 2)
+        check_range("fmin", self.fmin, 0, self.fmax - 1)
+        check_range("floor", self.floor, -1000, -1)
+
+    def check_sound(self, shape: tuple[int, ...], frames: tuple[int, ...] | None) -> None:
+        """Check that labels of a shape are spectrograms of words.
+
+        Raises:
+            FieldError: they are not [bands, columns], or a word is longer than a minute.
+        """
+        if len(shape) != 2:
+            raise FieldError(f"shape: a spectrogram has bands and columns, not {list(shape)}")
+        bins = self.n_fft // 2 + 1
+        check_range("shape: bands", shape[0], 1, MOST_BINS // bins)
+        longest = min(LONGEST_WORD * self.sample_rate // self.hop, MOST_BINS // bins)
+        for count in frames or shape[1:]:
+            check_range("frames" if frames else "shape: columns", count, 1, longest)
+
 
 class Label(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The label representation of a model that predicts labels, not logits."""
@@ -59,6 +84,15 @@ class Label(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mel: Mel | None = None
     """How the spectrograms were made; speech only."""
 
+    def __post_init__(self) -> None:
+        """Check what types alone cannot."""
+        check_shape("shape", self.shape)
+        check_range("temperature", self.temperature, 1e-12, 1e12)
+        check_range("minimum", self.minimum, -1e30, 1e30)
+        check_range("maximum", self.maximum, self.minimum, 1e30)
+        if self.mel:
+            self.mel.check_sound(self.shape, self.frames)
+
 
 class Names(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The spoken class names that a file with silent labels carries beside them, as `name_audio`."""
@@ -69,6 +103,10 @@ class Names(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     frames: tuple[int, ...] | None = None
     """Per class, the spectrogram's own number of frames."""
 
+    def __post_init__(self) -> None:
+        """Check what types alone cannot."""
+        self.mel.check_sound(self.shape, self.frames)
+
 
 class Decoding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How an output becomes a class."""
@@ -77,6 +115,11 @@ class Decoding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`nearest`: least mean squared distance to a bank row. `argmax`: largest score. The same on `scores`."""
     threshold: float | None = None
     """Mean smooth L1 below which a prediction counts as some class's label; label models only."""
+
+    def __post_init__(self) -> None:
+        """Check what types alone cannot."""
+        if self.threshold is not None:
+            check_range("threshold", self.threshold, 1e-12, 1e12)
 
 
 class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,6 +135,22 @@ class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Resize the shorter side to this before the centre crop to height x width; 0: crop without resizing;
     None: resize to height x width."""
     interpolation: Interpolation = "bilinear"
+
+    def __post_init__(self) -> None:
+        """Check what types alone cannot."""
+        check_range("height", self.height, 1, LONGEST_SIDE)
+        check_range("width", self.width, 1, LONGEST_SIDE)
+        check_shape("height, width, channels", (self.height, self.width, max(self.channels, 1)))
+        if self.channels not in (1, 3):
+            raise FieldError(f"channels: images have 1 or 3, not {self.channels}")
+        for field, low in (("mean", -1e6), ("std", 1e-6)):
+            values = getattr(self, field)
+            if len(values) != self.channels:
+                raise FieldError(f"{field}: needs one value per channel ({self.channels})")
+            for value in values:
+                check_range(field, value, low, 1e6)
+        if self.resize is not None:
+            check_range("resize", self.resize, 0, LONGEST_SIDE)
 
 
 class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -130,30 +189,20 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Check what types alone cannot."""
         k = len(self.classes)
         if k < 2:
-            raise ValueError(f"classes: a classifier needs at least 2, found {k}")
+            raise FieldError(f"classes: a classifier needs at least 2, found {k}")
+        if k > MOST_CLASSES:
+            raise FieldError(f"classes: {k:,}; at most {MOST_CLASSES:,} are read")
         if len(set(self.classes)) != k:
-            raise ValueError("classes: a name appears twice")
+            raise FieldError("classes: a name appears twice")
         if self.spoken and len(self.spoken) != k:
-            raise ValueError(f"spoken: {len(self.spoken)} words for {k} classes")
-        if self.label and self.label.frames is not None and len(self.label.frames) != k:
-            raise ValueError(f"label.frames: {len(self.label.frames)} counts for {k} classes")
-        if self.label and not self.label.temperature > 0:
-            raise ValueError(f"label.temperature: must be positive, is {self.label.temperature}")
-        if self.names and self.names.frames is not None and len(self.names.frames) != k:
-            raise ValueError(f"names.frames: {len(self.names.frames)} counts for {k} classes")
+            raise FieldError(f"spoken: {len(self.spoken)} words for {k} classes")
+        for field, part in (("label", self.label), ("names", self.names)):
+            if part and part.frames is not None and len(part.frames) != k:
+                raise FieldError(f"{field}.frames: {len(part.frames)} counts for {k} classes")
         if (self.names is not None) != (self.schema > 1):
-            raise ValueError("schema: 2 with `names`, else 1")
-        if min(self.input.height, self.input.width, self.input.channels) < 1:
-            raise ValueError("input: height, width and channels must be at least 1")
-        if self.input.resize is not None and self.input.resize < 0:
-            raise ValueError(f"input.resize: must not be negative, is {self.input.resize}")
-        for field in ("mean", "std"):
-            if len(getattr(self.input, field)) != self.input.channels:
-                raise ValueError(f"input.{field}: needs one value per channel ({self.input.channels})")
-        if min(self.input.std) <= 0:
-            raise ValueError("input.std: must be positive")
+            raise FieldError("schema: 2 with `names`, else 1")
         if self.decoding.rule == "nearest" and self.label is None:
-            raise ValueError("decoding.rule: `nearest` needs a label")
+            raise FieldError("decoding.rule: `nearest` needs a label")
 
     def to_json(self) -> str:
         """Return the JSON text that files carry."""
@@ -178,8 +227,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                     f"{SCHEMA}); upgrade vivavoce"
                 )
             return msgspec.json.decode(text, type=cls)
-        except msgspec.DecodeError as error:
-            raise VivavoceError(f"{where}: the vivavoce manifest is not valid: {error}") from error
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:  # ValueError: not UTF-8
+            raise VivavoceError(f"{where}: the vivavoce manifest is not valid: {first_line(error)}") from None
 
 
 class _Version(msgspec.Struct):

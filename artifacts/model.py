@@ -13,6 +13,7 @@ from ..errors import VivavoceError
 from .decoding import Outputs
 from .foreign import Foreign
 from .manifest import Manifest
+from .normalisation import Affine
 from .voice import FileVoice
 
 
@@ -30,6 +31,8 @@ class ExportedModel(Protocol):
     """Whether the file tells the names of its classes; otherwise they are called 0, 1, ..."""
     name_audio: np.ndarray | None
     """Spectrograms of the spoken class names, float32 [K, bands, columns], that some files carry."""
+    normalisation: Affine | None
+    """What the file was seen to do to the image first; None: it shows nothing that can be read."""
     voice: FileVoice | None
     """The vocoder inside the file; None for most, whose predictions `playback` turns into sound."""
 

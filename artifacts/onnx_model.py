@@ -7,14 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 
 from ..errors import VivavoceError
+from .contract import check_bank, check_graph, check_normalisation
 from .decoding import Outputs
 from .foreign import Foreign, adapt, with_settings_beside
-from .graph import part, sort_nodes
+from .graph import part
 from .manifest import METADATA_KEY, NAME_AUDIO, Manifest
+from .normalisation import Affine, read_normalisation
+from .onnx_file import read_onnx, read_structure
 from .runtime import check_device, first_line, make_session
 from .voice import FileVoice, has_voice
 
@@ -28,7 +30,7 @@ class OnnxModel:
         check_device(device)
         self.path, self.device = path, device
         self.voice: FileVoice | None = None
-        model = _load(path)
+        model = read_onnx(path)
         text = next((p.value for p in model.metadata_props if p.key == METADATA_KEY), None)
         if text is None:
             self.foreign: Foreign | None = with_settings_beside(path, foreign)
@@ -41,7 +43,7 @@ class OnnxModel:
             self.foreign = None
             self.bypassed: str | None = None
             self.graph, self.manifest, self.named = model, Manifest.from_json(text, str(path)), True
-            _check_contract(model, self.manifest, path)
+            check_graph(model, self.manifest, path)
             if has_voice(model):
                 self.voice = FileVoice(model, path, device)
                 # In one session onnxruntime would run the vocoder for every batch of scores.
@@ -49,6 +51,12 @@ class OnnxModel:
                 self.graph = part(model, answers, ["image"])
         self.bank = take_initializer(self.graph, "label_bank", keep=True)
         self.name_audio = take_initializer(self.graph, NAME_AUDIO)
+        self.normalisation: Affine | None = None
+        if self.foreign is None:
+            entry = self.manifest.input
+            check_bank(self.bank, self.name_audio, self.manifest, path)
+            self.normalisation = read_normalisation(self.graph, entry.channels, entry.height, entry.width)
+            check_normalisation(self.normalisation, self.manifest, path)
         image = next(v for v in self.graph.graph.input if v.name == "image")
         self.pinned = image.type.tensor_type.shape.dim[0].dim_value or None
         """Batch size that the file insists on; None: any."""
@@ -95,39 +103,7 @@ def take_initializer(model: onnx.ModelProto, name: str, keep: bool = False) -> n
 def has_manifest(path: Path) -> bool:
     """Whether an `.onnx` file says itself how it is fed and read."""
     try:
-        model = onnx.load(path, load_external_data=False)
-    except (DecodeError, UnicodeDecodeError):
+        model = read_structure(path)
+    except VivavoceError:
         return False
     return any(p.key == METADATA_KEY for p in model.metadata_props)
-
-
-def _load(path: Path) -> onnx.ModelProto:
-    try:
-        model = onnx.load(path)
-        if not model.graph.node or not model.graph.output:
-            raise VivavoceError(f"{path}: not an ONNX model (it holds no graph)")
-        sort_nodes(model.graph)
-        onnx.checker.check_model(model)
-    except (DecodeError, UnicodeDecodeError):
-        raise VivavoceError(f"{path}: not an ONNX model, or not all of it (it cannot be decoded)") from None
-    except (OSError, ValueError, onnx.checker.ValidationError) as error:
-        raise VivavoceError(f"{path}: not a valid ONNX model: {first_line(error)}") from error
-    return model
-
-
-def _check_contract(model: onnx.ModelProto, manifest: Manifest, path: Path) -> None:
-    """Refuse a file whose graph is not what its manifest says."""
-    inputs = {v.name: v for v in model.graph.input}
-    outputs = {o.name: [d.dim_value for d in o.type.tensor_type.shape.dim] for o in model.graph.output}
-    wanted = ["scores", "label", "loss"] if manifest.label else ["scores"]
-    missing = [n for n in wanted if n not in outputs] + ["image"] * ("image" not in inputs)
-    if missing:
-        raise VivavoceError(f"{path}: its manifest promises {missing[0]!r}, which its graph does not have")
-    if manifest.label and all(t.name != "label_bank" for t in model.graph.initializer):
-        raise VivavoceError(
-            f"{path}: its label bank (initializer `label_bank`) is gone: an optimiser folded it away; "
-            "quantise or optimise without constant folding"
-        )
-    k = outputs["scores"][-1]
-    if k not in (0, len(manifest.classes)):
-        raise VivavoceError(f"{path}: {k} scores for the {len(manifest.classes)} classes of its manifest")

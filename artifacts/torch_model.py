@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import VivavoceError
+from .contract import check_bank, check_normalisation
 from .decoding import Outputs
 from .manifest import NAME_AUDIO, TORCHSCRIPT_FILE, Manifest
 from .runtime import first_line
@@ -16,6 +17,7 @@ from .runtime import first_line
 if TYPE_CHECKING:
     import torch
 
+    from .normalisation import Affine
     from .voice import FileVoice
 
 
@@ -28,6 +30,7 @@ class TorchModel:
 
     named = True
     voice: FileVoice | None = None
+    normalisation: Affine | None = None
 
     def __init__(self, path: Path, device: str = "cpu") -> None:
         try:
@@ -56,6 +59,8 @@ class TorchModel:
         buffers = {name.rsplit(".", 1)[-1]: b for name, b in self.module.named_buffers()}
         self.bank = buffers["label_bank"].cpu().numpy() if "label_bank" in buffers else None
         self.name_audio = buffers[NAME_AUDIO].cpu().numpy() if NAME_AUDIO in buffers else None
+        check_bank(self.bank, self.name_audio, self.manifest, path)
+        check_normalisation(None, self.manifest, path)
 
     def answer(self, images: np.ndarray) -> Outputs:
         """Run the file on images [N, C, H, W] in 0..1."""
