@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
@@ -15,6 +14,7 @@ from ..images import Fit, ImageSet
 from ..images.imageset import to_float
 from .attacks.base import Attack, Ball, Goal
 from .attacks.streams import Streams
+from .digests import image_digest, joint_digest
 from .judge import Judgement, judge
 from .protocol import ATTACKS, Protocol, target_classes
 from .target import Target
@@ -109,16 +109,6 @@ class Evaluation:
             o.right for o in self.outcomes if o.epsilon == chosen and not o.attack.endswith("-released")
         ]
         return np.all(counted, axis=0)
-
-
-def image_digest(pixels: np.ndarray, label: int) -> str:
-    """SHA-256 of one image as the model takes it, uint8 [height, width, channels], and its label."""
-    return hashlib.sha256(pixels.tobytes() + int(label).to_bytes(8, "little")).hexdigest()
-
-
-def joint_digest(digests: list[str]) -> str:
-    """SHA-256 over all audited images, in order."""
-    return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def evaluate(

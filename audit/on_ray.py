@@ -15,7 +15,8 @@ from ..cluster import Cluster, Lost, go_home
 from ..console import need
 from ..errors import VivavoceError
 from ..images import Fit, ImageSet, match, open_images
-from .evaluate import Evaluation, image_digest
+from .digests import image_digest
+from .evaluate import Evaluation
 from .run import source_of
 from .sharding import Part, Shard, attack, merge
 from .target import Target

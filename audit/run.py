@@ -16,6 +16,7 @@ from ..images.imageset import to_float
 from .baselines import Baseline, baselines
 from .diagnosis.checks import diagnose
 from .diagnosis.probes import Probes, choose, observe, telling_epsilon
+from .digests import image_digests
 from .evaluate import Evaluation, blank, evaluate
 from .protocol import PROTOCOLS, Protocol, default, gradient_free, target_classes, with_margin
 from .report import Report
@@ -148,11 +149,14 @@ def _evaluate(
     protocol, state = settings.protocol or default(target.model.manifest), None
     batch = settings.batch_size or 1
     start = blank(target, images, indices, protocol)
+    if goals is None:
+        goals = target_classes(images.labels, target.classes, settings.seed)[indices]
     if settings.resume:
         if not settings.resume.absolute().parent.is_dir():
             raise VivavoceError(f"{settings.resume.parent}: no such folder to keep the state in")
-        print_of = fingerprint(target.model.path, protocol, indices, goals, settings.seed, batch)
-        state = StateFile(settings.resume, print_of)
+        digests = list(image_digests(images, indices, Fit.of(target.model.manifest.input)))
+        audit = fingerprint(target, protocol, digests, indices, goals, settings.seed, batch)
+        state = StateFile(settings.resume, audit, digests)
         if settings.resume.exists():
             state.load(start, target)
     steps = len(indices) * len(start.outcomes)
@@ -163,8 +167,6 @@ def _evaluate(
         done += count
         progress(attack, done, steps)
 
-    if goals is None:
-        goals = target_classes(images.labels, target.classes, settings.seed)[indices]
     if settings.spread:
         whole = Shard(indices, goals, protocol, settings.seed, batch, settings.straight_through)
         return settings.spread(whole, target, images, advance)

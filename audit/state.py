@@ -3,104 +3,186 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
+from ..artifacts.identity import answers_digest
 from ..errors import VivavoceError
+from ..files import MEBIBYTE, read_bytes, write_whole
+from .digests import joint_digest
 from .evaluate import ARRAYS, TALLIES, Evaluation, Example
 from .protocol import Protocol
+from .summary import versions
 from .target import Target
 
-SCHEMA = 1
+MAGIC = b"vivavoce audit state 2\n"
+"""What a state begins with; then the SHA-256 of the rest, and the rest as MessagePack."""
+LIMIT = 256 * MEBIBYTE
+"""Bytes of the largest state that is read: 60,000 images in a hundred rows have 60 MB."""
 
 
 @dataclass(frozen=True)
 class StateFile:
-    """Where the state of one audit is kept.
-
-    The fingerprint is of everything that decides the outcome; a state of another audit is refused.
-    """
+    """Where the state of one audit is kept."""
 
     path: Path
-    fingerprint: str
+    fingerprint: dict[str, str]
+    """From `fingerprint`; a state with a different one is refused."""
+    digests: Sequence[str]
+    """Of all images that the audit is on."""
 
     def save(self, evaluation: Evaluation, target: Target) -> None:
-        """Write the state, so that a kill leaves the old or the new one whole."""
-        about = {
-            "schema": SCHEMA,
-            "fingerprint": self.fingerprint,
-            "digests": evaluation.digests,
-            "tally": [target.queries, target.gradients, target.dead],
-            "outcomes": [{name: getattr(o, name) for name in TALLIES} for o in evaluation.outcomes],
-            "examples": [(e.place, e.attack, e.epsilon) for e in evaluation.examples],
-        }
-        arrays = {
-            f"{k} {name}": getattr(o, name) for k, o in enumerate(evaluation.outcomes) for name in ARRAYS
-        }
-        for k, example in enumerate(evaluation.examples):
-            arrays |= {f"example {k} clean": example.clean, f"example {k} adversarial": example.adversarial}
-        fresh = self.path.with_name(self.path.name + ".new")
-        with fresh.open("wb") as file:
-            np.savez(
-                file, allow_pickle=False, about=np.array(msgspec.json.encode(about).decode()),
-                decisions=evaluation.decisions, near=evaluation.near, **arrays,
-            )  # fmt: skip
-        fresh.replace(self.path)
+        """Write the state, so that a kill leaves the old or the new one whole.
+
+        Raises:
+            VivavoceError: the file cannot be written.
+        """
+        outcomes = [
+            _Outcome({name: getattr(o, name).tobytes() for name in ARRAYS}, *(getattr(o, t) for t in TALLIES))
+            for o in evaluation.outcomes
+        ]
+        examples = [
+            _Example(e.place, e.attack, e.epsilon, e.clean.tobytes(), e.adversarial.tobytes())
+            for e in evaluation.examples
+        ]
+        state = _State(
+            self.fingerprint, len(evaluation.digests), (target.queries, target.gradients, target.dead),
+            target.notes,
+            evaluation.decisions.tobytes(), evaluation.near.tobytes(), outcomes, examples,
+        )  # fmt: skip
+        content = msgspec.msgpack.encode(state)
+        write_whole(self.path, MAGIC + hashlib.sha256(content).digest() + content)
 
     def load(self, evaluation: Evaluation, target: Target) -> None:
         """Bring a blank evaluation and a fresh target to where the stopped audit was.
 
         Raises:
-            VivavoceError: the file is not a state, or that of another audit.
+            VivavoceError: the file is not a state, is damaged, or belongs to a different audit.
         """
         try:
-            with self.path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                about = msgspec.json.decode(str(archive["about"]), type=_About)
-                if about.schema != SCHEMA or about.fingerprint != self.fingerprint:
-                    raise VivavoceError(
-                        f"{self.path}: the state of another audit (model, data, protocol or seed differ); "
-                        "give another --resume file, or remove this one"
-                    )
-                self._fill(evaluation, about, archive)
-        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, msgspec.DecodeError) as error:
-            raise VivavoceError(f"{self.path}: not the state of an audit ({error})") from error
-        target.queries, target.gradients, target.dead = about.tally
+            state = _decoded(read_bytes(self.path, LIMIT))
+            changed = [name for name in self.fingerprint if state.fingerprint[name] != self.fingerprint[name]]
+            if changed:
+                raise VivavoceError(
+                    f"{self.path}: the state of a different audit ({', '.join(changed)} changed); "
+                    "remove it to start again, or give a different --resume file"
+                )
+            self._fill(evaluation, state, target)
+        except (ValueError, KeyError, msgspec.DecodeError) as error:
+            raise VivavoceError(
+                f"{self.path}: not the state of an audit, or damaged ({error}); "
+                "remove it to start again, or give a different --resume file"
+            ) from error
 
-    @staticmethod
-    def _fill(evaluation: Evaluation, about: _About, archive: np.lib.npyio.NpzFile) -> None:
-        evaluation.digests = about.digests
-        evaluation.decisions, evaluation.near = archive["decisions"], archive["near"]
-        for k, (outcome, tally) in enumerate(zip(evaluation.outcomes, about.outcomes, strict=True)):
+    def _fill(self, evaluation: Evaluation, state: _State, target: Target) -> None:
+        if not 0 <= state.done <= len(self.digests):
+            raise ValueError(f"{state.done} images done")
+        evaluation.digests = list(self.digests[: state.done])
+        evaluation.decisions = _restored(state.decisions, evaluation.decisions)
+        evaluation.near = _restored(state.near, evaluation.near)
+        for outcome, found in zip(evaluation.outcomes, state.outcomes, strict=True):
             for name in ARRAYS:
-                setattr(outcome, name, archive[f"{k} {name}"])
-            outcome.queries, outcome.gradients = int(tally["queries"]), int(tally["gradients"])
-            outcome.seconds = tally["seconds"]
+                setattr(outcome, name, _restored(found.arrays[name], getattr(outcome, name)))
+            for name in TALLIES:
+                setattr(outcome, name, getattr(found, name))
+        entry = target.model.manifest.input
+        blank = np.zeros((entry.channels, entry.height, entry.width), np.float32)
         evaluation.examples = [
-            Example(*told, archive[f"example {k} clean"], archive[f"example {k} adversarial"])
-            for k, told in enumerate(about.examples)
+            Example(e.place, e.attack, e.epsilon, *(_restored(x, blank) for x in (e.clean, e.adversarial)))
+            for e in state.examples
+            if 0 <= e.place < len(evaluation.indices)
         ]
+        target.queries, target.gradients, target.dead = state.tally
+        for note in state.notes:
+            target.note(note)
 
 
-class _About(msgspec.Struct):
-    schema: int
-    fingerprint: str
-    digests: list[str]
+class _Outcome(msgspec.Struct):
+    arrays: dict[str, bytes]
+    queries: int
+    gradients: int
+    seconds: float
+
+
+class _Example(msgspec.Struct):
+    place: int
+    attack: str
+    epsilon: float
+    clean: bytes
+    adversarial: bytes
+
+
+class _State(msgspec.Struct):
+    fingerprint: dict[str, str]
+    done: int
     tally: tuple[int, int, int]
-    outcomes: list[dict[str, float]]
-    examples: list[tuple[int, str, float]]
+    notes: list[str]
+    decisions: bytes
+    near: bytes
+    outcomes: list[_Outcome]
+    examples: list[_Example]
+
+
+def _decoded(data: bytes) -> _State:
+    """The state in the bytes of a file.
+
+    Raises:
+        ValueError: it does not begin as a state, or its digest does not fit.
+        msgspec.DecodeError: it is not a state inside.
+    """
+    if not data.startswith(MAGIC):
+        raise ValueError("it does not begin as one of this version")
+    digest, content = data[len(MAGIC) :][:32], data[len(MAGIC) + 32 :]
+    if hashlib.sha256(content).digest() != digest:
+        raise ValueError("its contents do not match its digest")
+    return msgspec.msgpack.decode(content, type=_State)
+
+
+def _restored(data: bytes, like: np.ndarray) -> np.ndarray:
+    """An array from its bytes, of the shape and type of a blank one."""
+    if len(data) != like.nbytes:
+        raise ValueError(f"{len(data)} bytes for {like.nbytes}")
+    if like.dtype == bool and max(data, default=0) > 1:
+        raise ValueError("a flag that is neither 0 nor 1")
+    return np.frombuffer(data, like.dtype).reshape(like.shape).copy()
 
 
 def fingerprint(
-    model: Path, protocol: Protocol, indices: np.ndarray, goals: np.ndarray | None, seed: int, batch_size: int
-) -> str:
-    """SHA-256 of what decides an audit: file, protocol, images, targets, seed, batch size."""
-    digest = hashlib.sha256(model.read_bytes())
-    digest.update(msgspec.json.encode(protocol))
-    digest.update(indices.astype("<i8").tobytes())
-    digest.update(b"" if goals is None else goals.astype("<i8").tobytes())
-    digest.update(f"{seed} {batch_size}".encode())
-    return digest.hexdigest()
+    target: Target,
+    protocol: Protocol,
+    digests: Sequence[str],
+    indices: np.ndarray,
+    goals: np.ndarray,
+    seed: int,
+    batch_size: int,
+) -> dict[str, str]:
+    """What decides the outcome of an audit, by the words that name it in an error.
+
+    Args:
+        target: the model under attack.
+        protocol: attacks and epsilons.
+        digests: of every audited image.
+        indices: int64 [n]: their places in the data set, which seed the attacks.
+        goals: int64 [n]: their target classes.
+        seed: decides every random draw.
+        batch_size: images at a time.
+    """
+    model = target.model
+    places = [joint_digest(digests), indices.tolist()]
+    return {
+        "the model or its settings": answers_digest(model),
+        "the images": _digest(places),
+        "the targets": _digest(goals.tolist()),
+        "the protocol": _digest([protocol, target.straight_through]),
+        "the seed or batch size": f"{seed} {batch_size}",
+        "the device": getattr(model, "device", "cpu"),
+        "the versions of packages": _digest(versions(model)),
+    }
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(msgspec.json.encode(value)).hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import NormalDist
 
 Z95 = 1.959963984540054
 """97.5 % point of the normal distribution."""
@@ -56,3 +57,32 @@ def smallest_drop(images: int, hypotheses: int, alpha: float) -> float | None:
     """
     lost = math.ceil(math.log2(hypotheses / alpha))
     return lost / images if lost <= images else None
+
+
+def largest_drop(lost: int, gained: int, images: int, alpha: float) -> float:
+    """Largest drop of a share that paired outcomes leave open: upper end of a one-sided interval, in 0..1.
+
+    The score interval for a difference of paired shares (Tango 1998, Statistics in Medicine 17): the largest
+    drop whose score test does not reject it at level `alpha`. Unlike the normal approximation it stays wide
+    where few images, or none, changed.
+
+    Args:
+        lost: images right before and wrong after.
+        gained: images wrong before and right after.
+        images: all images, at least one.
+        alpha: probability that a true drop lies above.
+    """
+    z = NormalDist().inv_cdf(1 - alpha)
+    low, high = (lost - gained) / images, 1.0
+    for _ in range(60):
+        drop = (low + high) / 2
+        # Maximum-likelihood share of gained images among models with this drop: the root of a quadratic.
+        b = (2 * images - lost + gained) * drop - lost - gained
+        c = -gained * drop * (1 - drop)
+        share = (math.sqrt(b * b - 8 * images * c) - b) / (4 * images)
+        spread = math.sqrt(max(0.0, images * (2 * share + drop * (1 - drop))))
+        if lost - gained - images * drop + z * spread > 0:
+            low = drop
+        else:
+            high = drop
+    return high

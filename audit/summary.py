@@ -145,16 +145,21 @@ def _images(images: ImageSet, evaluation: Evaluation, goals: np.ndarray | None) 
 
 
 def _environment(command: str, seed: int, model: ExportedModel) -> Environment:
+    provider = "torch" if model.path.suffix != ".onnx" else "onnxruntime"
+    device = getattr(model, "device", "cpu")
+    return Environment(command, seed, f"{provider} on {device}", versions(model), platform.machine())
+
+
+def versions(model: ExportedModel) -> dict[str, str]:
+    """Versions of what an audit of this model runs on, by name."""
     from importlib.metadata import PackageNotFoundError, version
 
-    versions = {"python": platform.python_version()}
+    found = {"python": platform.python_version()}
     for name in ("vivavoce", "numpy", "onnx", "onnxruntime", "onnxruntime-gpu", "torch"):
         if name == "torch" and model.path.suffix == ".onnx":
             continue
         try:
-            versions[name] = version(name)
+            found[name] = version(name)
         except PackageNotFoundError:
             continue
-    provider = "torch" if model.path.suffix != ".onnx" else "onnxruntime"
-    device = getattr(model, "device", "cpu")
-    return Environment(command, seed, f"{provider} on {device}", versions, platform.machine())
+    return found

@@ -6,13 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
 from ...artifacts import ExportedModel, Foreign, find_model, open_model
 from ...artifacts.onnx_model import has_manifest
 from ...errors import VivavoceError
 from ...images import Fit, match, open_images
-from ..evaluate import image_digest, joint_digest
+from ..digests import image_digests, joint_digest
 from ..report import Report, load_report
 from ..run import Audit, Progress, Settings, robustness, source_of
 from .comparison import Comparison, compare_reports
@@ -169,11 +168,7 @@ def _refuse_other_data(model: ExportedModel, earlier: Report, settings: Settings
         raise OtherData(
             f"{model.path.name} takes other images than the baseline's model ({_words(now)}; {_words(then)})"
         )
-    digests = []
-    for part in np.array_split(indices, -(-len(indices) // 64)):
-        pixels = images.pixels(part, now)
-        digests += [image_digest(*pair) for pair in zip(pixels, images.labels[part], strict=True)]
-    if joint_digest(digests) != old.digest:
+    if joint_digest(image_digests(images, indices, now)) != old.digest:
         raise OtherData(f"{images.name}: not the images or labels that the baseline was made on")
 
 

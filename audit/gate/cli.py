@@ -212,6 +212,9 @@ def quantize_check(
 ) -> None:
     """Quantise a model to int8 and say whether the small file is safe to ship.
 
+    It is safe if the images show that no row dropped by more than --max-drop. Where they are too few to show
+    that, it cannot tell. Exit status: 0 safe or cannot tell, 1 regression, 2 bad input, 3 our error.
+
     Example: audit quantize-check model.onnx --data photos/ --save model-int8.onnx
     """
     from ...artifacts import open_model
@@ -219,7 +222,7 @@ def quantize_check(
     from ..run import Settings
     from .limits import read_limits
     from .outputs import Compared, check_outputs, relative_path
-    from .quantisation import check_quantised
+    from .quantisation import check_quantised, shipping
 
     limits = read_limits(max_drop or (), alpha, max_latency, max_size)
     check_outputs(output or [])
@@ -233,10 +236,8 @@ def quantize_check(
     if save and not int8:
         typer.echo(f"wrote {save}", err=True)
     small = next(ratio for ratio in comparison.ratios if ratio.name == "file size")
-    verdict = "not safe to ship"
-    if comparison.passed:
-        verdict = f"safe to ship, as far as {comparison.n} images can show"
-    style = "bold green" if comparison.passed else "bold red"
-    terminal().print(f"{verdict}: {comparison.after} is {small.ratio:.0%} of the size", style=style)
+    style = "bold yellow" if comparison.unsettled else "bold green"
+    verdict = f"{comparison.after}, {small.ratio:.0%} of the size: {shipping(comparison)}"
+    terminal().print(verdict, style=style if comparison.passed else "bold red", markup=False)
     if not comparison.passed:
         raise typer.Exit(1)

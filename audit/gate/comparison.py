@@ -9,7 +9,7 @@ import numpy as np
 
 from ...errors import VivavoceError
 from ..report import Report
-from ..statistics import holm, sign_test, smallest_drop
+from ..statistics import holm, largest_drop, sign_test, smallest_drop
 from .changes import Change, changes, same_threshold
 from .limits import Limits
 from .pairing import Vector, gradient_lost, refuse_mismatch, vectors
@@ -33,6 +33,9 @@ class Pair(msgspec.Struct, frozen=True):
     """Exact McNemar test, one-sided in a check and two-sided in a comparison, corrected by Holm."""
     tolerance: float
     """Points that it may drop."""
+    largest_drop: float
+    """Points by which it may have dropped: the upper end of a one-sided interval at `alpha`, for this row
+    alone."""
     result: Result
     """In a check `failed`: dropped by more than the tolerance, significantly; `unproven`: by more, but it
     could be chance; `tolerated`: by less; `improved`: significantly. In a comparison `lower` or `higher`:
@@ -110,6 +113,12 @@ class Comparison(msgspec.Struct, frozen=True):
         return not self.failures
 
     @property
+    def unsettled(self) -> tuple[Pair, ...]:
+        """Rows that did not fail, but may have dropped by more than their tolerance; the worst first."""
+        rows = [row for row in self.rows if row.result != "failed" and row.largest_drop > row.tolerance]
+        return tuple(sorted(rows, key=lambda row: row.tolerance - row.largest_drop))
+
+    @property
     def resolution(self) -> str:
         """The smallest drop that could be seen, in words."""
         if self.smallest_drop is None:
@@ -123,6 +132,8 @@ class Comparison(msgspec.Struct, frozen=True):
             lower, higher = (sum(r.result == way for r in self.rows) for way in ("lower", "higher"))
             rows = f"{lower} of {len(self.rows)} rows lower, {higher} higher"
             return f"{self.after} against {self.before}: {rows}"
+        if self.passed and self.smallest_drop is None:
+            return f"no regression found, but {self.resolution}"
         if self.passed:
             return f"no regression: {self.after} stands in all {len(self.rows)} rows"
         dropped = [row for row in self.rows if row.result == "failed"]
@@ -134,8 +145,12 @@ class Comparison(msgspec.Struct, frozen=True):
         return f"regression: {'; '.join(parts)}"
 
     def to_json(self) -> bytes:
-        """Everything as indented JSON, with `passed` and `summary`."""
-        whole = {"passed": self.passed, "summary": self.summary} | msgspec.structs.asdict(self)
+        """Everything as indented JSON, with `passed`, `summary` and the names of the rows in `unsettled`."""
+        whole = {
+            "passed": self.passed,
+            "summary": self.summary,
+            "unsettled": [row.name for row in self.unsettled],
+        } | msgspec.structs.asdict(self)
         return msgspec.json.format(msgspec.json.encode(whole), indent=1) + b"\n"
 
 
@@ -197,7 +212,9 @@ def pair_up(pairs: list[tuple[Vector, Vector]], limits: Limits, gate: bool = Tru
         judge = _judged if gate else _shown
         result = judge(points, p <= limits.alpha, tolerance)
         before, after = float(old.flags.mean()), float(new.flags.mean())
-        found.append(Pair(old.name, old.title, before, after, lost[k], gained[k], p, tolerance, result))
+        most = 100 * largest_drop(lost[k], gained[k], len(old.flags), limits.alpha)
+        row = Pair(old.name, old.title, before, after, lost[k], gained[k], p, tolerance, most, result)
+        found.append(row)
     return tuple(found)
 
 

@@ -16,6 +16,7 @@ from ...artifacts import ExportedModel, open_model
 from ...artifacts.onnx_model import OnnxModel
 from ...artifacts.runtime import first_line, make_session
 from ...errors import VivavoceError
+from ...files import check_parent, replacing
 from ...images import Fit, match, open_images
 from ...images.imageset import to_float
 from ..report import Report
@@ -59,8 +60,8 @@ def check_quantised(
     """
     if not isinstance(model, OnnxModel):
         raise VivavoceError(f"{model.path}: only .onnx files are quantised here")
-    if save and not save.absolute().parent.is_dir():
-        raise VivavoceError(f"{save.parent}: no such folder to write to")
+    if save:
+        check_parent(save)
     with tempfile.TemporaryDirectory() as folder:
         path = int8 or save or Path(folder) / f"{model.path.stem}-int8.onnx"
         if int8 is None:
@@ -71,6 +72,24 @@ def check_quantised(
         data = source_of(model, settings.data)
         second = audit_again(small, first, data, progress=progress).report
     return compare_reports(first, second, limits), first, second
+
+
+def shipping(comparison: Comparison) -> str:
+    """Whether the int8 file is safe to ship, in one sentence.
+
+    It is if every row is shown to have dropped by at most its tolerance: the upper end of each row's interval
+    at `alpha` is within it. It is not if the check failed. Otherwise the images cannot tell.
+    """
+    if not comparison.passed:
+        return "not safe to ship"
+    if not comparison.unsettled:
+        return f"safe to ship, as far as {comparison.n} images can show"
+    worst = comparison.unsettled[0]
+    return (
+        f"cannot tell whether it is safe to ship: on {comparison.n} images, {worst.title} may have dropped "
+        f"by up to {worst.largest_drop:.1f} points ({1 - comparison.alpha:.0%} confidence), and "
+        f"{worst.tolerance:g} are allowed; audit more images, or allow more with --max-drop"
+    )
 
 
 def calibration_images(model: ExportedModel, settings: Settings) -> np.ndarray:
@@ -94,25 +113,26 @@ def quantise(model: OnnxModel, images: np.ndarray, path: Path) -> None:
     """
     from onnxruntime.quantization import QuantFormat, QuantType, quant_pre_process, quantize_static
 
-    name, fed = _own_input(model, images)
     original = onnx.load(model.path)
-    with tempfile.TemporaryDirectory() as folder:
-        prepared = Path(folder) / "prepared.onnx"
-        logging.disable(logging.WARNING)  # onnxruntime's advice is for those who call it themselves
+    name, fed = _own_input(model, original, images)
+    with tempfile.TemporaryDirectory() as folder, replacing(path) as made_at:
+        whole, prepared = Path(folder) / "whole.onnx", Path(folder) / "prepared.onnx"
+        logging.disable(logging.CRITICAL)  # onnxruntime's advice is for those who call it themselves
         try:
             # Folding constants would take the label bank out of the file.
             keep = model.bank is not None
-            quant_pre_process(model.path, prepared, skip_optimization=keep, skip_symbolic_shape=True)
+            onnx.save(original, whole)  # external data included: onnxruntime's steps would leave them behind
+            quant_pre_process(whole, prepared, skip_optimization=keep, skip_symbolic_shape=True)
             graph = onnx.load(prepared).graph
             quantize_static(
-                prepared, path, _reader(name, fed), quant_format=QuantFormat.QDQ, per_channel=True,
+                prepared, made_at, _reader(name, fed), quant_format=QuantFormat.QDQ, per_channel=True,
                 activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
                 op_types_to_quantize=OPERATORS, nodes_to_exclude=_after_label(graph),
             )  # fmt: skip
-            made = onnx.load(path)
+            made = onnx.load(made_at)
             del made.metadata_props[:]
             made.metadata_props.extend(original.metadata_props)
-            onnx.save(made, path)
+            onnx.save(made, made_at)
         except Exception as error:  # its exceptions share no base class
             raise VivavoceError(
                 f"{model.path}: onnxruntime cannot quantise this model: {first_line(error)}"
@@ -133,7 +153,9 @@ def _reader(name: str, batches: Iterator[np.ndarray]) -> CalibrationDataReader:
     return Reader()
 
 
-def _own_input(model: OnnxModel, images: np.ndarray) -> tuple[str, Iterator[np.ndarray]]:
+def _own_input(
+    model: OnnxModel, original: onnx.ModelProto, images: np.ndarray
+) -> tuple[str, Iterator[np.ndarray]]:
     """Name of the file's own input, and batches of images as it takes them."""
     size = model.pinned or 16
     whole = images[: len(images) // size * size or len(images)]
@@ -146,12 +168,13 @@ def _own_input(model: OnnxModel, images: np.ndarray) -> tuple[str, Iterator[np.n
     nodes = list(front.graph.node)
     del front.graph.node[nodes.index(entrance) + 1 :]
     del front.graph.output[:]
-    kind = next(v for v in onnx.load(model.path).graph.input if v.name == entrance.output[0])
+    weights = {tensor.name for tensor in original.graph.initializer}
+    own = next(value for value in original.graph.input if value.name not in weights)
     front.graph.output.append(
-        helper.make_tensor_value_info(entrance.output[0], kind.type.tensor_type.elem_type, None)
+        helper.make_tensor_value_info(entrance.output[0], own.type.tensor_type.elem_type, None)
     )
     session = make_session(front.SerializeToString(), str(model.path))
-    return entrance.output[0], (np.asarray(session.run(None, {"image": batch})[0]) for batch in batches)
+    return own.name, (np.asarray(session.run(None, {"image": batch})[0]) for batch in batches)
 
 
 def _after_label(graph: onnx.GraphProto) -> list[str]:

@@ -16,6 +16,7 @@ from ...sound.speaking import speaks
 from ..answers import Answer
 from . import replies
 from .errors import RequestError
+from .hosts import Hosts
 from .limits import Limits
 from .middleware import Outermost
 from .page import add_page
@@ -45,12 +46,14 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     413: {"description": "Too many bytes or pixels."},
     415: {"description": "Not an image of a format that is read."},
     422: {"description": "An image that is cut off or damaged, or a wrong parameter."},
+    421: {"description": "The request is for a different host."},
+    431: {"description": "Too many headers, or too long."},
     503: {"description": "Busy, or about to stop: try again after `Retry-After` seconds."},
 }
 
 
-def make_app(model: ExportedModel, limits: Limits | None = None) -> Outermost:
-    """The application that serves one model.
+def make_app(model: ExportedModel, limits: Limits | None = None, hosts: Hosts | None = None) -> Outermost:
+    """The application that serves one model, at this machine's loopback names or at `hosts`.
 
     Its `service` holds the model's workers; close it in the end.
     """
@@ -69,7 +72,7 @@ def make_app(model: ExportedModel, limits: Limits | None = None) -> Outermost:
     _add_classify(app, service)
     _add_rest(app, service)
     add_page(app)
-    return Outermost(app, service)
+    return Outermost(app, service, hosts or Hosts())
 
 
 def _add_classify(app: FastAPI, service: Service) -> None:
@@ -106,8 +109,7 @@ def _add_classify(app: FastAPI, service: Service) -> None:
             unasked = {name for name in ("label", "audio") if getattr(reply, name) is None}
             return _json(reply.model_dump_json(by_alias=True, exclude=unasked))
 
-        body = await service.reader.read(request)
-        return await service.answer(request.headers.get("content-type", ""), body, finish)
+        return await service.answer(await service.reader.read(request), finish)
 
 
 def _spoken(answer: Answer, service: Service) -> Response:
@@ -164,28 +166,19 @@ def _json(text: str, status: int = 200, headers: dict[str, str] | None = None) -
 
 
 async def _problem(request: Request, error: Exception) -> Response:
-    headers: dict[str, str] = {}
     if isinstance(error, HTTPException):
-        status, message = error.status_code, str(error.detail)
-        headers |= error.headers or {}
-    else:
-        assert isinstance(error, RequestError)
-        status, message = error.status, str(error)
-    if status == 503:
-        headers["Retry-After"] = "1"
-    if isinstance(error, RequestError) and error.close:
-        headers["Connection"] = "close"
-    return _json(replies.Problem(detail=message).model_dump_json(), status, headers)
+        return replies.problem(error.status_code, str(error.detail), error.headers)
+    assert isinstance(error, RequestError)
+    return replies.refusal(error)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    message = f"{first['loc'][-1]}: {first['msg']}"
-    return _json(replies.Problem(detail=message).model_dump_json(), 422)
+    return replies.problem(422, f"{first['loc'][-1]}: {first['msg']}")
 
 
 async def _bug(request: Request, error: Exception) -> Response:
     # A model that fails on an image tells so in one line; all else is ours, and the log has it.
     message = str(error) if isinstance(error, VivavoceError) else "an error of the server"
-    return _json(replies.Problem(detail=message).model_dump_json(), 500)
+    return replies.problem(500, message)

@@ -18,6 +18,10 @@ def serve(
         str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0 takes any that is free.")] = 8000,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Also answer to this host name; may repeat. * answers to any."),
+    ] = None,
 ) -> None:
     """Answer over HTTP: a page for people at /, an API for programs at /v1/classify (told at /docs).
 
@@ -39,4 +43,4 @@ def serve(
         if not is_local(url):
             typer.echo("other machines can reach it; it knows no passwords and no encryption", err=True)
 
-    run(opened, host, port, started=started)
+    run(opened, host, port, allowed=allow_host or (), started=started)

@@ -21,6 +21,10 @@ class Limits:
     """Images that the model is asked about at once."""
     connections: int = 1_000
     """Open connections; past that, the one that has kept us waiting longest is closed."""
+    headers: int = 100
+    """Headers of a request."""
+    header_bytes: int = 16_384
+    """Bytes of a request's address and headers."""
     header_seconds: float = 10.0
     """For a connection to say what it wants."""
     body_seconds: float = 20.0

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Mapping
 
 import numpy as np
 from pydantic import BaseModel, Field
+from starlette.responses import Response
 
 from ...artifacts import ExportedModel
 from ...sound.playback import write_wav
 from ...sound.speaking import speaks
 from ..answers import Answer
+from .errors import RequestError
 from .limits import Limits
 
 
@@ -74,6 +77,20 @@ class Problem(BaseModel):
     """Why there is no answer."""
 
     detail: str = Field(description="One line.")
+
+
+def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    """The response that says why there is no answer."""
+    content = Problem(detail=detail).model_dump_json()
+    return Response(content, status, dict(headers or {}), media_type="application/json")
+
+
+def refusal(error: RequestError) -> Response:
+    """The response to a request that is refused."""
+    headers = {"Retry-After": "1"} if error.status == 503 else {}
+    if error.close:
+        headers["Connection"] = "close"
+    return problem(error.status, str(error), headers)
 
 
 def reply(answer: Answer, model: ExportedModel, with_label: bool) -> Reply:

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import ipaddress
 import signal
 import socket
-import struct
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import uvicorn
 
 from ...artifacts import ExportedModel
 from ...errors import VivavoceError
+from ...text import plain
 from .app import make_app
+from .connections import watched
+from .hosts import hosts_for
 from .limits import Limits
-from .protocol import watched
 from .service import Service
 
-ATTACH_FILTER = 26
-"""SO_ATTACH_FILTER, which Python does not name."""
-MMAP_THRESHOLD = -3
-"""M_MMAP_THRESHOLD of glibc's malloc.h."""
 LAST_CALL_SECONDS = 0.1
 """For connections that the system has made already, and that wait in line, to be taken."""
 FAREWELL_SECONDS = 0.5
@@ -41,8 +36,6 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no new connections, tell the open ones that they end, then finish what was accepted."""
         self._service.stopping = True
-        for listener in sockets or []:
-            deafen(listener)
         await asyncio.sleep(LAST_CALL_SECONDS)
         for server in self.servers:
             server.close()
@@ -70,6 +63,7 @@ def run(
     host: str,
     port: int,
     limits: Limits | None = None,
+    allowed: Iterable[str] = (),
     started: Callable[[str], None] = lambda url: None,
     ready: Callable[[Server], None] = lambda server: None,
 ) -> None:
@@ -80,6 +74,7 @@ def run(
         host: name or address to listen on.
         port: 0 for any that is free.
         limits: bounds on what the server takes on.
+        allowed: more host names to answer to; see `hosts_for`.
         started: told the address, once connections are taken.
         ready: given the server, whose `should_exit` ends it.
 
@@ -87,10 +82,10 @@ def run(
         VivavoceError: the address cannot be listened on, or the model cannot answer.
     """
     limits = limits or Limits()
-    return_large_blocks()
     listener = listen(host, port)
     try:
-        app = make_app(model, limits)
+        url = url_of(listener)
+        app = make_app(model, limits, hosts_for(host, is_local(url), allowed))
         app.service.warm_up()
         config = uvicorn.Config(
             app,
@@ -102,11 +97,11 @@ def run(
             server_header=False,
             timeout_keep_alive=limits.idle_seconds,
             timeout_graceful_shutdown=limits.stop_seconds,
-            h11_max_incomplete_event_size=16_384,
+            h11_max_incomplete_event_size=limits.header_bytes,
         )
         server = Server(config, app.service)
         ready(server)
-        started(url_of(listener))
+        started(url)
         asyncio.run(server.serve([listener]))
         app.service.close()
     finally:
@@ -121,38 +116,22 @@ def listen(host: str, port: int) -> socket.socket:
     """
     listener = None
     try:
+        if not host:
+            raise ValueError("an empty address")
         family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         # With the protocol named, asyncio sends small packets at once; otherwise answers wait 40 ms.
         listener = socket.socket(family, kind, proto)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen(2048)
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, ValueError) as error:  # ValueError: a name that cannot be encoded
         if listener:
             listener.close()
         reason = getattr(error, "strerror", None) or str(error)
         raise VivavoceError(
-            f"cannot listen on {host} port {port}: {reason}; give another --port or --host"
+            f"cannot listen on {plain(host)} port {port}: {reason}; give a different --port or --host"
         ) from None
     return listener
-
-
-def return_large_blocks() -> None:
-    """Give the memory of large images back when they are done; glibc would keep it for the next one."""
-    with contextlib.suppress(OSError, AttributeError):  # another C library: another habit
-        ctypes.CDLL(None).mallopt(MMAP_THRESHOLD, 1 << 20)
-
-
-def deafen(listener: socket.socket) -> None:
-    """Let no more connections join those that wait in line: closing would reset the latter.
-
-    Only Linux can: a packet filter of one instruction, "drop", on the listening socket. Who knocks then is
-    refused a moment later, when the socket is closed.
-    """
-    if sys.platform == "linux":
-        drop = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))  # BPF_RET, 0 bytes
-        program = struct.pack("HP", 1, ctypes.addressof(drop))
-        listener.setsockopt(socket.SOL_SOCKET, ATTACH_FILTER, program)
 
 
 def url_of(listener: socket.socket) -> str:

@@ -16,7 +16,7 @@ from ...images.imageset import ImageError, decode, to_float
 from ...sound.speaking import speaks
 from ..answers import Answer, answer_images, sound_of
 from .batching import Batcher
-from .body import Reader, image_in
+from .body import Reader
 from .errors import RequestError, of_image
 from .limits import Limits
 from .metrics import Metrics
@@ -46,23 +46,22 @@ class Service:
         if speaks(self.model):
             self.sound(answer)
 
-    async def answer(self, content_type: str, body: bytes, finish: Callable[[Answer], T]) -> T:
+    async def answer(self, image: bytes, finish: Callable[[Answer], T]) -> T:
         """Answer one image.
 
         Args:
-            content_type: of the body.
-            body: an image, or a form with one.
+            image: the bytes of its file.
             finish: turns the answer into what is wanted, in a thread of the pool.
 
         Raises:
             Busy: too many are waiting.
-            RequestError: no image came, it cannot be read, or the answer takes too long.
+            RequestError: the image cannot be read, or the answer takes too long.
         """
         with self.batcher.accepted():
             try:
                 async with asyncio.timeout(self.limits.answer_seconds):
-                    image = await self._in_thread(self._read, content_type, body)
-                    answer = await self.batcher.answer(image)
+                    pixels = await self._in_thread(self._read, image)
+                    answer = await self.batcher.answer(pixels)
                     result = await self._in_thread(finish, answer)
             except TimeoutError:
                 raise RequestError(503, "no answer in time; try again") from None
@@ -82,11 +81,9 @@ class Service:
     async def _in_thread(self, function: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
 
-    def _read(self, content_type: str, body: bytes) -> np.ndarray:
+    def _read(self, image: bytes) -> np.ndarray:
         try:
-            pixels = decode(
-                image_in(content_type, body), self._fit, max_pixels=self.limits.pixels, formats=FORMATS
-            )
+            pixels = decode(image, self._fit, max_pixels=self.limits.pixels, formats=FORMATS)
         except ImageError as error:
             raise of_image(error) from error
         return to_float(pixels[None])[0]

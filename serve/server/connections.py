@@ -1,21 +1,28 @@
-"""Connections that keep the server waiting are closed."""
+"""Connections that keep the server waiting are closed, and requests with several lengths are refused.
+
+uvicorn bounds the time between requests and nothing else. Without this file a client that sends a byte now
+and then keeps its connection, and a thousand of them take all there are: the tests of slow clients in
+`tests/serve/server/test_bad_input.py` fail. And h11 merges equal Content-Length headers before any
+application sees them.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .limits import Limits
 from .metrics import Metrics
 
+CONTENT_LENGTH = re.compile(rb"\ncontent-length[ \t]*:([^\n]*)", re.IGNORECASE)
+
 
 class Watched(H11Protocol):
-    """A connection with a clock: on its next request's headers, and on each request as a whole.
-
-    uvicorn bounds the time between requests alone; a client that sends a byte now and then would stay.
-    """
+    """A connection with a clock: on its next request's headers, and on each request as a whole."""
 
     limits: Limits
     metrics: Metrics
@@ -38,6 +45,10 @@ class Watched(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; a request that they complete gets a clock of its own."""
+        if self.conn.their_state is h11.IDLE and _several_lengths(self.conn.trailing_data[0] + data):
+            self._unset_keepalive_if_required()
+            self.send_400_response("Several Content-Length headers.")
+            return
         super().data_received(data)
         self._watch()
 
@@ -74,6 +85,13 @@ class Watched(H11Protocol):
         self._request = request
         seconds = self.limits.request_seconds if request else self.limits.header_seconds
         self._clock = self.loop.call_later(seconds, self.drop, "slow")
+
+
+def _several_lengths(data: bytes) -> bool:
+    """Whether the headers at the start of these bytes, if they are complete, say a length more than once."""
+    head, end, _ = data.partition(b"\r\n\r\n")
+    lengths = CONTENT_LENGTH.findall(head) if end else []
+    return len(lengths) > 1 or any(b"," in value for value in lengths)
 
 
 def watched(limits: Limits, metrics: Metrics) -> type[Watched]:
