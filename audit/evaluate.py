@@ -16,7 +16,7 @@ from .attacks.base import Attack, Ball, Goal
 from .attacks.streams import Streams
 from .digests import image_digest, joint_digest
 from .judge import Judgement, judge
-from .protocol import ATTACKS, Protocol, target_classes
+from .protocol import ATTACKS, Protocol, counts, target_classes
 from .target import Target
 
 Progress = Callable[[int, str], None]
@@ -105,10 +105,7 @@ class Evaluation:
         The released code's variants of attacks do not count: they may leave the range of pixels.
         """
         chosen = max(o.epsilon for o in self.outcomes) if epsilon is None else epsilon
-        counted = [
-            o.right for o in self.outcomes if o.epsilon == chosen and not o.attack.endswith("-released")
-        ]
-        return np.all(counted, axis=0)
+        return np.all([o.right for o in self.outcomes if o.epsilon == chosen and counts(o.attack)], axis=0)
 
 
 def evaluate(
@@ -210,7 +207,7 @@ class _Batch:
 
     def _sweep(self, outcomes: list[Outcome], seen: Judgement, before: dict[float, Outcome]) -> None:
         """One attack over its epsilons, in an ensemble on the survivors of the attack before."""
-        attack = ATTACKS[outcomes[0].attack]()
+        attack = ATTACKS[outcomes[0].attack]
         for outcome in outcomes:
             earlier = before.get(outcome.epsilon)
             self._start(outcome, seen, earlier)
@@ -245,7 +242,7 @@ class _Batch:
         for outcome in outcomes:
             started, asked, followed = time.perf_counter(), self.target.queries, self.target.gradients
             adversarial = next(results)
-            if not getattr(attack, "free_range", False):
+            if attack.stays_in_ball:
                 adversarial = outcome.ball.confine(adversarial, clean)
             self._enter(outcome, chosen, clean, adversarial)
             outcome.queries += self.target.queries - asked
@@ -286,7 +283,7 @@ class _Batch:
         for k in broken:
             if len(shown) >= EXAMPLES:
                 return
-            if int(places[k]) not in shown and not outcome.attack.endswith("-released"):
+            if int(places[k]) not in shown and counts(outcome.attack):
                 example = Example(int(places[k]), outcome.attack, outcome.epsilon, clean[k], adversarial[k])
                 self.evaluation.examples.append(example)
                 shown.add(int(places[k]))

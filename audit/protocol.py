@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 import numpy as np
@@ -22,30 +22,28 @@ from .attacks.pgd import PGD
 from .attacks.released import ReleasedFGSM, ReleasedIterative
 from .attacks.square import Square
 
-ATTACKS: dict[str, Callable[[], Attack]] = {
-    "fgsm": FGSM,
-    "iterative": Iterative,
-    "fgsm-released": ReleasedFGSM,
-    "iterative-released": ReleasedIterative,
-    "margin": Margin,
-    "pgd": lambda: PGD(steps=20, loss="margin"),
-    "apgd-ce": lambda: APGD("cross-entropy"),
-    "apgd-t": lambda: APGD("targeted-dlr"),
-    "apgd-margin": lambda: APGD("margin"),
-    "apgd-difference": lambda: APGD("difference", rivals=None),
-    "rejection": Rejection,
-    "false-acceptance": FalseAcceptance,
-    "fab-t": FAB,
-    "square": Square,
-    "square-300": lambda: Square(queries=300),
-    "noise": Noise,
+if TYPE_CHECKING:
+    from .target import Target
+
+ATTACKS: dict[str, Attack] = {
+    "fgsm": FGSM(),
+    "iterative": Iterative(),
+    "fgsm-released": ReleasedFGSM(),
+    "iterative-released": ReleasedIterative(),
+    "margin": Margin(),
+    "pgd": PGD(steps=20, loss="margin"),
+    "apgd-ce": APGD("cross-entropy"),
+    "apgd-t": APGD("targeted-dlr"),
+    "apgd-margin": APGD("margin"),
+    "apgd-difference": APGD("difference", rivals=None),
+    "rejection": Rejection(),
+    "false-acceptance": FalseAcceptance(),
+    "fab-t": FAB(),
+    "square": Square(),
+    "square-300": Square(queries=300),
+    "noise": Noise(),
 }
 """Every attack by name, with the settings its protocols use."""
-
-UNTARGETED = frozenset({"margin", "rejection", "noise"})
-"""Attacks that have no use for a target class."""
-GRADIENT_FREE = frozenset({"square", "square-300", "noise"})
-"""Attacks that ask for scores only."""
 
 Space = Literal["pixel", "normalized"]
 Norm = Literal["linf", "l2"]
@@ -68,19 +66,38 @@ class Protocol(msgspec.Struct, frozen=True):
     std: tuple[float, ...] | None = None
     """Standard deviation per channel that normalised epsilons are in units of; None: the model's own.
     A check sets it, so that a new file is attacked in the box of the old one."""
+    settled: bool = False
+    """The attacks were chosen by name or fitted to a model before: `fitted` adds none."""
 
     @property
     def described(self) -> str:
         """Attacks and largest epsilon in words."""
-        attacks = [name for name in self.attacks if not name.endswith("-released")]
+        attacks = [name for name in self.attacks if counts(name)]
         joined = " and ".join(filter(None, (", ".join(attacks[:-1]), attacks[-1])))
         return f"{joined} at epsilon {self.epsilons[-1]:.4g} ({self.norm}, {self.epsilon_space})"
+
+    def fitted(self, target: Target) -> Protocol:
+        """The same for one model, the only place where a protocol changes by itself.
+
+        Label models get an attack on the decision's margin beside the paper's own, unless attacks were
+        chosen by name. Without a gradient only the attacks that need none are left, or else Square.
+
+        Raises:
+            VivavoceError: an attack is unknown, which can come from another version's report.
+        """
+        _check_attacks(self.attacks)
+        attacks = self.attacks
+        if target.model.manifest.label and self.name == "paper" and not self.settled:
+            attacks = tuple(dict.fromkeys((*attacks, "margin")))
+        if target.gradient_missing is not None:
+            attacks = tuple(a for a in attacks if not ATTACKS[a].needs_gradient) or ("square-300",)
+        return msgspec.structs.replace(self, attacks=attacks, settled=True)
 
     def grid(self) -> Iterator[tuple[str, bool, float]]:
         """Every row of a report: attack, whether it is targeted, epsilon."""
         for attack in self.attacks:
             for targeted in self.targeted:
-                if targeted and attack in UNTARGETED and False in self.targeted:
+                if targeted and False in self.targeted and not takes_target(attack):
                     continue
                 for epsilon in self.epsilons:
                     yield attack, targeted, epsilon
@@ -161,19 +178,24 @@ def resolve(
         epsilon_space=space or protocol.epsilon_space,
         norm=norm or protocol.norm,
         targeted=(True,) if targeted else protocol.targeted,
+        settled=bool(attacks) or as_released,
     )
 
 
 def _check_names(name: str, attacks: Sequence[str], space: str | None, norm: str | None) -> None:
     if name not in PROTOCOLS:
         raise VivavoceError(f"no protocol {name!r}; there are {', '.join(PROTOCOLS)}")
-    for attack in attacks:
-        if attack not in ATTACKS:
-            raise VivavoceError(f"no attack {attack!r}; there are {', '.join(ATTACKS)}")
+    _check_attacks(attacks)
     if space not in (None, "pixel", "normalized"):
         raise VivavoceError(f"no epsilon space {space!r}; give pixel or normalized")
     if norm not in (None, "linf", "l2"):
         raise VivavoceError(f"no norm {norm!r}; give linf or l2")
+
+
+def _check_attacks(attacks: Sequence[str]) -> None:
+    for attack in attacks:
+        if attack not in ATTACKS:
+            raise VivavoceError(f"no attack {attack!r}; there are {', '.join(ATTACKS)}")
 
 
 def default(manifest: Manifest) -> Protocol:
@@ -181,15 +203,14 @@ def default(manifest: Manifest) -> Protocol:
     return PROTOCOLS["paper" if manifest.training else "standard"]
 
 
-def with_margin(protocol: Protocol) -> Protocol:
-    """The paper's protocol with an attack on the decision's margin beside its own, for label models."""
-    return msgspec.structs.replace(protocol, attacks=tuple(dict.fromkeys((*protocol.attacks, "margin"))))
+def counts(attack: str) -> bool:
+    """Whether what the attack of this name breaks counts in verdicts; one of another version does."""
+    return attack not in ATTACKS or ATTACKS[attack].counts
 
 
-def gradient_free(protocol: Protocol) -> Protocol:
-    """What is left of a protocol for a model without a gradient: its black-box attacks, or Square."""
-    left = tuple(name for name in protocol.attacks if name in GRADIENT_FREE)
-    return msgspec.structs.replace(protocol, attacks=left or ("square-300",))
+def takes_target(attack: str) -> bool:
+    """Whether a target class makes a difference to the attack of this name; see `Attack`."""
+    return attack not in ATTACKS or ATTACKS[attack].takes_target
 
 
 def target_classes(labels: np.ndarray, classes: int, seed: int) -> np.ndarray:

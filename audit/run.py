@@ -18,7 +18,7 @@ from .diagnosis.checks import diagnose
 from .diagnosis.probes import Probes, choose, observe, telling_epsilon
 from .digests import image_digests
 from .evaluate import Evaluation, blank, evaluate
-from .protocol import PROTOCOLS, Protocol, default, gradient_free, target_classes, with_margin
+from .protocol import Protocol, default, target_classes
 from .report import Report
 from .sharding import Shard, Spread
 from .state import StateFile, fingerprint
@@ -60,8 +60,6 @@ class Settings:
     baselines: bool = False
     """Lay noise, corruptions and the smallest perturbation beside the attacks."""
     command: str = ""
-    as_before: bool = False
-    """The protocol is that of an earlier report: add no attack to it."""
     spread: Spread | None = None
     """Attacks the images elsewhere (see `on_ray`), without a state to resume from; None: in this process."""
 
@@ -90,12 +88,7 @@ def robustness(
     indices = images.sample(settings.limit, settings.seed)
     goals = _goals(settings.targets, images, indices)
     target = Target(model, straight_through=settings.straight_through)
-    protocol = settings.protocol or default(model.manifest)
-    papers = protocol.attacks == PROTOCOLS["paper"].attacks and model.manifest.label
-    if papers and not settings.as_before:
-        protocol = with_margin(protocol)
-    if target.gradient_missing is not None:
-        protocol = gradient_free(protocol)
+    protocol = (settings.protocol or default(model.manifest)).fitted(target)
     batch_size = settings.batch_size or target.fitting_batch()
     settings = replace(settings, protocol=protocol, batch_size=batch_size)
     evaluation = _evaluate(target, images, indices, goals, settings, progress)

@@ -15,6 +15,16 @@ MEMORY = 2_000_000_000
 """Resident memory that an audit keeps to when it chooses its batch size, bytes."""
 LARGEST = 64
 """Most images at a time; larger batches are not faster."""
+FLAT = np.float32(1e-30)
+"""A gradient without any larger entry has lost some to float32's smallest number, or all."""
+SURE = np.float32(1e-6)
+"""Cross-entropy below which that is the loss's own fault: its slope over the log-odds is as small."""
+STAND_INS = {"cross-entropy": "log-odds", "dlr": "margin", "targeted-dlr": "difference"}
+"""Losses whose gradient can vanish though the scores' does not, and what attacks follow there instead.
+
+Cross-entropy vanishes in float32 where a model is sure. A ratio of differences is constant where the scores
+behind the second are equal, as after a final ReLU.
+"""
 
 
 class Gradient(Protocol):
@@ -46,7 +56,7 @@ class Target:
         self.gradients = 0
         """Gradients taken, counted per image."""
         self.dead = 0
-        """Of those, the ones that were zero everywhere or not finite."""
+        """Of those, the ones that were zero everywhere or not finite even where no loss saturates."""
         self.notes: list[str] = []
         """What attacks had to do otherwise than published, and why; each once."""
         self._gradients: dict[str, Gradient] = {}
@@ -67,6 +77,8 @@ class Target:
 
     def answer(self, images: np.ndarray) -> Outputs:
         """Ask the file itself; images [N, C, H, W] in 0..1."""
+        if not len(images):
+            return self._no_answers()
         self.queries += len(images)
         return self.model.answer(images)
 
@@ -76,20 +88,34 @@ class Target:
         classes: np.ndarray,
         loss: str | None = None,
         rivals: np.ndarray | None = None,
+        *,
+        as_it_is: bool = False,
     ) -> np.ndarray:
         """Gradient of each image's loss for its class: float32 [N, C, H, W]; see `loss_and_gradient`."""
-        return self.loss_and_gradient(images, classes, loss or self.loss, rivals)[1]
+        return self.loss_and_gradient(images, classes, loss or self.loss, rivals, as_it_is=as_it_is)[1]
 
     def loss_and_gradient(
-        self, images: np.ndarray, classes: np.ndarray, loss: str, rivals: np.ndarray | None = None
+        self,
+        images: np.ndarray,
+        classes: np.ndarray,
+        loss: str,
+        rivals: np.ndarray | None = None,
+        *,
+        as_it_is: bool = False,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """A loss, its gradient and the scores behind it.
+
+        Where the gradient of a loss is zero though the model is not flat, the attack would stand still,
+        and a loss of `STAND_INS` takes over. The log-odds also give the value: in exact arithmetic their
+        gradient points along that of cross-entropy, and they rise and fall together. The others leave
+        the value alone, so attacks still judge by the published loss which point is best.
 
         Args:
             images: float32 [N, C, H, W] in 0..1.
             classes: int64 [N], the class that each image's loss is about.
             loss: a name in `gradient.losses.LOSSES`.
             rivals: int64 [N], the class it is played off against, for losses between two classes.
+            as_it_is: let nothing take over; the size of the gradient matters.
 
         Returns:
             loss float32 [N], gradient float32 [N, C, H, W] with zeros where it is not finite, and scores
@@ -100,12 +126,40 @@ class Target:
         """
         if loss not in self._gradients:
             self._gradients[loss] = self._gradient_of(loss)
+        if not len(images):
+            return np.zeros(0, np.float32), np.zeros_like(images), self._no_answers().scores
         value, gradient, scores = self._gradients[loss](images, classes, rivals)
-        flat = gradient.reshape(len(gradient), -1)
-        alive = np.isfinite(flat).all(1) & (flat != 0).any(1)
         self.gradients += len(images)
-        self.dead += int((~alive).sum())
+        dead = _dead(gradient)
+        flat = _flat(loss, value, gradient)
+        if loss in STAND_INS and flat.any():
+            other, slope = self._stand_in(loss, images, classes, rivals)
+            dead[flat] = _dead(slope[flat])
+            if not as_it_is and not dead[flat].all():
+                flat &= ~dead
+                gradient = np.where(flat[:, None, None, None], slope, gradient)
+                value = np.where(flat, other, value) if loss == "cross-entropy" else value
+                self.note(f"{loss} is flat on some images: there attacks follow {STAND_INS[loss]} instead")
+        self.dead += int(dead.sum())
         return value, np.where(np.isfinite(gradient), gradient, 0), scores
+
+    def _stand_in(
+        self, loss: str, images: np.ndarray, classes: np.ndarray, rivals: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Value and gradient of the loss that stands in for one, not counted.
+
+        Of the whole batch, since a graph is made for each size of one.
+        """
+        name = STAND_INS[loss]
+        if name not in self._gradients:
+            self._gradients[name] = self._gradient_of(name)
+        return self._gradients[name](images, classes, rivals)[:2]
+
+    def _no_answers(self) -> Outputs:
+        """What the file says of no images."""
+        label = self.model.manifest.label
+        none = np.zeros((0, self.classes), np.float32)
+        return Outputs(none, np.zeros((0, *label.shape), np.float32), none) if label else Outputs(none)
 
     def note(self, text: str) -> None:
         """Remember, once, that an attack did something otherwise than published."""
@@ -131,3 +185,15 @@ class Target:
         from ..gradient.torchscript import TorchScriptGradient
 
         return TorchScriptGradient(model.module, loss, model.device)  # type: ignore[attr-defined]
+
+
+def _dead(gradients: np.ndarray) -> np.ndarray:
+    """Which of N gradients are zero everywhere, or not finite: bool [N]."""
+    flat = gradients.reshape(len(gradients), -1)
+    return ~(np.isfinite(flat).all(1) & (flat != 0).any(1))
+
+
+def _flat(loss: str, value: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    """Where the loss itself, and not the model, may have made a gradient vanish: bool [N]."""
+    largest = np.abs(gradient).max((1, 2, 3))
+    return (largest < FLAT) & (value < SURE) if loss == "cross-entropy" else largest == 0

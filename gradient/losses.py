@@ -56,6 +56,18 @@ def cross_entropy(graph: Graph, scores: Value, goals: Value) -> Value:
     return gaps.reduce("ReduceLogSumExp", [1], keepdims=False)
 
 
+def log_odds(graph: Graph, scores: Value, goals: Value) -> Value:
+    """ln sum_{j != goal} e^(scores_j - scores_goal), the log of the odds against the goal.
+
+    Cross-entropy is ln(1 + e^this): both rise together, and their gradients point the same way. But where
+    the model is so sure that float32 rounds cross-entropy's gradient to zero, this one keeps its size.
+    """
+    goal = _one_hot(graph, scores, goals)
+    own = goal.where(scores, 0.0).sum([1])
+    gaps = goal.where(float(np.finfo(np.float32).min), scores - own)
+    return gaps.reduce("ReduceLogSumExp", [1], keepdims=False)
+
+
 def margin(graph: Graph, scores: Value, goals: Value) -> Value:
     """Largest score of another class minus the goal's: positive when the goal is not the decision."""
     own, rest = _goal_and_rest(graph, scores, goals)
@@ -124,6 +136,7 @@ def smooth_l1(graph: Graph, label: Value, goals: Value) -> Value:
 
 LOSSES = {
     "cross-entropy": Loss(cross_entropy, "scores"),
+    "log-odds": Loss(log_odds, "scores"),
     "margin": Loss(margin, "scores"),
     "dlr": Loss(difference_of_logits_ratio, "scores"),
     "difference": Loss(difference, "scores", rivals=True),

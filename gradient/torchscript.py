@@ -60,6 +60,8 @@ def _on_scores(
     if name == "cross-entropy":
         return F.cross_entropy(scores, goals, reduction="none")
     own = scores.gather(1, goals[:, None]).squeeze(1)
+    if name == "log-odds":
+        return (scores.scatter(1, goals[:, None], float("-inf")) - own[:, None]).logsumexp(1)
     if name in ("margin", "dlr"):
         gap = scores.scatter(1, goals[:, None], float("-inf")).amax(1) - own
     elif rivals is not None:

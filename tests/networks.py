@@ -223,6 +223,12 @@ def margin(module: nn.Module, outputs, goals):
     return (scores.scatter(1, goals[:, None], -torch.inf).amax(1, keepdim=True) - own)[:, 0]
 
 
+def log_odds(module: nn.Module, outputs, goals):
+    scores = scores_of(outputs)
+    own = scores.gather(1, goals[:, None])
+    return (scores.scatter(1, goals[:, None], -torch.inf) - own).logsumexp(1)
+
+
 def dlr(module: nn.Module, outputs, goals):
     top = scores_of(outputs).topk(3).values
     return margin(module, outputs, goals) / (top[:, 0] - top[:, 2])
@@ -243,6 +249,7 @@ def targeted_dlr(module: nn.Module, outputs, goals):
 TORCH_LOSSES: dict[str, Callable] = {
     "cross-entropy": lambda m, outputs, goals: F.cross_entropy(scores_of(outputs), goals, reduction="none"),
     "smooth-l1": smooth_l1,
+    "log-odds": log_odds,
     "margin": margin,
     "dlr": dlr,
     "difference": difference,  # with the next class as the rival

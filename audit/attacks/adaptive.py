@@ -17,7 +17,7 @@ from ...artifacts import Outputs, decide
 from ...errors import VivavoceError
 from ..target import Target
 from .apgd import attack_in_turn
-from .base import Ball, Goal
+from .base import Attack, Ball, Goal
 from .objectives import others_by_score
 from .streams import Streams
 
@@ -34,7 +34,7 @@ def falsely_accepted(outputs: Outputs, labels: np.ndarray, threshold: float) -> 
     return (decisions >= 0) & (decisions != labels) & near
 
 
-class Rejection:
+class Rejection(Attack):
     """Auto-PGD away from every row of the bank.
 
     It climbs the mean smooth L1 to the nearest row, at first the true one, until none is within the
@@ -46,6 +46,7 @@ class Rejection:
     """
 
     name = "rejection"
+    takes_target = False
 
     def __init__(self, steps: int = 100, restarts: int = 1) -> None:
         self.steps, self.restarts = steps, restarts
@@ -70,7 +71,7 @@ class Rejection:
             yield attack_in_turn([objective], images, ball, streams, self.steps, self.restarts)
 
 
-class FalseAcceptance:
+class FalseAcceptance(Attack):
     """Auto-PGD towards the rows of other classes, one after the other.
 
     It descends the mean smooth L1 to that row until the decision is wrong and accepted.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from ..target import Target
-from .base import Ball, Goal
+from .base import Attack, Ball, Goal
 from .directions import random_direction, steepest
 from .objectives import Objective, ScoreObjective, opponents, usable_loss
 from .streams import Streams
@@ -20,7 +20,7 @@ MOMENTUM = 0.75
 NAMES = {"cross-entropy": "apgd-ce", "targeted-dlr": "apgd-t"}
 
 
-class APGD:
+class APGD(Attack):
     """Gradient ascent that halves its step, and goes back to the best point, where progress stalls.
 
     With `cross-entropy` the attack APGD-CE, with `dlr` APGD-DLR, with `targeted-dlr` the targeted APGD

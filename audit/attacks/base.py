@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -43,7 +45,7 @@ class Ball:
         kept = np.clip(candidates, 0, 1).astype(np.float32)
         moved = kept.astype(np.float64) - images
         length = euclid(moved)
-        aim = np.maximum(self.radius - ROUNDING * np.sqrt(images[0].size), 0)
+        aim = np.maximum(self.radius - ROUNDING * np.sqrt(math.prod(images.shape[1:])), 0)
         drawn = images + aim / np.maximum(length, 1e-30) * moved
         return np.where(length > self.radius, drawn, kept).astype(np.float32)
 
@@ -92,11 +94,24 @@ class Goal:
         return decisions != self.labels if self.targets is None else decisions == self.targets
 
 
-class Attack(Protocol):
-    """Turns images into adversarial images, seeing nothing of the model but a `Target`."""
+class Attack(ABC):
+    """Turns images into adversarial images, seeing nothing of the model but a `Target`.
+
+    The class attributes say what protocols and reports need to know about it.
+    """
 
     name: str
+    """Names its random streams, so variants that differ in their settings alone may share it."""
+    needs_gradient: ClassVar[bool] = True
+    """Without a gradient it cannot run; otherwise it asks for scores only."""
+    takes_target: ClassVar[bool] = True
+    """A target class makes a difference to it."""
+    stays_in_ball: ClassVar[bool] = True
+    """What it returns is confined to the ball and to 0..1 before it is judged."""
+    counts: ClassVar[bool] = True
+    """What it breaks counts in the verdict."""
 
+    @abstractmethod
     def sweep(
         self, target: Target, images: np.ndarray, goal: Goal, balls: Sequence[Ball], streams: Streams
     ) -> Iterator[np.ndarray]:
@@ -112,10 +127,14 @@ class Attack(Protocol):
         Yields:
             Adversarial images [N, C, H, W], one batch per ball: the best found for each image.
         """
-        ...
+
+
+def flattened(arrays: np.ndarray) -> np.ndarray:
+    """N arrays as the rows of one, [N, D]; N may be 0."""
+    return arrays.reshape(len(arrays), math.prod(arrays.shape[1:]))
 
 
 def euclid(arrays: np.ndarray) -> np.ndarray:
     """Euclidean length of each of N arrays, accumulated in float64: [N, 1, 1, 1]."""
-    flat = arrays.reshape(len(arrays), -1).astype(np.float64)
+    flat = flattened(arrays).astype(np.float64)
     return np.sqrt(np.einsum("nd,nd->n", flat, flat)).reshape(-1, 1, 1, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -37,6 +38,6 @@ def random_point(streams: Streams, step: int, images: np.ndarray, ball: Ball) ->
     if ball.norm == "linf":
         moved = 2 * streams.uniform(step, shape) - 1
     else:
-        share = streams.fork(step).uniform(0, (1, 1, 1)) ** np.float32(1 / images[0].size)
+        share = streams.fork(step).uniform(0, (1, 1, 1)) ** np.float32(1 / math.prod(shape))
         moved = share * random_direction(streams, step, shape, "l2")
     return ball.confine(images + ball.radius * moved, images)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..target import Target
-from .base import Ball, Goal, Norm, euclid
+from .base import Attack, Ball, Goal, Norm, euclid, flattened
 from .directions import random_direction
 from .hyperplane import project
 from .objectives import opponents
@@ -20,7 +20,7 @@ CHUNK = 2**22
 """Pixels that are projected at a time, in float64."""
 
 
-class FAB:
+class FAB(Attack):
     """Looks for the nearest image that is decided otherwise, by stepping to linearised decision boundaries.
 
     Algorithm 1 of the paper against one other class at a time: the boundary between it and the true
@@ -183,7 +183,7 @@ class _Frame:
         return self.norm == other.norm and np.allclose(self.scale, other.scale, rtol=1e-5)
 
     def flat(self, arrays: np.ndarray) -> np.ndarray:
-        return arrays.reshape(len(arrays), -1).astype(np.float64)
+        return flattened(arrays).astype(np.float64)
 
     def length(self, steps: np.ndarray) -> np.ndarray:
         """Norm of each of the steps [N, ...], already divided by the scale: [N]."""

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ..target import Target
-from .base import Ball, Goal
+from .base import Attack, Ball, Goal
 from .directions import steepest
 from .streams import Streams
 
 
-class FGSM:
+class FGSM(Attack):
     """One step of x' = x + epsilon * sign(gradient of the loss), kept in 0..1.
 
     Chen et al. 2021, section 4.2. All balls share one gradient. In l2 the step goes along the gradient

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ..target import Target
-from .base import Ball, Goal
+from .base import Attack, Ball, Goal
 from .directions import steepest
 from .streams import Streams
 
 
-class Iterative:
+class Iterative(Attack):
     """Steps of epsilon / steps along the sign of the current gradient, kept in the box and in 0..1.
 
     Chen et al. 2021, section 4.2, with 5 steps. The gradient is that of the current image alone; the

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ..target import Target
-from .base import Ball, Goal
+from .base import Attack, Ball, Goal
 from .pgd import PGD
 from .streams import Streams
 
 
-class Margin:
+class Margin(Attack):
     """Climbs the largest score of another class less that of the true one, which the decision depends on.
 
     For label banks that is the margin between the nearest other label and the true one. A ball holds
@@ -20,6 +20,7 @@ class Margin:
     """
 
     name = "margin"
+    takes_target = False
 
     def __init__(self, steps: int = 10) -> None:
         self.attack = PGD("margin", steps)

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ..target import Target
-from .base import Ball, Goal
+from .base import Attack, Ball, Goal
 from .directions import random_direction, random_point
 from .streams import Streams
 
 
-class Noise:
+class Noise(Attack):
     """Random points of the ball, every other draw as far out as it goes; no gradient needed.
 
     As far out: in l-infinity every pixel by its whole half-width up or down, in l2 on the sphere.
@@ -22,6 +22,8 @@ class Noise:
     """
 
     name = "noise"
+    needs_gradient = False
+    takes_target = False
 
     def __init__(self, draws: int = 10) -> None:
         self.draws = draws

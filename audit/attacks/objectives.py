@@ -95,4 +95,4 @@ def opponents(
 def others_by_score(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """All classes but the true one, those with larger scores first: int64 [N, K-1]."""
     ranking = np.argsort(-scores, axis=1, kind="stable")
-    return ranking[ranking != labels[:, None]].reshape(len(labels), -1)
+    return ranking[ranking != labels[:, None]].reshape(len(labels), scores.shape[1] - 1)

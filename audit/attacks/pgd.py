@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ..target import Target
-from .base import Ball, Goal
+from .base import Attack, Ball, Goal
 from .directions import random_point, steepest
 from .objectives import ScoreObjective
 from .streams import Streams
 
 
-class PGD:
+class PGD(Attack):
     """Steps of one length along the gradient, from random points of the ball.
 
     An image that is broken is left alone from then on.

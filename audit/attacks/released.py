@@ -12,15 +12,16 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ..target import Target
-from .base import Ball, Goal
+from .base import Attack, Ball, Goal
 from .streams import Streams
 
 
-class ReleasedFGSM:
+class ReleasedFGSM(Attack):
     """FGSM on the normalised image, clamped to the smallest and largest value of that image."""
 
     name = "fgsm-released"
-    free_range = True
+    stays_in_ball = False
+    counts = False
 
     def sweep(
         self, target: Target, images: np.ndarray, goal: Goal, balls: Sequence[Ball], streams: Streams
@@ -28,7 +29,7 @@ class ReleasedFGSM:
         """See `Attack.sweep`."""
         entry = target.model.manifest.input
         mean, std = (np.array(v, np.float32).reshape(-1, 1, 1) for v in (entry.mean, entry.std))
-        way = goal.direction * np.sign(target.gradient(images, goal.classes))
+        way = goal.direction * np.sign(target.gradient(images, goal.classes, as_it_is=True))
         normalised = (images - mean) / std
         low, high = (end(normalised, axis=(1, 2, 3), keepdims=True) for end in (np.min, np.max))
         for ball in balls:
@@ -36,11 +37,12 @@ class ReleasedFGSM:
             yield (np.clip(moved, low, high) * std + mean).astype(np.float32)
 
 
-class ReleasedIterative:
+class ReleasedIterative(Attack):
     """Five steps of epsilon / 5 along the sign of the sum of all gradients so far, without any clamp."""
 
     name = "iterative-released"
-    free_range = True
+    stays_in_ball = False
+    counts = False
     steps = 5
 
     def sweep(
@@ -50,7 +52,7 @@ class ReleasedIterative:
         for ball in balls:
             current, total = images, np.zeros_like(images)
             for _ in range(self.steps):
-                total += target.gradient(current, goal.classes)
+                total += target.gradient(current, goal.classes, as_it_is=True)
                 step = goal.direction * ball.radius / np.float32(self.steps)
                 current = current + step * np.sign(total)
             yield current

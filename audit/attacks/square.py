@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..target import Target
-from .base import Ball, Goal, euclid
+from .base import Attack, Ball, Goal, euclid
 from .streams import Streams
 
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
@@ -16,7 +16,7 @@ HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 stretched to other numbers, as in the ensemble of Croce and Hein 2020)."""
 
 
-class Square:
+class Square(Attack):
     """Changes a random square at a time and keeps the change if it lowers the margin.
 
     An image that is broken is left alone from then on.
@@ -27,6 +27,7 @@ class Square:
     """
 
     name = "square"
+    needs_gradient = False
 
     def __init__(self, queries: int = 5000, share: float = 0.8) -> None:
         self.queries, self.share = queries, share

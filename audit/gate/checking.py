@@ -117,7 +117,9 @@ def audit_again(
                 f"{model.path.name} takes {new.channels} channels, the baseline's model {old.channels}: "
                 "their boxes cannot be the same"
             )
-        protocol = msgspec.structs.replace(earlier.protocol, std=earlier.protocol.std or old.std)
+        protocol = msgspec.structs.replace(
+            earlier.protocol, std=earlier.protocol.std or old.std, settled=True
+        )
         settings = replace(settings, protocol=protocol)
     if not other_data:
         _refuse_other_data(model, earlier, settings)
@@ -135,13 +137,12 @@ def settings_of(report: Report, data: str | None = None, folder: Path | None = N
     """The settings that led to a report."""
     targets = tuple(image.target for image in report.images if image.target is not None)
     return Settings(
-        protocol=report.protocol,
+        protocol=msgspec.structs.replace(report.protocol, settled=True),
         data=data or _found(report.data.source, folder),
         limit=0 if report.data.n == report.data.total else report.data.n,
         seed=report.environment.seed,
         straight_through=report.straight_through,
         targets=targets or None,
-        as_before=True,
     )
 
 

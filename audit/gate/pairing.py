@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from ...errors import VivavoceError
-from ..protocol import GRADIENT_FREE
+from ..protocol import ATTACKS, counts
 from ..report import Report, Row, unpack_bits
 from ..writing.table import title
 
@@ -54,7 +54,7 @@ def _vectors(report: Report) -> Iterator[Vector]:
     for row in report.rows:
         if row.epsilon > 0:
             yield from _row_vectors(row, n)
-    attacks = {(row.attack, row.targeted) for row in report.rows if not row.attack.endswith("-released")}
+    attacks = {(row.attack, row.targeted) for row in report.rows if counts(row.attack)}
     if len(attacks) > 1 and not protocol.ensemble:
         robust = np.array([i.robust for i in images], bool)
         yield Vector("robust", f"all attacks, epsilon {protocol.epsilons[-1]:.4g}", robust)
@@ -71,9 +71,8 @@ def _row_vectors(row: Row, n: int) -> Iterator[Vector]:
 
 def gradient_lost(before: Report, after: Report) -> bool:
     """Whether the protocol could run with gradients before, and no longer can."""
-    return any(a not in GRADIENT_FREE for a in before.protocol.attacks) and all(
-        a in GRADIENT_FREE for a in after.protocol.attacks
-    )
+    free = {name for name, attack in ATTACKS.items() if not attack.needs_gradient}
+    return not free.issuperset(before.protocol.attacks) and free.issuperset(after.protocol.attacks)
 
 
 def refuse_mismatch(before: Report, after: Report) -> None:
@@ -94,7 +93,7 @@ def _differences(before: Report, after: Report) -> Iterator[str]:
     if before.data.digest != after.data.digest:
         told = "; ".join(f"{r.data.name}, {r.data.sample}" for r in (before, after))
         yield f"the data differ ({told})"
-    pair = [msgspec.structs.asdict(r.protocol) | {"std": None} for r in (before, after)]
+    pair = [msgspec.structs.asdict(r.protocol) | {"std": None, "settled": True} for r in (before, after)]
     for report, conduct in zip((before, after), pair, strict=True):
         conduct |= {"seed": report.environment.seed, "straight-through": report.straight_through}
         chosen = [image.target for image in report.images if image.target is not None]

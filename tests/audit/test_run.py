@@ -1,13 +1,15 @@
 """Whole audits: ensembles, targets from a file, and sets and models at the edge."""
 
+import msgspec
 import numpy as np
 import onnx
 import pytest
 from onnx import helper, numpy_helper
 
 from vivavoce.artifacts import open_model
-from vivavoce.audit.protocol import gradient_free, resolve
+from vivavoce.audit.protocol import PROTOCOLS, resolve
 from vivavoce.audit.run import Settings, robustness
+from vivavoce.audit.target import Target
 from vivavoce.errors import VivavoceError
 from vivavoce.images import open_images
 
@@ -122,8 +124,35 @@ def test_weights_that_are_not_numbers_decide_for_no_class(tmp_path):
 
 
 def test_what_is_left_of_a_protocol_without_a_gradient():
-    assert gradient_free(resolve("standard")).attacks == ("square",)
-    assert gradient_free(resolve("paper")).attacks == ("square-300",)
+    target = Target(open_model("digits-speech"))
+    target.gradient_missing = "Round has none"
+    assert resolve("standard").fitted(target).attacks == ("square",)
+    assert resolve("paper").fitted(target).attacks == ("square-300",)
+
+
+@pytest.mark.parametrize("model", ["digits-speech", "digits-category"])
+@pytest.mark.parametrize("attacks", [("fgsm", "iterative"), ("iterative",), ("fgsm", "margin"), ("noise",)])
+def test_attacks_chosen_by_name_come_alone(model, attacks):
+    protocol = resolve("paper", attacks=attacks).fitted(Target(open_model(model)))
+    assert protocol.attacks == attacks
+    assert protocol.fitted(Target(open_model(model))).attacks == attacks
+
+
+def test_only_label_models_meet_the_margin_beside_the_papers_attacks():
+    labels, logits = (Target(open_model(name)) for name in ("digits-speech", "digits-category"))
+    paper = PROTOCOLS["paper"].attacks
+    for epsilons in ((), (0.2,)):
+        protocol = resolve("paper", epsilons=epsilons)
+        assert protocol.fitted(labels).attacks == (*paper, "margin")
+        assert protocol.fitted(logits).attacks == paper
+    for name in ("standard", "quick"):
+        assert resolve(name).fitted(labels).attacks == PROTOCOLS[name].attacks
+
+
+def test_an_attack_of_another_version_is_refused_where_it_would_run():
+    strange = msgspec.structs.replace(PROTOCOLS["quick"], attacks=("pgd", "newest"))
+    with pytest.raises(VivavoceError, match="no attack 'newest'"):
+        strange.fitted(Target(open_model("digits-category")))
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])

@@ -21,22 +21,33 @@ NORMS = ["linf", "l2"]
 
 
 def write_classifier(
-    path: Path, classes: int = 5, batch: int | str = "N", hidden: int = 24, step: str | None = None
+    path: Path,
+    classes: int = 5,
+    batch: int | str = "N",
+    hidden: int = 24,
+    step: str | None = None,
+    scale: float = 1,
+    final_relu: bool = False,
 ) -> Path:
-    """A network of random weights with one hidden layer; `step`: an operator in front that has no slope."""
+    """A network of random weights with one hidden layer.
+
+    `step`: an operator in front that has no slope; `scale`: of the scores, how sure the network is;
+    `final_relu`: cut negative scores off, as some verified networks do.
+    """
     rng = np.random.default_rng(3)
     size = int(np.prod(SHAPE))
     constants = {
         "w1": rng.normal(0, 2 / np.sqrt(size), (size, hidden)).astype(np.float32),
         "b1": rng.normal(0, 0.3, hidden).astype(np.float32),
-        "w2": rng.normal(0, 2 / np.sqrt(hidden), (hidden, classes)).astype(np.float32),
+        "w2": (scale * rng.normal(0, 2 / np.sqrt(hidden), (hidden, classes))).astype(np.float32),
     }
     nodes = [
         helper.make_node(step or "Identity", ["input"], ["stepped"]),
         helper.make_node("Flatten", ["stepped"], ["flat"]),
         helper.make_node("Gemm", ["flat", "w1", "b1"], ["pre"]),
         helper.make_node("Relu", ["pre"], ["hid"]),
-        helper.make_node("MatMul", ["hid", "w2"], ["logits"]),
+        helper.make_node("MatMul", ["hid", "w2"], ["last"]),
+        helper.make_node("Relu" if final_relu else "Identity", ["last"], ["logits"]),
     ]
     graph = helper.make_graph(
         nodes, "tiny",

@@ -13,6 +13,7 @@ from vivavoce.audit.attacks.noise import Noise
 from vivavoce.audit.attacks.pgd import PGD
 from vivavoce.audit.attacks.square import Square
 from vivavoce.audit.attacks.streams import Streams
+from vivavoce.audit.protocol import ATTACKS as EVERY
 from vivavoce.audit.target import Target
 from vivavoce.gradient import UnsupportedOperator
 
@@ -170,5 +171,27 @@ def test_one_image_and_none_are_batches_too(open_tiny, tiny_images):
         for count in (1, 0):
             images = tiny_images[:count]
             goal = Goal(decisions(target, tiny_images)[:count])
-            (out,) = sweep(attack, target, images, goal, [ball("linf", 0.1)]) if count else (images,)
+            (out,) = sweep(attack, target, images, goal, [ball("linf", 0.1)])
             assert out.shape == images.shape
+
+
+@pytest.fixture(scope="module")
+def opened():
+    return {name: open_model(name) for name in ("digits-speech", "digits-category")}
+
+
+@norms
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [(name, "digits-speech") for name in EVERY]
+    + [(name, "digits-category") for name in EVERY if name not in ("rejection", "false-acceptance")],
+)
+def test_no_images_are_a_batch_for_every_attack(name, model, norm, opened):
+    target, attack = Target(opened[model]), EVERY[name]
+    none, no_labels = np.zeros((0, 3, 32, 32), np.float32), np.zeros(0, np.int64)
+    balls = [ball(norm, radius) for radius in (0.0, 0.01, 0.1)]
+    for goal in (Goal(no_labels), Goal(no_labels, no_labels)):
+        found = sweep(attack, target, none, goal, balls)
+        assert [out.shape for out in found] == [none.shape] * 3
+        assert {out.dtype for out in found} == {np.dtype(np.float32)}
+    assert target.queries == target.gradients == target.dead == 0
