@@ -5,7 +5,7 @@ import pytest
 
 from vivavoce.artifacts import decide
 from vivavoce.audit.attacks.apgd import APGD
-from vivavoce.audit.attacks.base import Ball, Goal
+from vivavoce.audit.attacks.base import Ball, Goal, Norm
 from vivavoce.audit.attacks.fgsm import FGSM
 from vivavoce.audit.attacks.iterative import Iterative
 from vivavoce.audit.attacks.pgd import PGD
@@ -22,7 +22,7 @@ ATTACKS = {
 SURE = 1e5
 
 
-def attacked(attack, target, images, radius, norm="linf"):
+def attacked(attack, target, images, radius, norm: Norm = "linf"):
     """The adversarial images, and which of them the model decides otherwise."""
     labels = decide(target.answer(images).scores)
     ball = Ball(norm, np.full((3 if norm == "linf" else 1, 1, 1), radius, np.float32))
