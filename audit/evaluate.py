@@ -193,6 +193,7 @@ class _Batch:
 
     def attack(self, protocol: Protocol, progress: Progress) -> None:
         """Judge the clean images, then put them through every attack."""
+        self.target.compare_next()
         seen = judge(self.target, self.clean, self.evaluation.labels[self.part])
         self.evaluation.decisions[self.part], self.evaluation.near[self.part] = seen.decisions, seen.near
         sweeps: dict[tuple[str, bool], list[Outcome]] = {}

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 
 from ..artifacts import ExportedModel, Outputs
 from ..artifacts.onnx_model import OnnxModel
-from ..gradient.errors import UnsupportedOperator
+from ..errors import VivavoceError
+from ..gradient.agreement import FLOAT32, SHARE, strayed
+from ..gradient.errors import preparing
 
 MEMORY = 2_000_000_000
 """Resident memory that an audit keeps to when it chooses its batch size, bytes."""
@@ -57,30 +58,69 @@ class Target:
         """Gradients taken, counted per image."""
         self.dead = 0
         """Of those, the ones that were zero everywhere or not finite even where no loss saturates."""
+        self.compared = 0
+        """Images whose scores behind a gradient were compared with the file's."""
+        self.strayed = 0
+        """Of those, the ones that the file scores otherwise, beyond rounding."""
+        self.not_finite = 0
+        """Images that the file answered with a score that is infinite or not a number."""
         self.notes: list[str] = []
         """What attacks had to do otherwise than published, and why; each once."""
         self._gradients: dict[str, Gradient] = {}
+        self._missing: str | None = None
+        self._due = True
 
     @property
     def classes(self) -> int:
         """Number of classes K."""
         return len(self.model.manifest.classes)
 
-    @cached_property
+    @property
     def gradient_missing(self) -> str | None:
-        """Why no gradient is available; None if it is."""
+        """Why no gradient is available; None if it is. Whatever fails on the way to one is a reason."""
+        if self._missing is None and self.loss not in self._gradients:
+            try:
+                with preparing():
+                    self._gradients[self.loss] = self._gradient_of(self.loss)
+            except VivavoceError as error:
+                self._missing = str(error)
+        return self._missing
+
+    def try_gradient(self, images: np.ndarray) -> None:
+        """Take one gradient that no tally counts, and do without if it is that of another function.
+
+        Args:
+            images: float32 [N, C, H, W] in 0..1.
+        """
+        scores = self.model.answer(images).scores
+        if self.gradient_missing is not None:
+            return
         try:
-            self._gradients[self.loss] = self._gradient_of(self.loss)
-        except UnsupportedOperator as error:
-            return str(error)
-        return None
+            gradient = self._gradients[self.loss]
+            with preparing():
+                gradient(images, np.zeros(len(images), np.int64))
+            off = self._strayed(gradient, images, scores)
+        except VivavoceError as error:
+            self._missing = str(error)
+            return
+        if off.mean() > SHARE:
+            self._missing = (
+                f"the graph prepared for it does not score as the file does ({off.mean():.0%} of the images "
+                "differ by more than rounding)"
+            )
+
+    def compare_next(self) -> None:
+        """Compare the scores behind the next gradient with the file's."""
+        self._due = True
 
     def answer(self, images: np.ndarray) -> Outputs:
         """Ask the file itself; images [N, C, H, W] in 0..1."""
         if not len(images):
             return self._no_answers()
+        outputs = self.model.answer(images)
         self.queries += len(images)
-        return self.model.answer(images)
+        self.not_finite += int((~np.isfinite(outputs.scores)).any(1).sum())
+        return outputs
 
     def gradient(
         self,
@@ -129,6 +169,10 @@ class Target:
         if not len(images):
             return np.zeros(0, np.float32), np.zeros_like(images), self._no_answers().scores
         value, gradient, scores = self._gradients[loss](images, classes, rivals)
+        if self._due and len(images):
+            self._due = False
+            off = self._strayed(self._gradients[loss], images, self.model.answer(images).scores)
+            self.compared, self.strayed = self.compared + len(images), self.strayed + int(off.sum())
         self.gradients += len(images)
         dead = _dead(gradient)
         flat = _flat(loss, value, gradient)
@@ -173,6 +217,18 @@ class Target:
         from ..gradient.memory import batch_size
 
         return batch_size(self.model.graph, budget, self.loss, largest=LARGEST)
+
+    def _strayed(self, gradient: Gradient, images: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        """Which images the gradient just taken scores otherwise than the file: bool [N].
+
+        A file that answers at random does not agree with itself either; that is no fault of the gradient.
+        """
+        from ..gradient.session import InputGradient
+
+        if not isinstance(gradient, InputGradient):
+            return np.zeros(len(images), bool)  # torch differentiates the module itself
+        off = gradient.strayed(scores)
+        return off & ~strayed(self.model.answer(images).scores, scores, FLOAT32) if off.any() else off
 
     def _gradient_of(self, loss: str) -> Gradient:
         model = self.model

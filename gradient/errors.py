@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..artifacts.runtime import first_line
 from ..errors import VivavoceError
 
 
@@ -24,3 +28,25 @@ class UnsupportedOperator(VivavoceError):
             f"no gradient through {operator} (node `{node}`): {reason}; "
             "only gradient-free attacks can audit this model"
         )
+
+
+class Unprepared(VivavoceError):
+    """The model's gradient could not be prepared, for a reason that nobody foresaw."""
+
+
+@contextmanager
+def preparing() -> Iterator[None]:
+    """Turn whatever fails while a gradient is prepared into one line that names the class of error.
+
+    The file itself may still run: an audit then goes on with gradient-free attacks.
+
+    Raises:
+        Unprepared: anything but a `VivavoceError`, which is one line already, or a lack of memory.
+    """
+    try:
+        yield
+    except (VivavoceError, MemoryError):
+        raise
+    except Exception as error:  # those of onnx, protobuf and onnxruntime share no base class
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        raise Unprepared(f"the gradient cannot be prepared ({reason})") from error

@@ -9,6 +9,8 @@ import onnxruntime
 from ..artifacts.runtime import check_device, make_session
 from ..errors import VivavoceError
 from . import losses
+from .agreement import strayed, tolerance
+from .errors import preparing
 from .graph import INT, Graph
 from .reverse import differentiate
 from .specialisation import Specialiser
@@ -40,6 +42,7 @@ class InputGradient:
 
     Raises:
         UnsupportedOperator: the gradient is not available.
+        Unprepared: something else failed while the graph was prepared.
         VivavoceError: no such loss, input or output, or the device is not there.
     """
 
@@ -59,9 +62,11 @@ class InputGradient:
         self.scores = scores
         self.device, self.threads, self.straight_through = device, threads, straight_through
         self.blocked = device == "cpu"
-        needed = scores if self.loss.output == SCORES else self.loss.output
-        self._prepared = Specialiser(model, image, list(dict.fromkeys([scores, needed])))
-        self._needed = needed
+        self._needed = scores if self.loss.output == SCORES else self.loss.output
+        with preparing():
+            self._prepared = Specialiser(model, image, list(dict.fromkeys([scores, self._needed])))
+        self._tolerance = tolerance(model, device, self._prepared.quantised)
+        self._own = np.zeros((0, 0), np.float32)
         self._sessions: dict[tuple[int, ...], onnxruntime.InferenceSession] = {}
         self._file = (
             make_session(model.SerializeToString(), device=device, threads=threads)
@@ -89,6 +94,10 @@ class InputGradient:
 
     def differentiated(self, shape: tuple[int, ...]) -> tuple[Graph, dict[str, Value]]:
         """The nodes of the model, the loss and the gradient, and what to put out."""
+        with preparing():
+            return self._differentiated(shape)
+
+    def _differentiated(self, shape: tuple[int, ...]) -> tuple[Graph, dict[str, Value]]:
         model = self._prepared.at(shape)
         graph = Graph(model, blocked=self.blocked, straight_through=self.straight_through)
         goals = graph.input(GOALS, (shape[0],), INT)
@@ -121,19 +130,28 @@ class InputGradient:
             if rivals is None:
                 raise VivavoceError("this loss is between two classes; give `rivals`")
             classes[RIVALS] = np.asarray(rivals, np.int64)
-        step = self._prepared.step(images.shape[1:])
-        if step is None:
-            return self._run(images, classes, self._size(len(images), images.shape[1:]))
+        with preparing():
+            step = self._prepared.step(images.shape[1:])
+        size = step or self._size(len(images), images.shape[1:])
         parts = []
-        for k in range(0, len(images), step):
-            some = {name: array[k : k + step] for name, array in classes.items()}
-            parts.append(self._run(images[k : k + step], some, step))
-        loss, gradient, scores = (np.concatenate(part) for part in zip(*parts, strict=True))
+        for k in range(0, max(len(images), 1), max(size, 1)):
+            some = {name: array[k : k + size] for name, array in classes.items()}
+            parts.append(self._run(images[k : k + size], some, size))
+        loss, gradient, scores, own = map(np.concatenate, zip(*parts, strict=True))
+        self._own = own
         return loss, gradient, scores
+
+    def strayed(self, scores: np.ndarray) -> np.ndarray:
+        """Which images of the last call the prepared graph scores otherwise than the file: bool [N].
+
+        Args:
+            scores: what the file itself says of those images, float32 [N, K].
+        """
+        return strayed(self._own, scores, self._tolerance)
 
     def _run(
         self, images: np.ndarray, classes: dict[str, np.ndarray], size: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Run one batch, filled up to a size with copies.
 
         Copies, and not zeros: a dynamically quantised model looks at the range of the whole batch.
@@ -143,11 +161,13 @@ class InputGradient:
             fill = np.arange(size) % count
             images, classes = images[fill], {name: array[fill] for name, array in classes.items()}
         feeds = {self._prepared.image: np.ascontiguousarray(images), **classes}
-        found = self._session(images.shape).run([LOSS, GRADIENT, self.scores], feeds)
-        loss, gradient, scores = (np.asarray(array)[:count] for array in found)
-        if self._file is not None:
-            scores = np.asarray(self._file.run([self.scores], {self._file_input: images})[0])[:count]
-        return loss, gradient, scores
+        with preparing():
+            found = self._session(images.shape).run([LOSS, GRADIENT, self.scores], feeds)
+        loss, gradient, own = (np.asarray(array)[:count] for array in found)
+        if self._file is None:
+            return loss, gradient, own, own
+        scores = np.asarray(self._file.run([self.scores], {self._file_input: images})[0])[:count]
+        return loss, gradient, scores, own
 
     def _size(self, count: int, rest: tuple[int, ...]) -> int:
         """The smallest batch size in use that is not more than twice as large, or else this one."""

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import onnx
 
 from ..errors import VivavoceError
-from .errors import UnsupportedOperator
+from .errors import UnsupportedOperator, preparing
 from .graph import Graph
 from .reverse import DISCRETE, dependent, differentiate, key, title
 from .rules import RULES
@@ -46,6 +46,13 @@ def support(
     Raises:
         VivavoceError: a size is open and no shape is given, or the model cannot be prepared.
     """
+    with preparing():
+        return _support(model, image, scores, shape, straight_through)
+
+
+def _support(
+    model: onnx.ModelProto, image: str, scores: str, shape: tuple[int, ...] | None, straight_through: bool
+) -> list[Support]:
     prepared = Specialiser(model, image, [scores])
     rest = shape or prepared.rest
     if rest is None:

@@ -79,12 +79,26 @@ def _paired(first: np.ndarray, second: np.ndarray) -> tuple[float, int, int]:
 
 @check("no gradient")
 def no_gradient(seen: Observations) -> Finding | None:
-    """The file holds an operator through which no gradient is available, so only attacks that ask for
-    scores could run. They are weaker than attacks that follow the gradient, and what survives them may
-    not survive those."""
+    """No gradient is available: an operator of the file has none, or the graph that would give it cannot be
+    prepared or scores otherwise than the file. So only attacks that ask for scores could run. They are
+    weaker than attacks that follow the gradient, and what survives them may not survive those."""
     if seen.gradients_missing is None:
         return 0.0, 0.0, "suspicious", "the gradient is available"
     return 1.0, 0.0, "suspicious", f"only gradient-free attacks could run: {seen.gradients_missing}"
+
+
+@check("gradient of another function")
+def gradient_of_another_function(seen: Observations) -> Finding | None:
+    """The gradient is taken of a graph that is made from the file, and that graph must score images as the
+    file does. Where it does not, the gradient belongs to another function, and attacks that follow it say
+    nothing about the file. The statistic is the share of the compared images whose scores differ beyond
+    rounding; at the start of an audit a tenth of them is enough to do without the gradient."""
+    compared, strayed = seen.strayed
+    if seen.gradients_missing is not None or not compared:
+        return None
+    share = strayed / compared
+    meaning = f"the gradient's graph scores {share:.1%} of the images as the file does not"
+    return share, 0.01, "suspicious", meaning
 
 
 @check("dead gradients")

@@ -97,6 +97,7 @@ def observe(
         clean_total=len(evaluation.labels),
         dead=target.dead / max(target.gradients, 1),
         gradients_missing=target.gradient_missing,
+        strayed=(target.compared, target.strayed),
         rounded=(int(np.sum(broken)), int(np.sum(kept))),
         **seen,
     )
