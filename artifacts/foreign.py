@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from ..errors import VivavoceError
 from .graph import rename, replace_nodes
+from .head import bypass_softmax
 from .manifest import Decoding, Input, Interpolation, Manifest
 
 
@@ -275,10 +276,8 @@ def _scores(model: onnx.ModelProto, output: str, path: Path) -> tuple[str, int, 
         raise VivavoceError(
             f"{path}: the output {output!r} has shape {dims}; a classifier has at least 2 classes"
         )
-    last = next((n for n in model.graph.node if output in n.output), None)
-    if last is not None and last.op_type in ("Softmax", "LogSoftmax"):
-        return last.input[0], dims[1], last.op_type
-    return output, dims[1], None
+    scores, left_out = bypass_softmax(model, output, dims[1])
+    return scores, dims[1], left_out
 
 
 def _classes(options: Foreign, count: int, path: Path) -> tuple[tuple[str, ...], bool]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+import numpy as np
 from rich.console import Console
 
 from ..artifacts import ExportedModel, Manifest
 from ..artifacts.identity import files_of, identify
 from ..artifacts.onnx_model import OnnxModel
+from ..errors import VivavoceError
+from .target import Target
 
 
 def show_model(model: ExportedModel, console: Console) -> None:
@@ -25,7 +28,8 @@ def _sections(model: ExportedModel) -> Iterator[tuple[str, list[str]]]:
     yield model.path.name, _file_lines(model)
     yield "input", _input_lines(manifest)
     bypassed = model.bypassed if isinstance(model, OnnxModel) else None
-    yield "answers", _answer_lines(manifest, model.named, bypassed)
+    dependent = _batch_dependent(model)
+    yield "answers", _answer_lines(manifest, model.named, None if dependent else bypassed, dependent)
     if manifest.training:
         t = manifest.training
         figures = ", ".join(f"{name.replace('_', ' ')} {value:.2%}" for name, value in t.accuracy.items())
@@ -64,7 +68,7 @@ def _input_lines(manifest: Manifest) -> list[str]:
     ]
 
 
-def _answer_lines(manifest: Manifest, named: bool, bypassed: str | None) -> list[str]:
+def _answer_lines(manifest: Manifest, named: bool, bypassed: str | None, dependent: bool) -> list[str]:
     names = ", ".join(manifest.classes[:12]) + (", …" if len(manifest.classes) > 12 else "")
     lines = [
         f"{len(manifest.classes)} classes: {names}" + ("" if named else " (the file does not name them)")
@@ -82,6 +86,8 @@ def _answer_lines(manifest: Manifest, named: bool, bypassed: str | None) -> list
         lines.append(f"decoding: nearest neighbour{within}")
     else:
         lines.append("decoding: arg-max of the scores")
+    if dependent:
+        lines.append("batch-dependent: the scores of an image change with the other images of its batch")
     if bypassed:
         lines.append(
             f"scores are taken before the final {bypassed}: same decisions, gradients that do not vanish"
@@ -90,11 +96,16 @@ def _answer_lines(manifest: Manifest, named: bool, bypassed: str | None) -> list
 
 
 def _gradient_lines(model: ExportedModel) -> list[str]:
+    target = Target(model)
+    target.try_gradient(_noise(model.manifest, 2))
     if not isinstance(model, OnnxModel):
-        return ["available (torch)"]
+        return ["available (torch)" if target.gradient_missing is None else target.gradient_missing]
     from ..gradient.support import support
 
-    found = support(model.graph)
+    try:
+        found = support(model.graph)
+    except VivavoceError as error:
+        return ["not available from the file itself", str(error)]
     kinds: dict[str, Counter[str]] = {}
     for operator, _, state, _ in found:
         kinds.setdefault(state, Counter())[operator] += 1
@@ -106,7 +117,23 @@ def _gradient_lines(model: ExportedModel) -> list[str]:
         for operator, node, state, reason in found
         if state == "missing"
     ]
+    if target.gradient_missing is not None and not missing:
+        missing = [target.gradient_missing]
     return [("not available" if missing else "available") + " from the file itself", *lines, *missing]
+
+
+def _noise(manifest: Manifest, count: int) -> np.ndarray:
+    entry = manifest.input
+    shape = (count, entry.channels, entry.height, entry.width)
+    return np.random.default_rng(0).random(shape, dtype=np.float32)
+
+
+def _batch_dependent(model: ExportedModel) -> bool:
+    """Whether the file scores images otherwise when they come one by one."""
+    images = _noise(model.manifest, 6)
+    whole = model.answer(images).scores
+    apart = np.concatenate([model.answer(images[k : k + 1]).scores for k in range(len(images))])
+    return not np.allclose(whole, apart, rtol=0, atol=1e-3 * max(float(np.ptp(whole)), 1e-12), equal_nan=True)
 
 
 def _numbers(values: tuple[float, ...]) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..artifacts.head import final_softmax
 from ..errors import VivavoceError
 from .graph import Graph
 from .value import Value
@@ -162,12 +163,9 @@ def before_softmax(graph: Graph, scores: Value) -> Value:
     A Softmax that is sure of itself has a gradient of zero in float32, and an attack would stall there.
     Cross-entropy, the margin and the ratio of logits mean the same, or more, on the logits.
     """
-    name = scores.name
-    while (node := graph.producer.get(name)) is not None and node.op_type in _PASSING:
-        name = node.input[0]
-        if node.op_type == "Softmax" and graph.value(name).size == scores.size:
-            return graph.value(name).reshape(*scores.shape)
-    return scores
-
-
-_PASSING = frozenset(["Softmax", "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Cast"])
+    chain = final_softmax(
+        graph.producer, scores.name, graph.opset, scores.shape[-1], lambda name: graph.value(name).shape
+    )
+    if not chain or chain[0].op_type != "Softmax" or scores.rank != 2:
+        return scores
+    return graph.value(chain[0].input[0]).reshape(*scores.shape)

@@ -66,7 +66,8 @@ class InputGradient:
         with preparing():
             self._prepared = Specialiser(model, image, list(dict.fromkeys([scores, self._needed])))
         self._tolerance = tolerance(model, device, self._prepared.quantised)
-        self._own = np.zeros((0, 0), np.float32)
+        self.graph_scores = np.zeros((0, 0), np.float32)
+        """float32 [N, K]: the scores of the last call by the prepared graph, whatever the file says."""
         self._sessions: dict[tuple[int, ...], onnxruntime.InferenceSession] = {}
         self._file = (
             make_session(model.SerializeToString(), device=device, threads=threads)
@@ -138,7 +139,7 @@ class InputGradient:
             some = {name: array[k : k + size] for name, array in classes.items()}
             parts.append(self._run(images[k : k + size], some, size))
         loss, gradient, scores, own = map(np.concatenate, zip(*parts, strict=True))
-        self._own = own
+        self.graph_scores = own
         return loss, gradient, scores
 
     def strayed(self, scores: np.ndarray) -> np.ndarray:
@@ -147,7 +148,7 @@ class InputGradient:
         Args:
             scores: what the file itself says of those images, float32 [N, K].
         """
-        return strayed(self._own, scores, self._tolerance)
+        return strayed(self.graph_scores, scores, self._tolerance)
 
     def _run(
         self, images: np.ndarray, classes: dict[str, np.ndarray], size: int

@@ -31,7 +31,7 @@ class Specialiser:
         dims = next(v for v in self.model.graph.input if v.name == self.image).type.tensor_type.shape.dim
         self.rest = tuple(d.dim_value for d in dims[1:]) if all(d.dim_value > 0 for d in dims[1:]) else None
         """Declared sizes after the batch, None where one is left open."""
-        self.declared = dims[0].dim_value if dims else 0
+        self.declared = max(dims[0].dim_value, 0) if dims else 0  # some writers say -1 for any
         self._pinned: dict[tuple[int, ...], onnx.ModelProto] = {}
         self._checked: dict[tuple[int, ...], bool] = {}
 

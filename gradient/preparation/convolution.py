@@ -24,7 +24,7 @@ def explicit_pads(model: onnx.ModelProto) -> None:
         elif node.input[0] in shapes and node.output[0] in shapes:
             kernel = attributes.get("kernel_shape") or shapes[node.input[1]][2:]
             sizes = shapes[node.input[0]][2:], shapes[node.output[0]][2:]
-            attributes["pads"] = _pads(node.op_type, attributes, kernel, *sizes, upper=mode != "SAME_LOWER")
+            attributes["pads"] = _pads(node.op_type, attributes, kernel, *sizes, upper=mode == "SAME_UPPER")
         else:
             continue
         attributes.pop("auto_pad", None)
@@ -36,7 +36,10 @@ def explicit_pads(model: onnx.ModelProto) -> None:
 def _pads(
     operator: str, attributes: dict, kernel: list[int], before: list[int], after: list[int], *, upper: bool
 ) -> list[int]:
-    """Pads at the start of each dimension, then at the end of each; the odd one at the end if `upper`."""
+    """Pads at the start of each dimension, then at the end of each; the odd one at the end if `upper`.
+
+    A ConvTranspose with an `output_shape` and no `auto_pad` has it at the start, as SAME_LOWER does.
+    """
     n = len(kernel)
     strides, dilations = attributes.get("strides", [1] * n), attributes.get("dilations", [1] * n)
     extra = attributes.get("output_padding", [0] * n)

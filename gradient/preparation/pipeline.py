@@ -14,7 +14,7 @@ from typing import Any
 
 import onnx
 import onnxruntime
-from onnx import helper, inliner, version_converter
+from onnx import helper, inliner
 
 from ...artifacts.graph import sort_nodes
 from ...errors import VivavoceError
@@ -23,11 +23,9 @@ from ..losses import LABEL_BANK
 from ..rules import RULES
 from . import shapes
 from .convolution import explicit_pads, fold_batch_normalization
+from .opset import convert
 from .precision import to_float32
 from .quantised import write_out
-
-OPSET = 18
-"""Oldest version of the standard operators that the rules read and write."""
 
 
 def normalise(model: onnx.ModelProto, outputs: Sequence[str]) -> tuple[onnx.ModelProto, bool]:
@@ -48,7 +46,7 @@ def normalise(model: onnx.ModelProto, outputs: Sequence[str]) -> tuple[onnx.Mode
     model.graph.input.extend(inputs)
     prune(model, [LABEL_BANK])
     quantised = write_out(model)
-    model = _convert(model)
+    model = convert(model)
     to_float32(model)
     return model, quantised
 
@@ -68,17 +66,6 @@ def _keep_outputs(model: onnx.ModelProto, names: Sequence[str]) -> None:
     for name in names:
         element = by_name[name].type.tensor_type.elem_type
         model.graph.output.append(helper.make_tensor_value_info(name, element, None))
-
-
-def _convert(model: onnx.ModelProto) -> onnx.ModelProto:
-    opset = next((o.version for o in model.opset_import if o.domain in STANDARD), OPSET)
-    if opset >= OPSET:
-        return model
-    model.ir_version = max(model.ir_version, 8)  # older ones expect initializers among the inputs
-    try:
-        return version_converter.convert_version(model, OPSET)
-    except Exception as error:  # the converter raises several kinds, RuntimeError among them
-        raise VivavoceError(f"opset {opset} cannot be brought to {OPSET}: {error}") from error
 
 
 def specialise(model: onnx.ModelProto, image: str, shape: Sequence[int]) -> onnx.ModelProto:
@@ -119,6 +106,9 @@ def _without_functions(model: onnx.ModelProto) -> onnx.ModelProto:
     if not names:
         return model
     model = shapes.infer(model)
+    model.graph.value_info.extend(  # a body may depend on the types of constants too
+        helper.make_tensor_value_info(t.name, t.data_type, t.dims) for t in model.graph.initializer
+    )
     return simplify(inliner.inline_selected_functions(model, sorted(names), inline_schema_functions=True))
 
 

@@ -8,11 +8,16 @@ and the two conversions only. (The scores an audit reports come from the file it
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import onnx
-from onnx import helper
+from onnx import helper, numpy_helper
 
-from ..graph import MICROSOFT
+from ...artifacts.head import ONE_AXIS
+from ...errors import VivavoceError
+from ..errors import UnsupportedOperator
+from ..graph import MICROSOFT, STANDARD
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,8 @@ class Layout:
     """Axis of the second input along which it may have a scale per entry; 0 if it is transposed."""
 
 
+AXES_GIVEN = 18
+"""The opset from which ReduceMean has its axes as an input."""
 TWO = ((0, 1, 2), (3, 4, 5))
 LAYOUTS = {
     ("", "QLinearConv"): Layout("Conv", TWO, (6, 7), bias=8, weight_axis=0),
@@ -48,13 +55,18 @@ LAYOUTS = {
 
 
 def write_out(model: onnx.ModelProto) -> bool:
-    """Replace quantised operators, in place; return whether the model has any quantised part at all."""
+    """Replace quantised operators, in place; return whether the model has any quantised part at all.
+
+    Raises:
+        VivavoceError: one has attributes whose meaning no float operator has.
+    """
     graph, nodes = model.graph, []
     quantised = False
+    opset = next((o.version for o in model.opset_import if o.domain in STANDARD), ONE_AXIS)
     for node in graph.node:
         layout = LAYOUTS.get((node.domain, node.op_type))
         if layout is not None:
-            nodes += _expanded(node, layout)
+            nodes += _expanded(node, layout, opset)
         elif (node.domain, node.op_type) == (MICROSOFT, "QLinearConcat"):
             nodes += _concatenated(node)
         else:
@@ -75,11 +87,31 @@ def _copy(node: onnx.NodeProto) -> onnx.NodeProto:
     return copy
 
 
-def _expanded(node: onnx.NodeProto, layout: Layout) -> list[onnx.NodeProto]:
+def _softmax(attributes: dict[str, Any], opset: int) -> dict[str, Any]:
+    """The axis of a Softmax in a model of some opset that means what QLinearSoftmax's own `opset` says.
+
+    Raises:
+        VivavoceError: the two differ in what an axis means.
+    """
+    meant, axis = attributes.get("opset", opset), attributes.get("axis", -1)
+    if (meant >= ONE_AXIS) != (opset >= ONE_AXIS) and axis != -1:
+        raise VivavoceError(
+            f"QLinearSoftmax of opset {meant} with axis {axis} in a model of opset {opset} has no equal"
+        )
+    return {"axis": axis}
+
+
+def _expanded(node: onnx.NodeProto, layout: Layout, opset: int) -> list[onnx.NodeProto]:
     """Dequantise each input, apply the float operator, quantise the result."""
     stem, inputs = node.output[0], list(node.input) + [""] * 9
-    skip = ("channels_last",)
-    attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute if a.name not in skip}
+    attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    titled = (f"{MICROSOFT}.{node.op_type}", node.name or node.output[0])
+    if attributes.pop("channels_last", 0):
+        raise UnsupportedOperator(*titled, "its channels come last")
+    if layout.bias is not None and inputs[layout.bias] and attributes.get("alpha", 1) != 1:
+        raise UnsupportedOperator(*titled, "it scales its bias by alpha")
+    if layout.operator == "Softmax":
+        attributes = _softmax(attributes, opset)
     weight_axis = 0 if attributes.get("transB") else layout.weight_axis
     made, floats = [], []
     for k, (value, scale, zero) in enumerate(layout.quantised):
@@ -91,6 +123,10 @@ def _expanded(node: onnx.NodeProto, layout: Layout) -> list[onnx.NodeProto]:
         scales = [inputs[layout.quantised[0][1]], inputs[layout.quantised[1][1]]]
         made.append(helper.make_node("Mul", scales, [product]))
         made.append(_dequantise(inputs[layout.bias], product, "", f"{stem}__bias", 0))
+        floats.append(made[-1].output[0])
+    if layout.operator == "ReduceMean" and opset >= AXES_GIVEN:
+        axes = numpy_helper.from_array(np.array(attributes.pop("axes"), np.int64))
+        made.append(helper.make_node("Constant", [], [f"{stem}__axes"], value=axes))
         floats.append(made[-1].output[0])
     made.append(helper.make_node(layout.operator, floats, [f"{stem}__float"], node.name, **attributes))
     scale, zero = layout.result
