@@ -84,6 +84,7 @@ def specialise(model: onnx.ModelProto, image: str, shape: Sequence[int]) -> onnx
     tensor.ClearField("shape")
     for size in shape:
         tensor.shape.dim.add().dim_value = size
+    shapes.check_sizes(model, shape[0])
     bank = [t for t in model.graph.initializer if t.name == LABEL_BANK]
     model = _without_functions(simplify(model))
     if bank and all(t.name != LABEL_BANK for t in model.graph.initializer):

@@ -9,6 +9,9 @@ import onnx
 import onnxruntime
 from onnx import helper, shape_inference
 
+from ...errors import VivavoceError
+from ...text import plain
+
 
 def infer(model: onnx.ModelProto) -> onnx.ModelProto:
     """Infer shapes, in place, by the standard's rules and, for values those leave open, by a run."""
@@ -23,8 +26,43 @@ def infer(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
+LARGEST = 2_000_000_000
+"""Bytes that one value may take for one image."""
+
+
+def check_sizes(model: onnx.ModelProto, batch: int) -> None:
+    """Refuse a model with an absurdly large value, before anything computes it.
+
+    Args:
+        model: the image's shape is fixed.
+        batch: its number of images.
+
+    Raises:
+        VivavoceError: a value takes more than `LARGEST` bytes.
+    """
+    for value in _by_rules(model).value_info:
+        tensor = value.type.tensor_type
+        if not _complete(value) or tensor.elem_type == onnx.TensorProto.STRING:
+            continue
+        each = helper.tensor_dtype_to_np_dtype(tensor.elem_type).itemsize
+        size = each * math.prod(d.dim_value for d in tensor.shape.dim)
+        if size > LARGEST * max(batch, 1):
+            raise VivavoceError(
+                f"the value `{plain(value.name)}` takes {size / 1e9:.1f} GB; at most {LARGEST / 1e9:g} GB "
+                "are computed for one image"
+            )
+
+
 def _infer_by_rules(model: onnx.ModelProto) -> None:
-    """The standard's shape inference, in place, on a copy whose large weights have lost their data.
+    """The standard's shape inference, in place."""
+    found = _by_rules(model)
+    del model.graph.value_info[:], model.graph.output[:]
+    model.graph.value_info.extend(found.value_info)
+    model.graph.output.extend(found.output)
+
+
+def _by_rules(model: onnx.ModelProto) -> onnx.GraphProto:
+    """The standard's shape inference on a copy whose large weights have lost their data.
 
     The copy's nodes must read nothing from them but their shapes, and copies of all weights add up.
     """
@@ -43,10 +81,7 @@ def _infer_by_rules(model: onnx.ModelProto) -> None:
             light.graph.input.append(
                 helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
             )
-    found = shape_inference.infer_shapes(light, data_prop=True).graph
-    del model.graph.value_info[:], model.graph.output[:]
-    model.graph.value_info.extend(found.value_info)
-    model.graph.output.extend(found.output)
+    return shape_inference.infer_shapes(light, data_prop=True).graph
 
 
 _SMALL = 1024

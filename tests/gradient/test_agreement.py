@@ -12,7 +12,7 @@ from vivavoce.errors import VivavoceError
 from vivavoce.gradient import preparation, support
 from vivavoce.gradient.agreement import FLOAT32, strayed
 from vivavoce.gradient.errors import preparing
-from vivavoce.gradient.preparation import pipeline
+from vivavoce.gradient.preparation import convolution, pipeline
 
 IMAGES = np.random.default_rng(0).random((8, 3, 32, 32), dtype=np.float32)
 
@@ -41,7 +41,7 @@ def test_the_gradient_of_another_function_is_dropped(monkeypatch):
     target.try_gradient(IMAGES)
     assert target.gradient_missing is None
 
-    whole = pipeline.fold_batch_normalization
+    whole = convolution.fold_batch_normalization
 
     def wrong(model):
         whole(model)

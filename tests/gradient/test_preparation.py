@@ -226,3 +226,14 @@ def test_batch_size_does_not_depend_on_the_order_of_calls():
         found = first(images[part], goals[part])[1]
         exact = truth.gradient[part]
         assert np.abs(found - exact).max() <= 1e-3 * np.abs(exact).max()
+
+
+@pytest.mark.parametrize("size", [[10**5, 10**5], [10**10]])
+def test_a_value_that_is_far_too_large_is_refused_before_it_is_made(graph_of, size):
+    """Even where the size is computed, and the sum over the value is a single number."""
+    nodes = [node("Mul", ["size", "one"], ["shape"]), node("ConstantOfShape", ["shape"], ["huge"]),
+             node("ReduceSum", ["huge"], ["zero"], keepdims=0), node("Add", ["image", "zero"], ["t"]),
+             *tail("t")]  # fmt: skip
+    constants = {"w": W, "size": np.array(size), "one": np.array([1])}
+    with pytest.raises(VivavoceError, match=r"`huge` takes 40\.0 GB"):
+        InputGradient(graph_of(nodes, constants, ["N", 4, 4, 4], 2), "margin")
