@@ -22,16 +22,19 @@ ONNXRUNTIME_WEB := onnxruntime-web-1.30.0
 AXE := axe-core-4.14.1
 MODEL ?= digits-speech
 
+# A file's tests stay together, because they share what they train and export.
+PYTEST = .venv/test/bin/pytest -n auto --maxprocesses 4 --dist loadfile --durations 10
+
 .PHONY: audit web browser-parts test test-full bench lint clean
 
 audit: .venv/audit/ready  ## audit the shipped model on the digits that ship with it
 	.venv/audit/bin/audit robustness digits-speech
 
 test: .venv/test/ready lint  ## the quick suite
-	.venv/test/bin/pytest -m "not full"
+	$(PYTEST) -m "not full"
 
 test-full: .venv/test/ready lint  ## everything: minutes to hours, more data
-	.venv/test/bin/pytest
+	$(PYTEST)
 
 web: .venv/web/ready build/$(ONNXRUNTIME_WEB).tgz  ## one HTML file that needs no server; MODEL=speaks.onnx
 	@mkdir -p build/web

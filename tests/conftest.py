@@ -7,10 +7,18 @@ from pathlib import Path
 
 # Before torch is imported: waiting threads must not spin, or they take the cores from onnxruntime's.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Where several processes share the tests, each has one thread.
+if SHARED := "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from filelock import FileLock
 from wheels import build_wheel
+
+from vivavoce.artifacts.runtime import use_threads
+
+if SHARED:
+    use_threads(1)
 
 
 def reference_data(*parts: str) -> Path:
@@ -59,7 +67,7 @@ MakeOnce = Callable[[str, Callable[[Path], object]], Path]
 def make_once(tmp_path_factory) -> MakeOnce:
     """Fill a folder once for all the processes that share the tests: `make_once(name, fill)` is its path."""
     base = tmp_path_factory.getbasetemp()
-    home = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    home = base.parent if SHARED else base
 
     def make(name: str, fill: Callable[[Path], object]) -> Path:
         folder, begun = home / name, home / f"{name}.begun"
@@ -72,6 +80,18 @@ def make_once(tmp_path_factory) -> MakeOnce:
         return folder
 
     return make
+
+
+@pytest.fixture(scope="session")
+def speaks(runs, make_once) -> Path:
+    """The digits model with its vocoder inside, an ONNX file."""
+
+    def export(folder: Path) -> None:
+        from vivavoce.export.build import export_run
+
+        export_run(runs / "digits-speech", folder / "speaks.onnx", audio=True)
+
+    return make_once("speaks", export) / "speaks.onnx"
 
 
 @pytest.fixture(scope="session")

@@ -22,13 +22,6 @@ from vivavoce.sound.playback import waveform
 
 
 @pytest.fixture(scope="module")
-def speaks(runs, tmp_path_factory):
-    path = tmp_path_factory.mktemp("speaks") / "speaks.onnx"
-    export_run(runs / "digits-speech", path, audio=True)
-    return path
-
-
-@pytest.fixture(scope="module")
 def answers():
     digits, model = open_images("digits"), open_model("digits-speech")
     images = to_float(digits.pixels(np.arange(16), Fit(32, 32)))

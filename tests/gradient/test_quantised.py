@@ -20,7 +20,7 @@ from onnxruntime.quantization import (
 
 from vivavoce.gradient import InputGradient, support
 
-COUNT = 256
+COUNT, ATTACKED = 256, 128
 
 
 class Images(CalibrationDataReader):
@@ -95,11 +95,12 @@ def success(path: Path, images: np.ndarray, epsilon: float = 0.5 / 255) -> float
     return float((gradient(x, goals)[2].argmax(1) != goals).mean())
 
 
-@pytest.mark.parametrize("kind", ["qdq", "qoperator"])
-def test_an_attack_on_the_int8_file_loses_little(files, images, kind):
-    whole = success(files["float"], images[0])
+def test_an_attack_on_the_int8_file_loses_little(files, images):
+    some = images[0][:ATTACKED]
+    whole = success(files["float"], some)
     assert 0.05 < whole < 0.95, whole
-    assert success(files[kind], images[0]) >= whole - 0.02
+    for kind in ("qdq", "qoperator"):
+        assert success(files[kind], some) >= whole - 0.02, kind
 
 
 @pytest.mark.parametrize("kind", ["qdq", "qoperator", "dynamic"])

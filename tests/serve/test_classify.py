@@ -94,16 +94,6 @@ def test_with_a_player_it_plays(photos, tmp_path):
     assert np.abs(samples).max() > 0.5
 
 
-@pytest.fixture(scope="module")
-def speaks(runs, tmp_path_factory) -> Path:
-    """The digits model with its vocoder inside."""
-    from vivavoce.export.build import export_run
-
-    path = tmp_path_factory.mktemp("speaks") / "speaks.onnx"
-    export_run(runs / "digits-speech", path, audio=True)
-    return path
-
-
 def test_a_folder_a_pattern_and_a_file_twice(photos):
     listed = sorted(p.name for p in photos.glob("*.png"))
     for arguments in (
