@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from .sharding import Shard, Spread
 from .state import StateFile, fingerprint
 from .summary import Conduct, write_report
 from .target import Target
+from .targets import read_targets
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, and how much of how much is finished (0 of 0: not counted)."""
@@ -189,39 +189,3 @@ def _probes(target: Target, images: ImageSet, evaluation: Evaluation, settings: 
     protocol = settings.protocol or default(target.model.manifest)
     ball = protocol.ball(telling_epsilon(evaluation), entry)
     return Probes(target, to_float(pixels), evaluation.labels[places], indices, ball, settings.seed)
-
-
-def read_targets(path: Path, images: ImageSet, indices: np.ndarray) -> np.ndarray:
-    """Target classes from a CSV file with columns `file` and `target`: int64 [n], one per audited image.
-
-    `file` is the path relative to the data folder, or an index where images have no files; `target` is a
-    class name or number.
-
-    Raises:
-        VivavoceError: a column or an image is missing, or a target is no class or the true one.
-    """
-    try:
-        with path.open(newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise VivavoceError(f"{path}: the targets cannot be read ({error})") from error
-    if not rows or not {"file", "target"} <= rows[0].keys():
-        raise VivavoceError(f"{path}: needs a header line `file,target` and a line for every image")
-    given = {row["file"]: row["target"] for row in rows}
-    goals = np.empty(len(indices), np.int64)
-    for k, index in enumerate(indices):
-        name = images.files[index] if images.files else str(index)
-        if name not in given:
-            raise VivavoceError(f"{path}: no target for {name}")
-        goals[k] = _class_number(given[name], images.classes, f"{path}: {name}")
-        if goals[k] == images.labels[index]:
-            raise VivavoceError(f"{path}: the target of {name} is its true class")
-    return goals
-
-
-def _class_number(text: str, classes: tuple[str, ...], where: str) -> int:
-    if text in classes:
-        return classes.index(text)
-    if text.isdecimal() and int(text) < len(classes):
-        return int(text)
-    raise VivavoceError(f"{where}: {text!r} is not a class")

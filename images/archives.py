@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import gzip
+import math
 import os
 import pickle
+import pickletools
 import tarfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 
 from ..errors import VivavoceError
+from ..files import MEBIBYTE, read_bytes
 
 Which = Literal["train", "test"]
 Images = tuple[np.ndarray, np.ndarray]
 """uint8 [N, H, W] or [N, H, W, 3], and int64 [N]."""
+
+LIMIT = 512 * MEBIBYTE
+"""Bytes that one published file may hold, unpacked; the largest holds 180 million."""
 
 ROOT = "VIVAVOCE_DATA"
 """Environment variable: the folder in which data sets lie and to which they are downloaded."""
@@ -57,8 +63,11 @@ def open_archive(name: str, which: Which, root: Path | None = None) -> Images:
         for folder in (place, *(place / f for f in (name, *archive.folders))):
             try:
                 found = archive.read(folder, which) if folder.is_dir() else None
-            except _BROKEN as error:
-                raise VivavoceError(f"{folder}: the {name} files here are damaged ({error})") from error
+            except (
+                Exception
+            ) as error:  # gzip, tarfile, pickle and numpy raise some ten kinds on damaged files
+                reason = " ".join(str(error).split())[:200] or type(error).__name__
+                raise VivavoceError(f"{folder}: the {name} files here are damaged ({reason})") from error
             if found is not None:
                 return found
     if root is not None:
@@ -67,9 +76,6 @@ def open_archive(name: str, which: Which, root: Path | None = None) -> Images:
         )
     _download(archive, places[0] / name)
     return open_archive(name, which, places[0])
-
-
-_BROKEN = (OSError, EOFError, ValueError, KeyError, tarfile.TarError, zlib.error, pickle.UnpicklingError)
 
 
 def _cache() -> Path:
@@ -112,16 +118,27 @@ def _either(path: Path) -> Path | None:
 
 
 def read_idx(path: Path) -> np.ndarray:
-    """Read an IDX file of bytes, compressed or not, of any rank."""
-    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    if len(data) < 4 or data[:3] != b"\0\0\x08":
-        raise ValueError(f"{path.name} is not an IDX file of bytes")
-    rank = data[3]
-    shape = np.frombuffer(data, ">u4", rank, 4).astype(int)
-    entries = np.frombuffer(data, np.uint8, offset=4 + 4 * rank)
-    if entries.size != shape.prod():
-        raise ValueError(f"{path.name} holds {entries.size} entries where its head says {list(shape)}")
-    return entries.reshape(shape)
+    """Read an IDX file of bytes, compressed or not, of any rank; no more than its header declares.
+
+    Raises:
+        ValueError: not such a file, damaged, or larger than is read; the message names it.
+    """
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            head = file.read(4)
+            if len(head) < 4 or head[:3] != b"\0\0\x08":
+                raise ValueError("not an IDX file of bytes")
+            sizes = file.read(4 * head[3])
+            shape = [int(n) for n in np.frombuffer(sizes, ">u4")]
+            count = math.prod(shape)
+            if len(sizes) < 4 * head[3] or count > LIMIT:
+                raise ValueError(f"its head says {shape}, more than is read")
+            data = file.read(count + 1)
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise ValueError(f"{path.name}: {error}") from error
+    if len(data) != count:
+        raise ValueError(f"{path.name} does not hold the {count} entries of which its head says {shape}")
+    return np.frombuffer(data, np.uint8).reshape(shape)
 
 
 def _cifar(labels: int, train: tuple[str, ...], test: str) -> Callable[[Path, Which], Images | None]:
@@ -143,14 +160,40 @@ def _cifar(labels: int, train: tuple[str, ...], test: str) -> Callable[[Path, Wh
 def _members(folder: Path, names: tuple[str, ...]) -> dict[str, bytes] | None:
     """Contents of the files in a folder, or in a CIFAR archive in it; None unless all are there."""
     if all((folder / n).is_file() for n in names):
-        return {n: (folder / n).read_bytes() for n in names}
+        return {n: read_bytes(folder / n, LIMIT // len(names)) for n in names}
     for archive in sorted(folder.glob("cifar-10*.tar.gz")):
-        with tarfile.open(archive) as tar:
-            inside = {Path(m.name).name: m for m in tar if m.isfile()}
-            if all(n in inside for n in names):
-                opened = {n: tar.extractfile(inside[n]) for n in names}
-                return {n: file.read() for n, file in opened.items() if file}
+        with (
+            gzip.open(archive) as packed,
+            tarfile.open(fileobj=cast("Any", _Bounded(packed)), mode="r|") as tar,
+        ):
+            found = {}
+            for member in tar:
+                name = Path(member.name).name
+                file = tar.extractfile(member) if member.isfile() and name in names else None
+                if file is not None:
+                    found[name] = file.read()
+            if len(found) == len(names):
+                return {n: found[n] for n in names}
     return None
+
+
+class _Bounded:
+    """An archive that is unpacked as it is read, up to a limit."""
+
+    def __init__(self, file: gzip.GzipFile) -> None:
+        self._file, self._left = file, LIMIT
+
+    def read(self, size: int) -> bytes:
+        """Read on.
+
+        Raises:
+            ValueError: the archive unpacks to more than is read.
+        """
+        data = self._file.read(size)
+        self._left -= len(data)
+        if self._left < 0:
+            raise ValueError(f"it unpacks to more than {LIMIT // MEBIBYTE} MiB")
+        return data
 
 
 def _records(data: bytes, labels: int) -> Images:
@@ -162,27 +205,43 @@ def _records(data: bytes, labels: int) -> Images:
 
 
 def _pickled(data: bytes) -> Images:
+    for operation, argument, _ in pickletools.genops(data):
+        if "PUT" in operation.name and isinstance(argument, int) and argument > len(data):
+            raise ValueError("it numbers more objects than it can hold")  # would take that much memory
     table = _OnlyArrays(BytesIO(data), encoding="latin1").load()
-    return table["data"], np.array(table["labels"] if "labels" in table else table["fine_labels"])
+    images = table["data"]
+    labels = np.array(table["labels"] if "labels" in table else table["fine_labels"])
+    if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[1:] != (3072,):
+        raise ValueError("`data` is not uint8 [N, 3072]")
+    if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
+        raise ValueError("the labels are not one integer per image")
+    return images, labels
+
+
+def _empty_array(*_: object) -> np.ndarray:
+    """What pickle makes before it fills in shape and values, whatever shape the file asks for."""
+    return np.ndarray((0,), np.uint8)
+
+
+def _latin1(text: str, _: str = "latin1") -> bytes:
+    return text.encode("latin1")
 
 
 class _OnlyArrays(pickle.Unpickler):
     """Reads the Python edition of CIFAR: plain containers and numpy arrays, and refuses all else."""
 
-    _ALLOWED = frozenset(
-        {
-            ("numpy.core.multiarray", "_reconstruct"),
-            ("numpy._core.multiarray", "_reconstruct"),
-            ("numpy", "ndarray"),
-            ("numpy", "dtype"),
-            ("_codecs", "encode"),  # bytes, in files that Python 3 wrote for Python 2
-        }
-    )
+    _ALLOWED: ClassVar[dict[tuple[str, str], Any]] = {
+        ("numpy.core.multiarray", "_reconstruct"): _empty_array,
+        ("numpy._core.multiarray", "_reconstruct"): _empty_array,
+        ("numpy", "ndarray"): "ndarray",  # an argument of the two above, never called
+        ("numpy", "dtype"): np.dtype,
+        ("_codecs", "encode"): _latin1,  # bytes, in files that Python 3 wrote for Python 2
+    }
 
     def find_class(self, module: str, name: str) -> Any:
         """Look up a name that the file asks for, if it is one of those that make an array."""
         if (module, name) in self._ALLOWED:
-            return super().find_class(module, name)
+            return self._ALLOWED[module, name]
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no CIFAR file does")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from importlib import resources
 from pathlib import Path
 
@@ -16,9 +15,14 @@ from .classes import CLASSES
 from .fit import Fit
 from .folders import LeftOut, class_folders, images_below, say_once
 from .imageset import ImageSet, read_image
+from .levels import Unreadable
 from .matching import listed
 
 DIGITS = tuple("0123456789")
+NPZ_LIMIT = 3 * 2**29
+"""Bytes of the largest data set that is read into memory from an `.npz`."""
+MOST_CLASSES = 100_000
+"""Labels without names stay below this."""
 
 
 def open_images(source: str | Path) -> ImageSet:
@@ -56,6 +60,8 @@ def well_known(source: str | Path) -> tuple[str, Path | None] | None:
 def archived(name: str, root: Path | None, which: Which) -> ImageSet:
     """A part of a published data set (see `archives`)."""
     images, labels = open_archive(name, which, root)
+    if not images.size or labels.min() < 0 or labels.max() >= len(CLASSES[name]):
+        raise VivavoceError(f"{name}: the files hold no images, or labels that name none of its classes")
     return _from_arrays(name, images, labels, CLASSES[name])
 
 
@@ -76,32 +82,56 @@ def enlarge_digits(images: np.ndarray) -> np.ndarray:
 
 
 def _npz(path: Path) -> ImageSet:
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            images, labels = archive["images"], archive["labels"]
-            classes = tuple(map(str, archive["classes"])) if "classes" in archive else None
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise VivavoceError(f"{path}: needs arrays `images` and `labels` ({error})") from error
-    if images.dtype != np.uint8 or images.ndim not in (3, 4) or images.shape[3:] not in ((), (1,), (3,)):
+    from ..artifacts.arrays import read_arrays
+
+    arrays = read_arrays(path, "data set with arrays `images` and `labels`", NPZ_LIMIT)
+    missing = {"images", "labels"} - arrays.keys()
+    if missing:
+        raise VivavoceError(f"{path}: needs arrays `images` and `labels`, but has no `{min(missing)}`")
+    images, labels = arrays["images"], arrays["labels"]
+    if (
+        images.dtype != np.uint8
+        or images.ndim not in (3, 4)
+        or images.shape[3:] not in ((), (1,), (3,))
+        or 0 in images.shape
+    ):
         raise VivavoceError(
             f"{path}: `images` must be uint8 [N, H, W], [N, H, W, 1] or [N, H, W, 3], "
             f"not {images.dtype} {list(images.shape)}"
         )
-    if labels.shape != images.shape[:1] or not np.issubdtype(labels.dtype, np.integer) or not len(labels):
+    if labels.shape != images.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
         raise VivavoceError(f"{path}: `labels` must be one integer per image, not {labels.dtype} "
                             f"{list(labels.shape)} for {len(images)} images")  # fmt: skip
-    if labels.min() < 0 or (classes and labels.max() >= len(classes)):
-        raise VivavoceError(f"{path}: `labels` has {labels.min()}..{labels.max()}, which name no class")
+    classes = _class_names(arrays["classes"], path) if "classes" in arrays else None
+    lowest, highest = int(labels.min()), int(labels.max())
+    if lowest < 0 or highest >= (len(classes) if classes else MOST_CLASSES):
+        raise VivavoceError(f"{path}: `labels` has {lowest}..{highest}, which name no class")
     return _from_arrays(path.name, images, labels.astype(np.int64), classes)
+
+
+def _class_names(array: np.ndarray, path: Path) -> tuple[str, ...]:
+    if array.ndim != 1 or array.dtype.kind not in "US" or not len(array):
+        raise VivavoceError(
+            f"{path}: `classes` must be a list of names, not {array.dtype} {list(array.shape)}"
+        )
+    try:
+        return tuple(np.char.decode(array, "utf-8") if array.dtype.kind == "S" else map(str, array))
+    except UnicodeDecodeError:
+        raise VivavoceError(f"{path}: `classes` is not UTF-8") from None
 
 
 def _from_arrays(
     name: str, images: np.ndarray, labels: np.ndarray, classes: tuple[str, ...] | None = None
 ) -> ImageSet:
     """Make a set of uint8 [N, H, W(, C)] arrays; without names the classes are called 0, 1, ..."""
+    if images.ndim == 4 and images.shape[3] == 1:
+        images = images[..., 0]
 
     def read(index: int, fit: Fit) -> np.ndarray:
-        return fit(Image.fromarray(np.squeeze(images[index])))
+        try:
+            return fit(Image.fromarray(images[index]))
+        except Unreadable as error:
+            raise VivavoceError(f"{name}: image {index}: {error}") from None
 
     numbered = tuple(str(k) for k in range(labels.max() + 1))
     return ImageSet(name, labels, classes or numbered, read, named=classes is not None)

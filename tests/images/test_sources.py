@@ -52,7 +52,7 @@ def test_an_npz(tmp_path):
         ({"images": np.zeros((2, 4, 4), np.uint8), "labels": np.array([0, -1])}, "name no class"),
         (
             {"images": np.zeros((2, 4, 4), np.uint8), "labels": np.array([{}, {}], dtype=object)},
-            "allow_pickle",
+            "Python objects",
         ),
     ],
 )
