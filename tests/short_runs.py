@@ -1,8 +1,16 @@
 """The first digits of the data set that ships, for runs of a few seconds."""
 
 import numpy as np
+import torch
 
+from vivavoce.artifacts import LabelBank
+from vivavoce.train import run
 from vivavoce.train.data import Part, Splits, open_splits
+from vivavoce.train.loop import Trainer
+from vivavoce.train.recipes import resolve
+from vivavoce.train.setup import Choices, configure
+
+CPU = torch.device("cpu")
 
 
 def pixels(part: Part) -> np.ndarray:
@@ -19,3 +27,23 @@ def few_digits(train: int, held: int) -> Splits:
         for part, count in ((whole.train, train), (whole.validation, held), (whole.test, held))
     )
     return Splits("digits", "digits", whole.classes, first, second, third, whole.mean, whole.std, False)
+
+
+def bank_of(splits: Splits) -> LabelBank:
+    labels = np.random.default_rng(0).uniform(-80, 0, (10, 16, 16)).astype(np.float32)
+    return LabelBank("speech", labels, splits.classes)
+
+
+def start(
+    folder, splits, bank, epochs=3, resume=False, encoder="resnet8", recipe="fast", **changes
+) -> Trainer:
+    fields = {"epochs": epochs, "batch_size": 32, "flip": False, "precision": "float32", **changes}
+    chosen = resolve(recipe, bank is not None, encoder, fields)
+    label = "speech" if bank else "category"
+    config = configure(Choices("digits", label, encoder=encoder), chosen, splits, bank)
+    run.begin(folder, config, bank, resume)
+    return Trainer(config, bank, splits, folder, CPU)
+
+
+def silent(*_):
+    pass

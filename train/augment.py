@@ -36,16 +36,37 @@ def to_unit(images: Tensor) -> Tensor:
     return images.float() / 255 if images.dtype == torch.uint8 else images
 
 
-def augment(images: Tensor, padding: int, draws: Draws) -> Tensor:
-    """Crop images [N, C, H, W] of any type out of a zero border of `padding` pixels, and flip some.
+def alternating(n: int, seed: int) -> Tensor:
+    """Which of n training images are flipped in the first epoch, and in every second one: bool [n]."""
+    return torch.rand(n, generator=torch.Generator().manual_seed(seed)) < 0.5
+
+
+def augment(images: Tensor, padding: int, draws: Draws, border: str = "zero") -> Tensor:
+    """Crop images [N, C, H, W] of any type out of a border of `padding` pixels, and flip some.
 
     Crop and flip are one gather, of whole pixels: the result lies in memory as [N, H, W, C].
+
+    Args:
+        images: the images.
+        padding: width of the border, less than the images' height and width.
+        draws: where to crop, and which to flip.
+        border: `zero`, or `reflect`: the image mirrored at its outermost pixels.
     """
     n, _, height, width = images.shape
     columns = torch.arange(width).expand(n, width)
     columns = torch.where(draws.flipped[:, None], columns.flip(1), columns) + draws.left[:, None]
     rows = torch.arange(height) + draws.top[:, None]
-    border = F.pad(images, (padding,) * 4).permute(0, 2, 3, 1)
+    if border == "reflect":
+        rows, columns = _reflected(rows - padding, height), _reflected(columns - padding, width)
+        padded = images.permute(0, 2, 3, 1)
+    else:
+        padded = F.pad(images, (padding,) * 4).permute(0, 2, 3, 1)
     every = torch.arange(n, device=images.device)[:, None, None]
     place = rows.to(images.device)[:, :, None], columns.to(images.device)[:, None, :]
-    return border[every, *place].permute(0, 3, 1, 2)
+    return padded[every, *place].permute(0, 3, 1, 2)
+
+
+def _reflected(place: Tensor, size: int) -> Tensor:
+    """Indices in 0..size - 1 for those up to size - 1 outside."""
+    place = place.abs()
+    return torch.where(place < size, place, 2 * (size - 1) - place)

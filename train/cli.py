@@ -34,8 +34,9 @@ def train(
     encoder: Annotated[
         str,
         typer.Option(
-            help="Image encoder: resnet8, resnet14, … resnet110 or vgg19 for small images; resnet50, "
-            "efficientnet-b0, densenet121, mobilenet-v3-small or -large for any size."
+            help="Image encoder: resnet8, resnet14, … resnet110, vgg19 or airbench (also with widths: "
+            "airbench-64-256-256) for small images; resnet50, efficientnet-b0, densenet121, "
+            "mobilenet-v3-small or -large for any size."
         ),
     ] = "resnet8",
     text_model: Annotated[
@@ -50,8 +51,8 @@ def train(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="`fast` (one cycle), `short` (30 epochs), `paper`, `adaptive` or `adaptive-text` (for "
-            "--objective), or a .toml or .json file.",
+            help="`fast` (one cycle), `airbench`, `short` (30 epochs), `paper`, `adaptive` or "
+            "`adaptive-text` (for --objective), or a .toml or .json file.",
             show_default="fast; adaptive with --objective",
         ),
     ] = None,

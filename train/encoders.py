@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import VivavoceError
+from .airbench import WIDTHS, Airbench
 from .backbones import BACKBONES, Backbone
 from .dense import Dense
 
@@ -109,13 +110,13 @@ def start_convolutions(module: nn.Module) -> None:
                 nn.init.zeros_(part.bias)
 
 
-def make_encoder(name: str) -> ResNet | VGG19 | Backbone | Dense:
+def make_encoder(name: str) -> ResNet | VGG19 | Airbench | Backbone | Dense:
     """Build an encoder by name, untrained.
 
     Args:
-        name: `resnet8`, `resnet14`, `resnet32`, ... (any 6n+2 but 50) or `vgg19`, for small images; or
-            one of torchvision's in `backbones.BACKBONES`, of which `resnet50` is one; or `denseD`, for
-            texts as D features.
+        name: `resnet8`, `resnet14`, `resnet32`, ... (any 6n+2 but 50), `vgg19`, or `airbench`, also with
+            other widths as `airbench-32-64-128`, for small images; or one of torchvision's in
+            `backbones.BACKBONES`, of which `resnet50` is one; or `denseD`, for texts as D features.
 
     Raises:
         VivavoceError: no such encoder.
@@ -124,13 +125,15 @@ def make_encoder(name: str) -> ResNet | VGG19 | Backbone | Dense:
         return Backbone(name)
     if name == "vgg19":
         return VGG19()
+    if match := re.fullmatch(r"airbench(?:-([1-9]\d{0,3})-([1-9]\d{0,3})-([1-9]\d{0,3}))?", name):
+        return Airbench([int(width) for width in match.groups()] if match[1] else WIDTHS)
     if match := re.fullmatch(r"dense([1-9]\d*)", name):
         return Dense(int(match[1]))
     match = re.fullmatch(r"resnet(\d+)", name)
     depth = int(match[1]) if match else 0
     if depth < 8 or (depth - 2) % 6:
         raise VivavoceError(
-            f"no encoder {name!r}; give vgg19, {', '.join(BACKBONES)}, or resnetD with D = 6n + 2: "
-            "resnet8, resnet14, resnet32, …"
+            f"no encoder {name!r}; give vgg19, airbench (or with widths: airbench-64-256-256), "
+            f"{', '.join(BACKBONES)}, or resnetD with D = 6n + 2: resnet8, resnet14, resnet32, …"
         )
     return ResNet((depth - 2) // 6)

@@ -14,10 +14,11 @@ from torch import Tensor
 
 from ..artifacts import LabelBank
 from ..errors import VivavoceError
-from .augment import augment, draw, to_unit
-from .average import Average
+from .airbench import SAMPLES, Airbench
+from .augment import alternating, augment, draw, to_unit
+from .average import Average, Lookahead
 from .backbones import Backbone
-from .data import SIDE, Splits
+from .data import Splits
 from .epoch import Epoch
 from .evaluate import evaluate
 from .feed import Feed
@@ -26,8 +27,9 @@ from .learned.ending import finish
 from .learned.judging import judge_epoch
 from .model import Classifier, Contract
 from .objectives import Moment
-from .optimizers import make_optimizer, pack, unpack
+from .optimizers import make_optimizer, pack, set_rate, unpack
 from .parallel import World
+from .recipes import SIDE
 from .registry import make_objective
 from .run import CHECKPOINT, RESULT, Config, read_tensors, save_tensors, snapshot
 
@@ -63,14 +65,17 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.config, self.splits, self.folder, self.device = config, splits, folder, device
         self.world = world or World()
-        self.model = _network(config, bank).to(device)
+        self.model = _network(config, bank, splits).to(device)
         if recipe.channels_last:
             self.model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.average = Average(self.model, recipe.ema) if recipe.ema else None
+        steps = recipe.epochs * len(range(0, len(splits.train), recipe.batch_size))
+        self.lookahead = Lookahead(self.model, recipe.lookahead, steps) if recipe.lookahead else None
+        self.sides = alternating(len(splits.train), config.seed) if recipe.flip and recipe.alternate else None
         self.judged = self.average.model if self.average else self.model
         self.bank = bank
         self.objective = make_objective(config, bank, device, self.model, len(splits.train))
-        self.optimizer = make_optimizer(recipe, [*self.model.parameters(), *self.objective.parameters()])
+        self.optimizer = make_optimizer(recipe, self.model, self.objective.parameters())
         self.network = self.world.wrap(self.model, device)
         self.feed = Feed(splits.train, device)
         self.journal = Journal(folder)
@@ -182,16 +187,21 @@ class Trainer:
         """
         recipe, whole = self.config.recipe, len(moment.indices)
         padding = round(recipe.crop_padding * images.shape[3] / SIDE)
-        draws = draw(whole, padding, recipe.flip, chance).part(self.world.share(whole))
-        images = to_unit(augment(images, padding, draws))
+        draws = draw(whole, padding, recipe.flip, chance)
+        if self.sides is not None:
+            draws = draws._replace(flipped=self.sides[moment.indices] ^ bool(moment.epoch % 2))
+        images = augment(images, padding, draws.part(self.world.share(whole)), recipe.border)
+        images = to_unit(images)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
             output = self.network(images)
         loss = self.objective(output.float(), classes, moment)
-        self.optimizer.param_groups[0]["lr"] = rate
+        set_rate(self.optimizer, rate)
         self.optimizer.zero_grad()
         # Gradients are averaged over processes, whose shares may differ by an image.
         (loss * (len(classes) * self.world.size / whole)).backward()
         self.optimizer.step()
+        if self.lookahead:
+            self.lookahead.update(moment.step + 1)
         if self.average:
             self.average.update()
         return loss.detach()
@@ -202,6 +212,8 @@ class Trainer:
         tensors |= {f"best.{k}": v for k, v in self.best.items()}
         if self.average:
             tensors |= {f"average.{k}": v for k, v in self.average.tensors().items()}
+        if self.lookahead:
+            tensors |= {f"slow.{k}": v for k, v in self.lookahead.slow.items()}
         tensors |= {f"objective.{k}": v for k, v in self.objective.state_dict().items()}
         tensors |= {f"best_objective.{k}": v for k, v in self.best_objective.items()}
         tensors |= pack(self.optimizer)
@@ -216,6 +228,8 @@ class Trainer:
         self.model.load_state_dict(_under(tensors, "model."))
         if self.average:
             self.average.restore(_under(tensors, "average."))
+        if self.lookahead:
+            self.lookahead.restore(_under(tensors, "slow."))
         self.best = {k: v.to(self.device) for k, v in _under(tensors, "best.").items()}
         self.objective.load_state_dict(_under(tensors, "objective."))
         self.best_objective = _under(tensors, "best_objective.")
@@ -223,8 +237,11 @@ class Trainer:
         self.history = [Epoch(**e) for e in about["history"]]
 
 
-def _network(config: Config, bank: LabelBank | None) -> Classifier:
+def _network(config: Config, bank: LabelBank | None, splits: Splits) -> Classifier:
     network = config.model(bank)
+    if isinstance(network.encoder, Airbench):
+        few = torch.from_numpy(splits.train.images[:SAMPLES])
+        network.encoder.whiten((to_unit(few) - network.mean) / network.std)
     if config.weights and isinstance(network.encoder, Backbone):
         network.encoder.load(config.weights)
     return network

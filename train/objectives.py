@@ -69,11 +69,14 @@ class LabelObjective(Objective):
         self.labels = torch.from_numpy(bank.labels).to(device)
         self.answers = LabelAnswers(bank).to(device)
         self.regression = recipe.regression / (bank.spread if recipe.label_scaling else 1.0)
-        self.cross_entropy = recipe.cross_entropy
+        self.cross_entropy, self.smoothing = recipe.cross_entropy, recipe.label_smoothing
 
     def forward(self, output: Tensor, classes: Tensor, moment: Moment | None = None) -> Tensor:
         """Mean loss of predicted labels [N, *label shape] for classes int64 [N]."""
         loss = self.regression * F.smooth_l1_loss(output, self.labels[classes])
         if self.cross_entropy:
-            loss = loss + self.cross_entropy * F.cross_entropy(self.answers.scores(output), classes)
+            scores = self.answers.scores(output)
+            loss = loss + self.cross_entropy * F.cross_entropy(
+                scores, classes, label_smoothing=self.smoothing
+            )
         return loss

@@ -20,7 +20,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     epochs: int
     learning_rate: float
-    schedule: Literal["steps", "one-cycle"]
+    schedule: Literal["steps", "one-cycle", "triangular"]
     batch_size: int = 128
     batch_per_class: int | None = None
     """Makes the batch this many times the number of classes."""
@@ -31,14 +31,24 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     drops: tuple[float, ...] = (0.5, 0.75)
     """`steps`: shares of the epochs after which the rate falls to a tenth."""
     warmup: float = 0.2
-    """`one-cycle`: share of the steps in which the rate rises from near zero; then a cosine down."""
+    """`one-cycle`: share of the steps in which the rate rises from near zero; then a cosine down.
+    `triangular`: share in which it rises from a fifth; then a straight line down to 0.07."""
+    bias_scale: float = 1.0
+    """The biases of the encoder's batch normalisation learn at this many times the rate, and decay at the
+    same speed as the other weights."""
+    head_scale: float = 1.0
+    """The head learns at this many times the rate."""
     shuffle: bool = True
     """Draw a new order in every epoch; else the run's seed draws one for all."""
     crop_padding: int = 4
-    """Random crops of the image padded with zeros by this many pixels, in proportion for images that
-    are not 32 pixels wide; 0: none."""
+    """Random crops of the image padded by this many pixels, in proportion for images that are not 32 pixels
+    wide; 0: none."""
+    border: Literal["zero", "reflect"] = "zero"
+    """What the padding holds."""
     flip: bool = True
     """Random horizontal flips."""
+    alternate: bool = False
+    """Flip an image at random in the first epoch, and from then on in every second epoch (Jordan 2024)."""
     normalise: bool = True
     """Bring the images to mean 0 and deviation 1 per channel; else they stay in 0..1."""
     precision: Literal["auto", "float32", "bfloat16"] = "float32"
@@ -47,6 +57,11 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Keep images and feature maps as [N, H, W, C] in memory."""
     ema: float = 0.0
     """Decay per step of a moving average of the weights, which is then what is judged and kept; 0: none."""
+    lookahead: int = 0
+    """Every so many steps the weights move to their average with the weights of the steps before; the share
+    of the latter rises to 0.77 at the end (Zhang et al. 2019; schedule of Jordan 2024). 0: never."""
+    label_smoothing: float = 0.0
+    """Share of the target that cross-entropy spreads over all classes alike."""
     label_scaling: bool = False
     """Label models: the head predicts labels less the mean label, over the bank's spread."""
     regression: float = 1.0
@@ -59,15 +74,27 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.schedule == "steps":
             epoch = step // steps_per_epoch
             return self.learning_rate * 0.1 ** sum(epoch >= round(d * self.epochs) for d in self.drops)
+        if self.schedule == "triangular":
+            done = step / (self.epochs * steps_per_epoch)
+            rising = done < self.warmup
+            share = done / self.warmup if rising else (1 - done) / (1 - self.warmup)
+            low = RISE_FROM if rising else FALL_TO
+            return self.learning_rate * (low + (1 - low) * share)
         done = (step + 1) / (self.epochs * steps_per_epoch)
         if done < self.warmup:
             return self.learning_rate * done / self.warmup
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (done - self.warmup) / (1 - self.warmup)))
 
 
-POSITIVE = ("epochs", "batch_size", "learning_rate")
-SHARES = ("momentum", "warmup", "ema")
-WEIGHTS = ("weight_decay", "crop_padding", "regression", "cross_entropy")
+SIDE = 32
+"""Width of the images that `crop_padding` is given for."""
+
+RISE_FROM, FALL_TO = 0.2, 0.07
+"""`triangular`: where the rate starts and ends, as shares of the learning rate."""
+
+POSITIVE = ("epochs", "batch_size", "learning_rate", "bias_scale", "head_scale")
+SHARES = ("momentum", "warmup", "ema", "label_smoothing")
+WEIGHTS = ("weight_decay", "crop_padding", "lookahead", "regression", "cross_entropy")
 
 
 def shipped() -> dict[str, dict[str, Any]]:
@@ -131,6 +158,11 @@ def _checked(recipe: Recipe) -> Recipe:
     for field in WEIGHTS:
         if not getattr(recipe, field) >= 0:
             raise VivavoceError(f"{field} must not be negative, as {getattr(recipe, field)} is")
+    if recipe.border == "reflect" and recipe.crop_padding >= SIDE:
+        raise VivavoceError(
+            f"crop_padding {recipe.crop_padding}: border `reflect` needs one below {SIDE}, the width that it "
+            "is in proportion to"
+        )
     if not recipe.regression + recipe.cross_entropy > 0:
         raise VivavoceError("regression and cross_entropy are both 0: nothing is left to train on")
     return recipe

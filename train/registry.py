@@ -28,7 +28,8 @@ def make_objective(
         return _learned(config.aim, bank, model, samples, config.recipe.epochs).to(device)
     if bank:
         return LabelObjective(bank, device, config.recipe)
-    return LogitObjective(KINDS[config.label].smoothing)
+    k = model.classes  # the recipe's share goes to all classes, the kind's to all others
+    return LogitObjective(KINDS[config.label].smoothing or config.recipe.label_smoothing * (k - 1) / k)
 
 
 def _learned(aim: Aim, bank: LabelBank | None, model: Classifier, samples: int, epochs: int) -> Objective:

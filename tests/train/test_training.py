@@ -6,35 +6,14 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from short_runs import few_digits, pixels
+from short_runs import bank_of, few_digits, pixels, silent, start
 
-from vivavoce.artifacts import LabelBank
 from vivavoce.errors import VivavoceError
 from vivavoce.train import loop, run
-from vivavoce.train.data import Splits, open_splits
+from vivavoce.train.data import open_splits
 from vivavoce.train.evaluate import evaluate
-from vivavoce.train.loop import Trainer
 from vivavoce.train.recipes import resolve
 from vivavoce.train.setup import Choices, configure
-
-CPU = torch.device("cpu")
-
-
-def bank_of(splits: Splits) -> LabelBank:
-    labels = np.random.default_rng(0).uniform(-80, 0, (10, 16, 16)).astype(np.float32)
-    return LabelBank("speech", labels, splits.classes)
-
-
-def start(folder, splits, bank, epochs=3, resume=False, **changes) -> Trainer:
-    fields = {"epochs": epochs, "batch_size": 32, "flip": False, "precision": "float32", **changes}
-    recipe = resolve("fast", bank is not None, "resnet8", fields)
-    config = configure(Choices("digits", "speech" if bank else "category"), recipe, splits, bank)
-    run.begin(folder, config, bank, resume)
-    return Trainer(config, bank, splits, folder, CPU)
-
-
-def silent(*_):
-    pass
 
 
 def test_the_split_is_disjoint_and_depends_on_the_seed():
