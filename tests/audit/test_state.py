@@ -22,7 +22,7 @@ PROTOCOL = resolve("paper", attacks=["fgsm", "iterative"], epsilons=[0.0, 0.2])
 
 
 def settings(folder, **changes):
-    chosen = {"protocol": PROTOCOL, "data": str(folder / "data"), "batch_size": 4, "as_before": True}
+    chosen = {"protocol": PROTOCOL, "data": str(folder / "data"), "batch_size": 4}
     return Settings(**(chosen | {"resume": folder / "state"} | changes))
 
 
