@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from .errors import VivavoceError
+from .text import plain
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
 BAD_INPUT, INTERNAL_ERROR, INTERRUPTED = 2, 3, 130
+MOST_LOSSES = 10
+"""Of what could not be written, so many are named."""
 
 
 def make_app(help_text: str) -> typer.Typer:
@@ -64,10 +69,15 @@ def version_line() -> str:
 def run(app: typer.Typer) -> None:
     """Run an app and turn every ending into an exit status and at most one line.
 
-    0 fine, 1 the check found a regression, 2 bad input or usage, 3 an error of ours.
+    0 fine, 1 the check found a regression, 2 bad input or usage, 3 an error of ours. What the operating
+    system refuses (a full disk, no permission, no memory) counts as input: there is no bug to report.
     """
+    _settle_streams()
     try:
-        app()
+        try:
+            app()
+        finally:
+            flush()
     except VivavoceError as error:
         _stop(error, f"error: {error}", BAD_INPUT)
     except KeyboardInterrupt as error:
@@ -76,54 +86,158 @@ def run(app: typer.Typer) -> None:
         if isinstance(error.__context__, BrokenPipeError):
             os._exit(0)  # the reader of our output has gone (Typer and Rich exit with 1, a regression)
         raise
+    except MemoryError as error:
+        _stop(error, "error: this needs more memory than there is; try fewer or smaller images", BAD_INPUT)
+    except OSError as error:
+        if error.errno is None:
+            _fail(error)
+        _stop(error, f"error: {_refused(error)}", BAD_INPUT)
     except Exception as error:
-        detail = f"{type(error).__name__}: {error}".splitlines()[0]
-        _stop(
-            error,
-            f"internal error: {detail} (this is a bug in vivavoce; --debug shows where)",
-            INTERNAL_ERROR,
-        )
+        _fail(error)
+
+
+def _settle_streams() -> None:
+    """Make every standard stream one that can be used: closed ones open, and any character writable.
+
+    A closed output becomes one that refuses what is written, as a full disk does; closed errors are dropped.
+    """
+    for number, flags in enumerate((os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, flags)  # takes the lowest free number, which is this one
+    sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def flush() -> None:
+    """Write what standard output still holds.
+
+    Where its reader has gone (`| head`), the rest is dropped.
+
+    Raises:
+        VivavoceError: it cannot be written.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        refused = _unshown(error)
+        if not isinstance(error, BrokenPipeError):
+            raise refused from error
 
 
 @contextmanager
-def unread() -> Iterator[None]:
-    """Go on where the reader of our output has gone (`| head`): what is to come still decides the status."""
+def showing() -> Iterator[None]:
+    """Show something in full before going on, even where the reader of our output has gone.
+
+    Raises:
+        VivavoceError: standard output cannot be written.
+    """
     try:
         yield
-        sys.stdout.flush()
-    except (BrokenPipeError, SystemExit) as error:
-        if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
+    except BrokenPipeError:
+        pass
+    except OSError as error:
+        raise _unshown(error) from error
+    except SystemExit as error:
+        if not isinstance(error.__context__, BrokenPipeError):
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    flush()
 
 
-def _stop(error: BaseException, message: str, status: int) -> None:
-    if os.environ.get("VIVAVOCE_DEBUG"):
-        import traceback
+def _unshown(error: OSError) -> VivavoceError:
+    """Give up on standard output: what it still holds is dropped."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return VivavoceError(f"standard output: cannot be written ({error.strerror})")
 
-        traceback.print_exception(error)
-    print(" ".join(message.split()), file=sys.stderr)
+
+class Losses:
+    """What could not be shown or written at the end of a command, while the rest still is.
+
+    Give every piece of work a `with losses.noting():`; `end` then raises what was noted, in one line.
+    """
+
+    def __init__(self) -> None:
+        self._found: list[str] = []
+
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        """Note a `VivavoceError` and go on."""
+        try:
+            yield
+        except VivavoceError as error:
+            self._found.append(str(error))
+
+    def end(self) -> None:
+        """Raise what was noted.
+
+        Raises:
+            VivavoceError: anything was.
+        """
+        if self._found:
+            more = len(self._found) - MOST_LOSSES
+            shown = self._found[:MOST_LOSSES] + ([f"and {more} more"] if more > 0 else [])
+            raise VivavoceError("; ".join(shown))
+
+
+def _refused(error: OSError) -> str:
+    """What the operating system refused, and of which file."""
+    names = [str(name) for name in (error.filename, error.filename2) if name is not None]
+    if not names and error.errno == errno.ENOENT:
+        return "the working folder does not exist any more; change to one that does"
+    return ": ".join([*names, error.strerror or type(error).__name__])
+
+
+def _fail(error: Exception) -> NoReturn:
+    detail = next(iter(f"{type(error).__name__}: {error}".splitlines()))
+    message = f"internal error: {detail} (this is a bug in vivavoce; --debug shows where)"
+    _stop(error, message, INTERNAL_ERROR)
+
+
+def _stop(error: BaseException, message: str, status: int) -> NoReturn:
+    with suppress(OSError):
+        if os.environ.get("VIVAVOCE_DEBUG"):
+            import traceback
+
+            for line in "".join(traceback.format_exception(error)).splitlines():
+                say(line, err=True)
+        say(" ".join(message.split()), err=True)
     sys.exit(status)
 
 
-def terminal(stderr: bool = False) -> Console:
-    """A Rich console; colour only on a terminal, and never with NO_COLOR."""
-    from rich.console import Console
+def say(line: str, err: bool = False) -> None:
+    """Print one line of text that may hold names from outside: nothing in it acts on a terminal or log."""
+    print(plain(line), file=sys.stderr if err else sys.stdout, flush=err)
 
-    return Console(stderr=stderr, highlight=False, soft_wrap=not sys.stdout.isatty())
+
+def terminal(stderr: bool = False) -> Console:
+    """A Rich console; colour only on a terminal, and never with NO_COLOR.
+
+    It takes text for text, in lines and in the cells of tables: no markup, no emoji codes, nothing that
+    acts on a terminal or log. To style a part, print a `rich.text.Text` whose names went through `plain`.
+    """
+    from .terminal import PlainConsole
+
+    return PlainConsole(stderr=stderr, soft_wrap=not sys.stdout.isatty())
 
 
 def progress_bar() -> Progress:
     """A progress bar with rate and time left on a terminal; silent elsewhere. On standard error."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    from .terminal import PlainColumn
 
     console = terminal(stderr=True)
     return Progress(
-        TextColumn("{task.description}"),
+        PlainColumn(),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        PlainColumn("note"),
         console=console,
         transient=True,
         disable=not console.is_terminal,

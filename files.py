@@ -41,9 +41,10 @@ def replacing(path: Path) -> Iterator[Path]:
         except OSError as error:
             raise _unwritable(path, error) from error
         return
-    real = Path(os.path.realpath(path))  # a link stays a link
-    fresh = real.with_name(f".{os.getpid()}.new.{real.name}")
+    fresh = None
     try:
+        real = Path(os.path.realpath(path))  # a link stays a link
+        fresh = _beside(real)
         if path.is_dir():
             raise IsADirectoryError(None, "Is a directory")
         yield fresh
@@ -54,7 +55,26 @@ def replacing(path: Path) -> Iterator[Path]:
         raise _unwritable(path, error) from error
     finally:
         with suppress(OSError):
-            fresh.unlink(missing_ok=True)
+            if fresh:
+                fresh.unlink(missing_ok=True)
+
+
+def _beside(path: Path) -> Path:
+    """A hidden name in the same folder, short whatever the length of the name, with its suffix."""
+    digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:12]
+    return path.with_name(f".{os.getpid()}.{digest}.new{path.suffix[-40:]}")
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, where they are missing.
+
+    Raises:
+        VivavoceError: it cannot be made, or is a file.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise VivavoceError(f"{path}: no folder can be made here ({error.strerror or error})") from error
 
 
 def _unwritable(path: Path, error: OSError) -> VivavoceError:

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import TypeVar, overload
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+T = TypeVar("T")
+
+FORMULA = tuple("=+-@＝＋－＠")
 """First characters for which a spreadsheet takes a cell for a formula (OWASP, "CSV Injection")."""
-
-
 HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp", "Cn", "Co")
 """Unicode categories of characters that show nothing of their own."""
+COMMANDS = re.compile(r"(?<!\S)::|##(?=\w*\[)")
+"""What begins a command to a runner: `::` after any spaces (GitHub); `##[` (GitHub) and `##vso[` (Azure,
+and the like) anywhere in a line."""
 
 
 def plain(text: str) -> str:
     """Escape what would act on a terminal or log instead of being shown there.
 
     Control characters, line and paragraph separators, bidirectional overrides and other invisible format
-    characters, and lone surrogates become Python escapes. A text that begins with `::`, a
-    command to GitHub's runners, gets a space in front.
+    characters, and lone surrogates become Python escapes, and so does the first character of what runners
+    of continuous integration take for a command.
     """
     shown = "".join(c if _visible(c) else c.encode("unicode_escape").decode() for c in text)
-    return f" {shown}" if shown.startswith("::") else shown
+    return COMMANDS.sub(lambda found: f"\\x{ord(found[0][0]):02x}{found[0][1:]}", shown)
 
 
 JOINERS = "\u200c\u200d"
@@ -31,10 +39,61 @@ def _visible(character: str) -> bool:
     return character in JOINERS or unicodedata.category(character) not in HIDDEN
 
 
-def cell(text: str) -> str:
-    """A CSV cell that no spreadsheet runs: what looks like a formula gets an apostrophe in front."""
-    shown = plain(text)
+def encodable(text: str) -> str:
+    """The text with backslash escapes for what UTF-8 cannot hold: bytes of file names that are not UTF-8."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+@overload
+def cell(value: str) -> str: ...
+@overload
+def cell(value: T) -> T: ...
+def cell(value: object) -> object:
+    """A CSV cell that no spreadsheet runs: text that looks like a formula gets an apostrophe in front.
+
+    What is no text, such as a number, stays as it is.
+    """
+    if not isinstance(value, str):
+        return value
+    shown = plain(value)
     return f"'{shown}" if shown.startswith(FORMULA) else shown
+
+
+SPECIAL = re.compile(r"[\\`*\[\]{}<>|~$&#]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+"""What Markdown takes for more than a letter; an underscore only at the end of a word."""
+
+
+def markdown(text: str) -> str:
+    """One line of text, for Markdown: nothing in it is markup, a link, HTML or the end of a table's cell."""
+    return SPECIAL.sub(r"\\\g<0>", plain(text))
+
+
+def file_stems(names: Sequence[str]) -> list[str]:
+    """A file name without suffix for each path: safe in any folder, and no two alike.
+
+    It is the path's own stem, or the whole path joined by `-` where stems are alike in upper or lower case.
+    """
+    stems = [_stem(PurePosixPath(name.replace("\\", "/")).name) for name in names]
+    folded = Counter(stem.casefold() for stem in stems)
+    taken: set[str] = set()
+    result = []
+    for name, stem in zip(names, stems, strict=True):
+        bare = stem if folded[stem.casefold()] == 1 else _stem(name)
+        fresh, count = bare, 1
+        while fresh.casefold() in taken:
+            count += 1
+            fresh = f"{bare}-{count}"
+        taken.add(fresh.casefold())
+        result.append(fresh)
+    return result
+
+
+def _stem(name: str) -> str:
+    """The name without its suffix; letters, digits, `.`, `_` and `-` stay, at most 100 of them."""
+    bare = re.sub(r"\.\w{1,5}$", "", name)
+    return (
+        re.sub(r"[^\w.-]+", "-", bare).strip(".-")[-100:].encode()[-200:].decode(errors="ignore") or "image"
+    )
 
 
 def numbered(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ..console import make_app, run, terminal
+from ..console import Losses, make_app, run, showing, terminal
 from .gate.cli import check, compare, quantize_check
 from .options import (
     NO_FEEDING,
@@ -142,11 +142,12 @@ def robustness(
         settings = replace(settings, spread=spread)
     with watching() as progress:
         audit = audit_model(opened, settings, progress)
-    write_outputs(audit, output or [])
-    written = [*(output or []), *write_sounds(audit, wav)]
-    show(audit.report, terminal())
-    for path in written:
-        typer.echo(f"wrote {path}", err=True)
+    losses = Losses()
+    with losses.noting(), showing():
+        show(audit.report, terminal())
+    write_outputs(audit, output or [], losses)
+    write_sounds(audit, wav, losses)
+    losses.end()
 
 
 def images_at_a_time(text: str) -> int | None:

@@ -18,7 +18,7 @@ from .target import Target
 def show_model(model: ExportedModel, console: Console) -> None:
     """Print a readable page about a model."""
     for heading, lines in _sections(model):
-        console.print(f"[bold]{heading}[/]")
+        console.print(heading, style="bold")
         for line in lines:
             console.print(f"  {line}")
 

@@ -135,12 +135,11 @@ def _counts(check: str, protocol: str) -> bool:
 def _table(report) -> str:
     import io
 
-    from rich.console import Console
-
+    from ..terminal import PlainConsole
     from .writing.table import show
 
     file = io.StringIO()
-    show(report, Console(file=file, width=120, color_system=None, highlight=False, soft_wrap=True))
+    show(report, PlainConsole(file=file, width=120, color_system=None, soft_wrap=True))
     return file.getvalue()
 
 

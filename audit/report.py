@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from ..artifacts import Foreign, Manifest
-from ..errors import VivavoceError
+from ..documents import json_of, read_json
 from .baselines import Baseline
 from .diagnosis.checks import Check
 from .protocol import Protocol
@@ -149,7 +149,7 @@ class Report(msgspec.Struct, frozen=True):
 
     def to_json(self) -> bytes:
         """The report as indented JSON."""
-        return msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n"
+        return json_of(self)
 
 
 def load_report(path: str | Path) -> Report:
@@ -158,12 +158,7 @@ def load_report(path: str | Path) -> Report:
     Raises:
         VivavoceError: not a report, or of a schema this package does not know.
     """
-    try:
-        return msgspec.json.decode(Path(path).read_bytes(), type=Report)
-    except OSError as error:
-        raise VivavoceError(f"{path}: {error.strerror}") from error
-    except msgspec.DecodeError as error:
-        raise VivavoceError(f"{path}: not a report of an audit: {error}") from error
+    return read_json(Path(path), Report, "a report of an audit")
 
 
 def json_schema() -> dict:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +13,7 @@ from ..artifacts import LabelBank, Manifest, open_model
 from ..artifacts.decoding import THRESHOLD
 from ..artifacts.manifest import Decoding, Input, Names, Training
 from ..errors import VivavoceError
+from ..files import check_parent, replacing
 from ..train.data import open_splits
 from ..train.model import Contract
 from ..train.run import NAMES, Config, load_trained, read_bank
@@ -48,8 +48,7 @@ def export_run(
     """
     if output.suffix not in FORMATS:
         raise VivavoceError(f"{output}: exports are {', '.join(FORMATS)}")
-    if not output.absolute().parent.is_dir():
-        raise VivavoceError(f"{output.absolute().parent}: no such folder to write to")
+    check_parent(output)
     if audio and output.suffix != ".onnx":
         raise VivavoceError(
             f"{output}: only .onnx files can carry the sound; give --output {output.stem}.onnx"
@@ -62,8 +61,7 @@ def export_run(
     splits = open_splits(dataset or config.source, config.seed, side=config.size[0])
     images = parity_images(splits.test.images, config.seed)
     manifest = describe(config, bank, result, data_note, names)
-    with tempfile.TemporaryDirectory(dir=output.absolute().parent) as scratch:
-        trial = Path(scratch) / output.name
+    with replacing(output) as trial:
         _write(contract, manifest, trial, audio)
         model = open_model(trial, trust=True)
         parity = compare(model, contract, images)
@@ -73,7 +71,6 @@ def export_run(
         training = msgspec.structs.replace(manifest.training, parity=asdict(parity))
         manifest = msgspec.structs.replace(manifest, training=training)
         _write(contract, manifest, trial, audio)
-        trial.replace(output)
     return manifest, parity
 
 

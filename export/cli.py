@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..console import need, terminal
+from ..console import need, say
 
 
 def export(
@@ -38,12 +38,11 @@ def export(
     from .build import export_run
 
     manifest, parity = export_run(run, output, dataset, with_audio, data_note)
-    say = terminal()
-    say.print(f"{output}: {output.stat().st_size / 1e6:.2f} MB, {len(manifest.classes)} classes, "
+    say(f"{output}: {output.stat().st_size / 1e6:.2f} MB, {len(manifest.classes)} classes, "
               f"{manifest.label.kind if manifest.label else 'category'} labels"
               f"{', makes its own sound' if with_audio else ''}")  # fmt: skip
-    say.print(
+    say(
         f"parity with the trained model on {parity.images} images: scores within {parity.difference:.1e} of "
         f"their range, {parity.decisions:.0%} of decisions the same"
     )
-    say.print(f"next: audit robustness {output}")
+    say(f"next: audit robustness {output}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from pathlib import Path
 
@@ -20,4 +21,6 @@ def write_pt2(contract: Contract, manifest: Manifest, path: Path) -> None:
         program = torch.export.export(contract, (torch.rand(*size),), dynamic_shapes=dynamic)
         for node in program.graph.nodes:
             node.meta.pop("stack_trace", None)  # it holds paths of this machine
-        torch.export.save(program, path, extra_files={TORCHSCRIPT_FILE: manifest.to_json()})
+        whole = io.BytesIO()  # torch names no reason where it cannot write a file
+        torch.export.save(program, whole, extra_files={TORCHSCRIPT_FILE: manifest.to_json()})
+    path.write_bytes(whole.getvalue())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from pathlib import Path
 
@@ -17,4 +18,6 @@ def write_torchscript(contract: Contract, manifest: Manifest, path: Path) -> Non
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # the format stays because users have such files
         traced = torch.jit.trace(contract, torch.rand(*size), check_trace=False)
-        torch.jit.save(traced, str(path), _extra_files={TORCHSCRIPT_FILE: manifest.to_json()})
+        whole = io.BytesIO()  # torch names no reason where it cannot write a file
+        torch.jit.save(traced, whole, _extra_files={TORCHSCRIPT_FILE: manifest.to_json()})
+    path.write_bytes(whole.getvalue())

@@ -14,8 +14,9 @@ from typing import Any, Literal
 import numpy as np
 
 from ..artifacts import ExportedModel, default_model, open_model
-from ..console import progress_bar
+from ..console import Losses, flush, progress_bar, say
 from ..errors import VivavoceError
+from ..files import make_folder
 from ..images import Fit
 from ..images.imageset import to_float
 from ..sound.playback import write_wav
@@ -56,7 +57,7 @@ def answer_all(arguments: Sequence[str], model: str | None, wishes: Wishes) -> i
         check_voice(opened)
     sounds = sound_paths(images, wishes.wav)
     tell = Teller(opened, wishes, sounds)
-    failed = 0
+    failed, losses = 0, Losses()
     with contextlib.ExitStack() as stack:
         speaker = stack.enter_context(Speaker()) if wishes.speak else None
         advance = stack.enter_context(_progress(len(images)))
@@ -69,11 +70,13 @@ def answer_all(arguments: Sequence[str], model: str | None, wishes: Wishes) -> i
             else:
                 tell.answer(asked, answer)
                 if speaker is not None or asked.name in sounds:
-                    _utter(opened, answer, wishes.voice, sounds.get(asked.name), speaker)
+                    with losses.noting():
+                        _utter(opened, answer, wishes.voice, sounds.get(asked.name), speaker)
             advance()
     if speaker is not None and speaker.trouble:
-        print(speaker.trouble, file=sys.stderr)
+        say(speaker.trouble, err=True)
     tell.end()
+    losses.end()
     return failed
 
 
@@ -112,7 +115,7 @@ def _utter(
 ) -> None:
     samples, rate = sound_of(model, answer, voice)
     if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         write_wav(path, samples, rate)
     if speaker is not None:
         speaker.say(samples, rate)
@@ -132,13 +135,14 @@ class Teller:
         path = self._sounds.get(asked.name)
         if self._wishes.form == "text":
             voice = " (the sound is the label's)" if path and self._wishes.voice == "label" else ""
-            print(describe(asked.name, answer, self._model, self._wishes.top) + voice, flush=True)
+            say(describe(asked.name, answer, self._model, self._wishes.top) + voice)
+            flush()
         else:
             self._write(record(asked.name, answer, self._model, self._wishes.top, path))
 
     def failure(self, asked: Asked, error: VivavoceError) -> None:
         """Tell why an image has no answer."""
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}", err=True)
         if self._wishes.form != "text":
             self._write({"file": asked.name, "error": str(error)})
 
@@ -148,10 +152,11 @@ class Teller:
             where = self._wishes.wav if len(self._sounds) > 1 else next(iter(self._sounds.values()))
             whose = "the nearest label" if self._wishes.voice == "label" else "the prediction"
             whose = "the name of the class, stored in the model" if says_names(self._model) else whose
-            print(f"wrote {where}: the sound of {whose}", file=sys.stderr)
+            say(f"wrote {where}: the sound of {whose}", err=True)
 
     def _write(self, found: dict[str, Any]) -> None:
         if self._wishes.form == "json":
-            print(json.dumps(found, ensure_ascii=False), flush=True)
+            print(json.dumps(found))
+            flush()
         else:
             self._table.writerow(row(found))

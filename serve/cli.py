@@ -86,7 +86,7 @@ def listen(
 
     Example: vivavoce listen digits-speech --suggest-threshold -o heard.png
     """
-    from ..console import need, progress_bar, terminal
+    from ..console import Losses, need, progress_bar, say, showing, terminal
     from .listening.listen import listen as hear
     from .listening.report import PICTURES, check_outputs, show, write
 
@@ -105,7 +105,11 @@ def listen(
             model, data, limit=limit, seed=seed, threshold=threshold, voice=voice,
             blends=suggest_threshold, progress=progress,
         )  # fmt: skip
-    show(hearing, terminal())
+    losses = Losses()
+    with losses.noting(), showing():
+        show(hearing, terminal())
     for path in outputs:
-        write(hearing, sounds, path)
-        typer.echo(f"wrote {path}", err=True)
+        with losses.noting():
+            write(hearing, sounds, path)
+            say(f"wrote {path}", err=True)
+    losses.end()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..artifacts import ExportedModel
+from ..text import cell
 from .answers import Answer
 
 COLUMNS = (
@@ -69,5 +70,6 @@ def describe(name: str, answer: Answer, model: ExportedModel, top: int = 0) -> s
 
 def row(found: Mapping[str, Any]) -> dict[str, Any]:
     """The same as one row of CSV: the best classes as `class=score` joined by spaces."""
-    flat = {name: "" if found.get(name) is None else found[name] for name in COLUMNS}
-    return flat | {"top": " ".join(f"{entry['class']}={entry['score']}" for entry in found.get("top", ()))}
+    flat = {name: "" if found.get(name) is None else cell(found[name]) for name in COLUMNS}
+    top = " ".join(f"{entry['class']}={entry['score']}" for entry in found.get("top", ()))
+    return flat | {"top": cell(top)}

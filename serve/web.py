@@ -19,8 +19,9 @@ from typing import Annotated
 
 import typer
 
-from ..console import run
+from ..console import run, say
 from ..errors import VivavoceError
+from ..files import check_parent, write_whole
 
 IMPORT = re.compile(r'^import \{ (.+?) \} from "\./(.+?)";\n', re.M)
 EXPORT = re.compile(r"^export ((?:async )?function|const|class) (\w+)", re.M)
@@ -46,11 +47,10 @@ def web(
     output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file to write.")],
 ) -> None:
     """Put the page, onnxruntime-web and a model into one HTML file."""
-    if not output.absolute().parent.is_dir():
-        raise VivavoceError(f"{output.absolute().parent}: no such folder to write to")
+    check_parent(output)
     content = build(runtime, model)
-    output.write_text(content, encoding="utf-8", newline="\n")
-    typer.echo(f"{output} ({len(content) / 1e6:.1f} MB) answers in any browser, without a server")
+    write_whole(output, content.encode())
+    say(f"{output} ({len(content) / 1e6:.1f} MB) answers in any browser, without a server")
 
 
 def build(runtime: Path, model: str) -> str:
@@ -146,7 +146,7 @@ def _notices(model: str) -> str:
     texts = [
         f"The page is part of vivavoce (Apache-2.0, below), the model is {Path(model).stem}.",
         "onnxruntime-web, Copyright (c) Microsoft Corporation, runs it:",
-        *(theirs[name].read_text() for name in ("LICENSE", "ThirdPartyNotices.txt") if name in theirs),
+        *(theirs[name].read_text("utf-8") for name in ("LICENSE", "ThirdPartyNotices.txt") if name in theirs),
         _own_licence(),
     ]
     return "\n\n".join(texts)
@@ -155,7 +155,7 @@ def _notices(model: str) -> str:
 def _own_licence() -> str:
     """Beside the package where it is installed, in its root where it is worked on."""
     installed = distribution("vivavoce").read_text("licenses/LICENSE")
-    return installed or resources.files("vivavoce").joinpath("LICENSE").read_text()
+    return installed or resources.files("vivavoce").joinpath("LICENSE").read_text("utf-8")
 
 
 def _packed(content: bytes) -> str:

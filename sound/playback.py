@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import wave
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
 from ..artifacts.manifest import Mel
+from ..files import write_whole
 from .mel import hann, inverse_filter_bank
 
 MOMENTUM = 0.99
@@ -121,11 +122,21 @@ def _frames(sound: np.ndarray, count: int, mel: Mel) -> np.ndarray:
     return np.concatenate([sound[j : j + count] for j in range(mel.n_fft // mel.hop)], axis=1)
 
 
-def write_wav(path: str | Path | BinaryIO, samples: np.ndarray, rate: int) -> None:
-    """Write mono sound [n] in -1..1 as a 16-bit WAV file of `rate` samples per second."""
-    whole = np.rint(np.clip(samples, -1, 1) * 32767).astype("<i2")
-    with wave.open(str(path) if isinstance(path, (str, Path)) else path, "wb") as file:
+def write_wav(path: str | Path, samples: np.ndarray, rate: int) -> None:
+    """Write mono sound [n] in -1..1 as a 16-bit WAV file of `rate` samples per second.
+
+    Raises:
+        VivavoceError: the file cannot be written.
+    """
+    write_whole(Path(path), wav(samples, rate))
+
+
+def wav(samples: np.ndarray, rate: int) -> bytes:
+    """Mono sound [n] in -1..1 as a 16-bit WAV file of `rate` samples per second."""
+    whole, data = np.rint(np.clip(samples, -1, 1) * 32767).astype("<i2"), io.BytesIO()
+    with wave.open(data, "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(rate)
         file.writeframes(whole.tobytes())
+    return data.getvalue()

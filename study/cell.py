@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ..errors import VivavoceError
+from ..documents import read_json
 
 DEFINITION, RESULT, FAILURE, LOG, MODEL = "cell.json", "result.json", "failure.json", "log.txt", "model.onnx"
 ALL = 100
@@ -130,7 +130,5 @@ T = TypeVar("T")
 
 
 def _read(path: Path, kind: type[T]) -> T | None:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind) if path.exists() else None
-    except msgspec.DecodeError as error:
-        raise VivavoceError(f"{path}: cannot be read ({error}); remove it to run the cell again") from error
+    what = f"the {kind.__name__.lower()} of a cell; remove it to run the cell again"
+    return read_json(path, kind, what) if path.exists() else None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..audit.options import Address, check_engine
-from ..console import make_app, need, progress_bar, terminal
+from ..console import Losses, make_app, need, progress_bar, say
 from ..errors import VivavoceError
 from .figures import FIGURES
 
@@ -31,11 +31,10 @@ def list_studies() -> None:
     """Show the studies that ship, and how many cells their budgets have."""
     from .plan import BUDGETS, read_plan, shipped
 
-    say = terminal()
     for name in shipped():
         plans = [read_plan(name, budget) for budget in BUDGETS]
         counts = ", ".join(f"{plan.budget} {len(plan.cells())}" for plan in plans)
-        say.print(f"{name}: {plans[0].title}; cells: {counts}", markup=False)
+        say(f"{name}: {plans[0].title}; cells: {counts}")
 
 
 @app.command()
@@ -89,13 +88,13 @@ def run(
     out = out or Path("runs") / f"{plan.name}-{plan.budget}"
     records = begin(plan, out, accept_changes)
     before = len(records.finished)
-    _say(f"{plan.title}: {cells} cells in {out}" + (f", {before} finished before" if before else ""))
+    say(f"{plan.title}: {cells} cells in {out}" + (f", {before} finished before" if before else ""))
     with progress_bar() as bar:
         task = bar.add_task("cells", total=cells, completed=before, note="")
 
         def tell(step: Step) -> None:
             bar.update(task, completed=step.done, note=_left(step))
-            bar.console.print(_told(step), markup=False)
+            bar.console.print(_told(step))
 
         run_cells(records, chosen, device, tell)
     _end(records)
@@ -131,10 +130,6 @@ def _ask(cells: int, study: str) -> None:
         raise typer.Exit
 
 
-def _say(text: str) -> None:
-    terminal().print(text, markup=False)
-
-
 def _told(step: Step) -> str:
     """A line for a cell that has ended."""
     result = step.record.result
@@ -159,16 +154,19 @@ def _end(records: Records) -> None:
     from .records import grouped
     from .tables import markdown, table_csv
 
+    losses = Losses()
     failed = [record for record in records.records if not record.result]
     if records.finished:
-        write_whole(records.folder / "table.md", markdown(records).encode())
-        write_whole(records.folder / "table.csv", table_csv(records).encode())
+        for name, content in (("table.md", markdown(records)), ("table.csv", table_csv(records))):
+            with losses.noting():
+                write_whole(records.folder / name, content.encode())
         counts = f"{len(records.finished)} of {len(records.records)} cells finished"
-        _say(f"{counts}; wrote {records.folder / 'table.md'} and table.csv")
+        say(f"{counts}; wrote {records.folder / 'table.md'} and table.csv")
     for _, alike in grouped(failed, lambda record: (_reason(record),)):
-        typer.echo(f"failed: {_why(*alike)}", err=True)
+        say(f"failed: {_why(*alike)}", err=True)
     for figure in records.plan.figures[: 1 if not failed else 0]:
-        _say(f"next: vivavoce study plot {figure} {records.folder} -o {figure}.png")
+        say(f"next: vivavoce study plot {figure} {records.folder} -o {figure}.png")
+    losses.end()
     if failed:
         typer.echo("the same command tries the failed cells again", err=True)
         raise typer.Exit(1)
@@ -198,9 +196,9 @@ def status(folder: Folder) -> None:
         state, told = _state(record)
         states[state] += 1
         if state in ("failed", "begun"):
-            _say(f"{state}: {told}")
+            say(f"{state}: {told}")
     counts = ", ".join(f"{n} {state}" for state, n in states.items() if n)
-    _say(f"{records.plan.title}, budget {records.plan.budget}: {len(records.records)} cells, {counts}")
+    say(f"{records.plan.title}, budget {records.plan.budget}: {len(records.records)} cells, {counts}")
 
 
 def _state(record: Record) -> tuple[str, str]:
@@ -229,14 +227,14 @@ def table(
 
     records = open_study(folder)
     if output is None:
-        _say(markdown(records))
+        typer.echo(markdown(records), nl=False)
         return
     check_format(output)
     text = table_csv(records) if output.suffix == ".csv" else markdown(records)
     from ..files import write_whole
 
     write_whole(output, text.encode())
-    typer.echo(f"wrote {output}", err=True)
+    say(f"wrote {output}", err=True)
 
 
 @app.command()
@@ -255,4 +253,4 @@ def plot(
     from .records import open_study
 
     draw(figure, open_study(folder), output, dark)
-    typer.echo(f"wrote {output}", err=True)
+    say(f"wrote {output}", err=True)

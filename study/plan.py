@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from ..documents import convert, read_toml
 from ..errors import VivavoceError
 from .cell import ALL, Cell, Common
 
@@ -79,6 +80,10 @@ def read_plan(
     """
     told = _load(study)
     budgets = told.pop("budget", {})
+    tables = {"budget": budgets, "grid": told.get("grid", {}), "set": told.get("set", {})}
+    for name, value in (tables | (budgets if isinstance(budgets, dict) else {})).items():
+        if not isinstance(value, dict):
+            raise VivavoceError(f"study {study}: {name} must be a table, not {value!r}")
     if budget != "paper" and budget not in budgets:
         raise VivavoceError(f"{study} has no budget {budget!r}; it has {', '.join(('paper', *budgets))}")
     for key, value in budgets.get(budget, {}).items():
@@ -86,11 +91,7 @@ def read_plan(
     told["grid"] = told.get("grid", {}) | {axis: _values(axis, given) for axis, given in (grid or {}).items()}
     told["set"] = told.get("set", {}) | (changes or {})
     told = {"name": Path(study).stem, "title": Path(study).stem} | told | {"budget": budget}
-    try:
-        plan = msgspec.convert(told, Plan, strict=False)
-    except msgspec.ValidationError as error:
-        raise VivavoceError(f"study {study}: {error}") from error
-    return _checked(plan)
+    return _checked(convert(told, Plan, f"study {study}", strict=False))
 
 
 def _load(study: str) -> dict[str, Any]:
@@ -101,12 +102,7 @@ def _load(study: str) -> dict[str, Any]:
     path = Path(study)
     if path.suffix != ".toml":
         raise VivavoceError(f"no study {study!r}; there are {', '.join(shipped())}, or give a .toml file")
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise VivavoceError(f"{path}: no such study ({error.strerror})") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise VivavoceError(f"{path}: not a study ({error})") from error
+    return read_toml(path, "a study")
 
 
 def _values(axis: str, given: list[str]) -> list[Any]:

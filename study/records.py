@@ -11,7 +11,9 @@ from typing import Any
 import msgspec
 
 from ..audit.report import Report, load_report
+from ..documents import parse_json
 from ..errors import VivavoceError
+from ..files import read_text
 from ..train.epoch import Epoch
 from .cell import Cell, Failure, Result, read_failure, read_result
 from .plan import Plan
@@ -40,11 +42,8 @@ class Record:
     def history(self) -> list[Epoch]:
         """Its epochs so far."""
         path = self.folder / "history.jsonl"
-        lines = path.read_text("utf-8").splitlines() if path.exists() else []
-        try:
-            return [msgspec.json.decode(line, type=Epoch) for line in lines]
-        except msgspec.DecodeError as error:
-            raise VivavoceError(f"{path}: not the figures of a run ({error})") from error
+        lines = read_text(path).splitlines() if path.exists() else []
+        return [parse_json(line, Epoch, str(path), "the figures of a run") for line in lines]
 
     @cached_property
     def reports(self) -> dict[str, Report]:

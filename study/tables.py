@@ -11,6 +11,8 @@ from typing import Any
 
 from ..audit.report import Report, Row
 from ..errors import VivavoceError
+from ..text import cell as in_cell
+from ..text import markdown as escape
 from .cell import level_name
 from .learned import learned_tables
 from .records import Record, Records, grouped
@@ -37,14 +39,14 @@ def markdown(records: Records) -> str:
     finished = records.finished
     if not finished:
         raise VivavoceError(f"{records.folder}: no cell of this study is finished yet")
-    parts = [f"# {records.plan.title}", _about(records)]
+    parts = [f"# {escape(records.plan.title)}", _about(records)]
     labelled = [record for record in finished if record.cell.label]
     if labelled:
         parts += ["## Test accuracy, %", accuracies(labelled)]
     for name in dict.fromkeys(audit.name or audit.protocol for audit in records.plan.audit):
         audited = [record for record in finished if name in record.reports]
         if audited:
-            parts += [f"## Accuracy under attack, %: {name}", attacked(audited, name)]
+            parts += [f"## Accuracy under attack, %: {escape(name)}", attacked(audited, name)]
     if records.plan.grid.method:
         parts += learned_tables(finished)
     return "\n\n".join(parts) + "\n"
@@ -58,7 +60,7 @@ def _about(records: Records) -> str:
         f"Budget {plan.budget}, recipe {plan.recipe}; {len(records.finished)} of {len(cells)} cells "
         f"finished, on {'; '.join(machines)}. Mean ± standard deviation over seeds."
     ]
-    lines += [f"- failed: {r.cell.name}: {r.failure.reason}" for r in failed if r.failure]
+    lines += [escape(f"- failed: {r.cell.name}: {r.failure.reason}") for r in failed if r.failure]
     return "\n".join(lines)
 
 
@@ -130,7 +132,7 @@ def _head(names: Sequence[str]) -> list[str]:
 
 
 def _line(values: Sequence[str]) -> str:
-    return f"| {' | '.join(values)} |"
+    return f"| {' | '.join(map(escape, values))} |"
 
 
 def table_csv(records: Records) -> str:
@@ -141,12 +143,12 @@ def table_csv(records: Records) -> str:
     writer.writerow([*axes, "audit", "attack", "targeted", "epsilon", "figure", "value", "n"])
     for record in records.finished:
         assert record.result is not None
-        cell: list[Any] = [getattr(record.cell, axis) for axis in axes]
+        cell: list[Any] = [in_cell(getattr(record.cell, axis)) for axis in axes]
         for name, value in record.result.accuracy.items():
-            writer.writerow([*cell, "", "", "", "", name, value, ""])
+            writer.writerow([*cell, "", "", "", "", in_cell(name), value, ""])
         for audit, report in record.reports.items():
             for row in report.rows:
-                told = [audit, row.attack, row.targeted, row.epsilon]
+                told = [in_cell(audit), in_cell(row.attack), row.targeted, row.epsilon]
                 writer.writerow([*cell, *told, "accuracy", row.accuracy, report.data.n])
                 if (near := row.threshold_accuracy) is not None:
                     writer.writerow([*cell, *told, "threshold_accuracy", near, report.data.n])

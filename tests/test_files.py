@@ -86,7 +86,10 @@ def test_a_digest_covers_every_file(tmp_path):
         ("crane", "crane"),
         ("Zürich 猫", "Zürich 猫"),
         ("a\n::error::b", "a\\n::error::b"),
-        ("::error::b", " ::error::b"),
+        ("  ::error::b", r"  \x3a:error::b"),
+        ("a##[error]b ##vso[task]", r"a\x23#[error]b \x23#vso[task]"),
+        ("std::string ## a", "std::string ## a"),
+        ("::error::b", r"\x3a:error::b"),
         ("\x1b[31mred", "\\x1b[31mred"),
         ("abc\u202edcba", "abc\\u202edcba"),
         ("می\u200cشود", "می\u200cشود"),
@@ -97,9 +100,9 @@ def test_names_are_shown_not_obeyed(name, shown):
     assert plain(name) == shown
 
 
-@pytest.mark.parametrize("name", ["=1+1", "+1", "-2", "@SUM(1)", "\t=1"])
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-2", "@SUM(1)", "\t=1", "＝1"])
 def test_a_cell_is_no_formula(name):
-    assert not cell(name).startswith(("=", "+", "-", "@", "\t"))
+    assert not cell(name).startswith(("=", "+", "-", "@", "＝", "\t"))
 
 
 def test_equal_names_are_told_apart():

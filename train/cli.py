@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..console import need, progress_bar, terminal
+from ..console import need, progress_bar, say
 from .labels.kinds import KINDS
 from .learned import options
 from .learned.names import OBJECTIVES
@@ -119,8 +119,8 @@ def train(
     if result:
         accuracy = result["accuracy"].items()
         figures = ", ".join(f"{name.replace('_', ' ')} {value:.2%}" for name, value in accuracy)
-        terminal().print(f"best epoch {result['best_epoch']}; accuracy: {figures}")
-        terminal().print(f"next: vivavoce export {out} -o model.onnx")
+        say(f"best epoch {result['best_epoch']}; accuracy: {figures}")
+        say(f"next: vivavoce export {out} -o model.onnx")
 
 
 def run_to_end(trainer: Trainer) -> dict[str, Any] | None:
@@ -129,14 +129,14 @@ def run_to_end(trainer: Trainer) -> dict[str, Any] | None:
     recipe = config.recipe
     if world.first:
         among = f", {world.size} processes" if world.size > 1 else ""
-        terminal().print(
+        say(
             f"{config.encoder}, {config.label} labels, {config.dataset}: {config.split}, "
             f"recipe {recipe.name}, {recipe.epochs} epochs, {recipe.precision}, on {trainer.device}{among}"
         )
         if config.aim:
-            terminal().print(f"objective {config.aim.name}: {OBJECTIVES[config.aim.name]}")
+            say(f"objective {config.aim.name}: {OBJECTIVES[config.aim.name]}")
             if config.weights is None:
-                terminal().print("without ImageNet weights (--weights) the paper's tables are not comparable")
+                say("without ImageNet weights (--weights) the paper's tables are not comparable")
     bar = progress_bar()
     bar.disable |= not world.first
     with bar:

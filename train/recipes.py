@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from ..documents import convert, read_json, read_toml
 from ..errors import VivavoceError
 
 
@@ -120,11 +121,9 @@ def resolve(name: str, has_bank: bool, encoder: str = "", changes: dict[str, Any
     for key in (head, f"{head}.{encoder}"):
         fields |= special.get(key, {})
     fields |= {k: v for k, v in (changes or {}).items() if v is not None}
-    try:
-        recipe = msgspec.convert(fields, Recipe)
-    except msgspec.ValidationError as error:
-        raise VivavoceError(f"recipe {name}: {error}; its fields are {', '.join(_FIELDS)}") from error
-    return _checked(recipe)
+    if unknown := [field for field in fields if field not in Recipe.__struct_fields__]:
+        raise VivavoceError(f"recipe {name}: no field {unknown[0]!r}; its fields are {', '.join(_FIELDS)}")
+    return _checked(convert(fields, Recipe, f"recipe {name}"))
 
 
 _FIELDS = tuple(Recipe.__struct_fields__[1:])
@@ -137,13 +136,9 @@ def _named(name: str) -> dict[str, Any]:
     path = Path(name)
     if path.suffix not in (".toml", ".json"):
         raise VivavoceError(f"no recipe {name!r}; there are {', '.join(ours)}, or give a .toml or .json file")
-    try:
-        decode = msgspec.toml.decode if path.suffix == ".toml" else msgspec.json.decode
-        return {"name": path.stem, **decode(path.read_bytes(), type=dict[str, Any])}
-    except OSError as error:
-        raise VivavoceError(f"{path}: no such recipe ({error.strerror})") from error
-    except msgspec.DecodeError as error:
-        raise VivavoceError(f"{path}: not a recipe ({error})") from error
+    if path.suffix == ".toml":
+        return {"name": path.stem, **read_toml(path, "a recipe")}
+    return {"name": path.stem, **read_json(path, dict[str, Any], "a recipe")}
 
 
 def _checked(recipe: Recipe) -> Recipe:
@@ -189,6 +184,6 @@ def parse_changes(given: Iterable[str]) -> dict[str, Any]:
             raise VivavoceError(f"--set {pair}: give field=value; the fields are {', '.join(_FIELDS)}")
         try:
             changes[field] = tomllib.loads(f"x = {value}")["x"]
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):  # not TOML: the word itself
             changes[field] = value.strip()
     return changes

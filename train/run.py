@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..artifacts import LabelBank
+from ..documents import parse_json, read_json
 from ..errors import VivavoceError
 from ..files import replacing, write_whole
 from .learned.aim import Aim
@@ -108,12 +109,9 @@ def read_config(folder: Path) -> Config:
     Raises:
         VivavoceError: there is no run, or its configuration cannot be read.
     """
-    try:
-        return msgspec.json.decode((folder / CONFIG).read_bytes(), type=Config)
-    except (FileNotFoundError, NotADirectoryError):
-        raise VivavoceError(f"{folder}: no training run here (no {CONFIG})") from None
-    except msgspec.DecodeError as error:
-        raise VivavoceError(f"{folder / CONFIG}: not a run's configuration: {error}") from error
+    if not (folder / CONFIG).exists():
+        raise VivavoceError(f"{folder}: no training run here (no {CONFIG})")
+    return read_json(folder / CONFIG, Config, "the configuration of a run")
 
 
 def read_bank(folder: Path, file: str = BANK) -> LabelBank | None:
@@ -133,8 +131,23 @@ def load_trained(folder: Path) -> tuple[Config, LabelBank | None, Classifier, di
         raise VivavoceError(f"{folder}: this run has not finished; go on with `vivavoce train … --resume`")
     tensors, result = read_tensors(folder / RESULT)
     model = config.model(bank)
-    model.load_state_dict(tensors)
+    _fill(model, tensors, folder / RESULT)
     return config, bank, model.eval(), result
+
+
+def _fill(model: Classifier, tensors: dict[str, Tensor], path: Path) -> None:
+    """Give a network its weights.
+
+    Raises:
+        VivavoceError: some are missing, or have other shapes.
+    """
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        lines = str(error).splitlines()
+        raise VivavoceError(
+            f"{path}: not the weights of this run ({' '.join(lines[1:2] or lines).strip()[:300]})"
+        ) from error
 
 
 def snapshot(folder: Path, epoch: int) -> Path:
@@ -152,7 +165,7 @@ def load_snapshot(folder: Path, epoch: int) -> Classifier:
     if not path.exists():
         raise VivavoceError(f"{folder}: the weights after epoch {epoch} were not kept")
     model = read_config(folder).model(read_bank(folder))
-    model.load_state_dict(read_tensors(path)[0])
+    _fill(model, read_tensors(path)[0], path)
     return model.eval()
 
 
@@ -172,9 +185,11 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read what `save_tensors` wrote."""
     try:
         with safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["about"])  # noqa: SIM118
-    except (SafetensorError, KeyError, TypeError) as error:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            about = file.metadata()["about"]
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
         raise VivavoceError(f"{path}: not a checkpoint ({error})") from error
+    return tensors, parse_json(about, dict[str, Any], str(path), "a checkpoint")
 
 
 def pick_device(name: str) -> torch.device:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ...console import terminal, unread
+from ...console import Losses, say, showing, terminal
+from ...files import write_whole
 from ..options import NO_FEEDING, Device, Feeding, ModelArgument, Trust, command_line, feeds, watching
 
 if TYPE_CHECKING:
@@ -93,16 +94,19 @@ def check(
         except OtherData as error:
             if not update:
                 raise OtherData(f"{error}; give the same data, or accept these with --update") from None
-            typer.echo(f"not compared: {error}", err=True)
+            say(f"not compared: {error}", err=True)
             later = audit_again(opened, earlier, data, folder, progress, command, other_data=True).report
         else:
             comparison = compare_reports(earlier, later, limits)
+    losses = Losses()
     if comparison is not None:
-        _tell(Compared(comparison, earlier, later, relative_path(path)), output or [])
+        _tell(Compared(comparison, earlier, later, relative_path(path)), output or [], losses)
     if update:
-        baseline.write_bytes(later.to_json())
-        typer.echo(f"wrote {baseline}", err=True)
-    elif comparison is not None and not comparison.passed:
+        with losses.noting():
+            write_whole(baseline, later.to_json())
+            say(f"wrote {baseline}", err=True)
+    losses.end()
+    if not update and comparison is not None and not comparison.passed:
         raise typer.Exit(1)
 
 
@@ -117,20 +121,18 @@ def _found_baseline(baseline: Path | None, path: Path, model: str) -> Path:
     return found
 
 
-def _tell(compared: Compared, output: list[str]) -> None:
-    """Show a comparison, write its files, and annotate a GitHub workflow."""
+def _tell(compared: Compared, output: list[str], losses: Losses) -> None:
+    """Show a comparison, annotate a GitHub workflow, and write the files."""
     from .findings import github_annotations
     from .outputs import write_outputs
     from .table import show
 
-    written = write_outputs(compared, output)
-    with unread():
+    with losses.noting(), showing():
         show(compared.comparison, terminal())
         if compared.comparison.gate and os.environ.get("GITHUB_ACTIONS") == "true":
             for line in github_annotations(compared.comparison, compared.where):
                 typer.echo(line)
-    for path in written:
-        typer.echo(f"wrote {path}", err=True)
+    write_outputs(compared, output, losses)
 
 
 @feeds
@@ -176,7 +178,9 @@ def compare(
     settings = Settings(chosen, data, limit, seed)
     with watching() as progress:
         comparison, *reports = compare_audits(first, second, settings, alpha, progress)
-    _tell(Compared(comparison, reports[0], reports[1], relative_path(Path(after))), output or [])
+    losses = Losses()
+    _tell(Compared(comparison, reports[0], reports[1], relative_path(Path(after))), output or [], losses)
+    losses.end()
 
 
 def _opened(side: str, foreign, device: str, trust: bool) -> Report | ExportedModel:
@@ -232,12 +236,15 @@ def quantize_check(
     with watching() as progress:
         comparison, *reports = check_quantised(opened, int8, settings, limits, save, progress)
     where = relative_path(int8 or save or opened.path)
-    _tell(Compared(comparison, reports[0], reports[1], where), output or [])
+    losses = Losses()
+    _tell(Compared(comparison, reports[0], reports[1], where), output or [], losses)
     if save and not int8:
-        typer.echo(f"wrote {save}", err=True)
+        say(f"wrote {save}", err=True)
     small = next(ratio for ratio in comparison.ratios if ratio.name == "file size")
     style = "bold yellow" if comparison.unsettled else "bold green"
     verdict = f"{comparison.after}, {small.ratio:.0%} of the size: {shipping(comparison)}"
-    terminal().print(verdict, style=style if comparison.passed else "bold red", markup=False)
+    with losses.noting(), showing():
+        terminal().print(verdict, style=style if comparison.passed else "bold red")
+    losses.end()
     if not comparison.passed:
         raise typer.Exit(1)

@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 import numpy as np
 
+from ...documents import json_of
 from ...errors import VivavoceError
 from ..report import Report
 from ..statistics import holm, largest_drop, sign_test, smallest_drop
@@ -151,7 +152,7 @@ class Comparison(msgspec.Struct, frozen=True):
             "summary": self.summary,
             "unsettled": [row.name for row in self.unsettled],
         } | msgspec.structs.asdict(self)
-        return msgspec.json.format(msgspec.json.encode(whole), indent=1) + b"\n"
+        return json_of(whole)
 
 
 def compare_reports(

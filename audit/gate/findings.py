@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 
+from ...text import encodable, plain
 from .comparison import Comparison
 
 RULES = {
@@ -32,7 +34,8 @@ class Finding:
     @property
     def fingerprint(self) -> str:
         """The same for the same row of the same file, whatever its figures."""
-        return hashlib.sha256(f"{self.rule} {self.where} {self.name}".encode()).hexdigest()
+        whole = encodable(f"{self.rule} {self.where} {self.name}")
+        return hashlib.sha256(whole.encode()).hexdigest()
 
 
 def findings(comparison: Comparison, where: str) -> Iterator[Finding]:
@@ -56,7 +59,7 @@ def sarif(comparison: Comparison, where: str) -> str:
             "ruleId": finding.rule,
             "ruleIndex": list(RULES).index(finding.rule),
             "level": "error",
-            "message": {"text": finding.message},
+            "message": {"text": plain(finding.message)},
             "locations": [
                 {
                     "physicalLocation": {
@@ -78,18 +81,18 @@ def sarif(comparison: Comparison, where: str) -> str:
 def _address(path: str) -> str:
     from urllib.parse import quote
 
-    return quote(path)
+    return quote(os.fsencode(path))
 
 
 def code_quality(comparison: Comparison, where: str) -> str:
     """The findings as GitLab's code-quality JSON."""
     found = [
         {
-            "description": finding.message,
+            "description": plain(finding.message),
             "check_name": f"vivavoce/{finding.rule}",
             "fingerprint": finding.fingerprint,
             "severity": "major",
-            "location": {"path": finding.where, "lines": {"begin": 1}},
+            "location": {"path": encodable(finding.where), "lines": {"begin": 1}},
         }
         for finding in findings(comparison, where)
     ]
@@ -112,4 +115,5 @@ def _command(kind: str, where: str, message: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    """One line; of what runners read, `plain` leaves only the per cent sign."""
+    return plain(text).replace("%", "%25")

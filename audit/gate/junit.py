@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as Tree
 
+from ...text import plain
 from .comparison import Comparison, Pair
 from .table import words
-
-UNPRINTABLE = {code: None for code in range(32) if chr(code) not in "\t\n\r"}
-"""Characters that XML cannot hold."""
 
 
 def junit(comparison: Comparison) -> str:
@@ -19,9 +17,9 @@ def junit(comparison: Comparison) -> str:
     failed = str(sum(case.find("failure") is not None for case in cases))
     counts = {"tests": str(len(cases)), "failures": failed, "errors": "0", "time": "0"}
     whole = Tree.Element("testsuites", {"name": "vivavoce audit check", **counts})
-    suite = Tree.SubElement(whole, "testsuite", {"name": _clean(comparison.after), "skipped": "0", **counts})
+    suite = Tree.SubElement(whole, "testsuite", {"name": plain(comparison.after), "skipped": "0", **counts})
     suite.extend(cases)
-    Tree.SubElement(suite, "system-out").text = _clean(comparison.summary)
+    Tree.SubElement(suite, "system-out").text = plain(comparison.summary)
     Tree.indent(whole, " ")
     return Tree.tostring(whole, encoding="unicode", xml_declaration=True) + "\n"
 
@@ -31,14 +29,10 @@ def _row(row: Pair) -> Tree.Element:
 
 
 def _case(name: str, kind: str, failed: bool, told: str) -> Tree.Element:
-    case = Tree.Element("testcase", {"name": _clean(name), "classname": f"vivavoce.{kind}", "time": "0"})
+    case = Tree.Element("testcase", {"name": plain(name), "classname": f"vivavoce.{kind}", "time": "0"})
     if failed:
-        failure = Tree.SubElement(case, "failure", {"message": _clean(told), "type": "regression"})
-        failure.text = _clean(told)
+        failure = Tree.SubElement(case, "failure", {"message": plain(told), "type": "regression"})
+        failure.text = plain(told)
     else:
-        Tree.SubElement(case, "system-out").text = _clean(told)
+        Tree.SubElement(case, "system-out").text = plain(told)
     return case
-
-
-def _clean(text: str) -> str:
-    return text.translate(UNPRINTABLE)

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...console import need
+from ...console import Losses, need, say
 from ...errors import VivavoceError
+from ...files import check_parent, write_whole
 from ..report import Report
 from .comparison import Comparison
 
@@ -24,47 +25,49 @@ class Compared:
     where: str
 
 
-def _json(compared: Compared, path: Path) -> None:
-    path.write_bytes(compared.comparison.to_json())
+def _json(compared: Compared, kind: str) -> bytes:
+    return compared.comparison.to_json()
 
 
-def _junit(compared: Compared, path: Path) -> None:
+def _junit(compared: Compared, kind: str) -> bytes:
     from .junit import junit
 
-    path.write_text(junit(compared.comparison), encoding="utf-8")
+    return junit(compared.comparison).encode()
 
 
-def _sarif(compared: Compared, path: Path) -> None:
+def _sarif(compared: Compared, kind: str) -> bytes:
     from .findings import sarif
 
-    path.write_text(sarif(compared.comparison, compared.where), encoding="utf-8")
+    return sarif(compared.comparison, compared.where).encode()
 
 
-def _gitlab(compared: Compared, path: Path) -> None:
+def _gitlab(compared: Compared, kind: str) -> bytes:
     from .findings import code_quality
 
-    path.write_text(code_quality(compared.comparison, compared.where), encoding="utf-8")
+    return code_quality(compared.comparison, compared.where).encode()
 
 
-def _markdown(compared: Compared, path: Path) -> None:
+def _markdown(compared: Compared, kind: str) -> bytes:
     from .table import markdown
 
-    path.write_text(markdown(compared.comparison), encoding="utf-8")
+    return markdown(compared.comparison).encode()
 
 
-def _csv(compared: Compared, path: Path) -> None:
+def _csv(compared: Compared, kind: str) -> bytes:
     from .table import comma_separated
 
-    path.write_text(comma_separated(compared.comparison), encoding="utf-8")
+    return comma_separated(compared.comparison).encode()
 
 
-def _picture(compared: Compared, path: Path) -> None:
+def _picture(compared: Compared, kind: str) -> bytes:
     from .picture import draw
 
-    draw(compared.comparison, compared.before, compared.after, path)
+    return draw(compared.comparison, compared.before, compared.after, kind)
 
 
-WRITERS: dict[str, Callable[[Compared, Path], None]] = {
+Writer = Callable[[Compared, str], bytes]
+"""Makes a file's content; it also gets the file's suffix, without the dot."""
+WRITERS: dict[str, Writer] = {
     ".xml": _junit, ".sarif": _sarif, ".json": _json, ".md": _markdown, ".csv": _csv,
     ".png": _picture, ".svg": _picture, ".pdf": _picture,
 }  # fmt: skip
@@ -74,7 +77,7 @@ FOR_GATES = (_junit, _sarif, _gitlab)
 """Writers of what passed and failed."""
 
 
-def _writer(name: str) -> tuple[Callable[[Compared, Path], None], Path]:
+def _writer(name: str) -> tuple[Writer, Path]:
     """Who writes an output, and where to.
 
     Raises:
@@ -102,25 +105,23 @@ def check_outputs(names: list[str], gate: bool = True) -> None:
         writer, path = _writer(name)
         if writer in FOR_GATES and not gate:
             raise VivavoceError(f"{name}: that kind of output is a judgement; `audit check` writes it")
-        if not path.name or not path.absolute().parent.is_dir() or path.is_dir():
-            raise VivavoceError(f"{name}: not a file that can be written")
+        check_parent(path)
         if writer is _picture:
             need("matplotlib", "plot", "a picture")
 
 
-def write_outputs(compared: Compared, names: list[str]) -> list[Path]:
-    """Write the comparison to every output; returns the files."""
-    written = []
+def write_outputs(compared: Compared, names: list[str], losses: Losses) -> None:
+    """Write the comparison to every output; note what cannot be written."""
     for name in names:
         writer, path = _writer(name)
-        writer(compared, path)
-        written.append(path)
-    return written
+        with losses.noting():
+            write_whole(path, writer(compared, path.suffix.removeprefix(".")))
+            say(f"wrote {path}", err=True)
 
 
 def relative_path(path: Path) -> str:
     """A model's path as a code host knows it: from here, if it is below; else its name."""
     try:
         return path.absolute().relative_to(Path.cwd()).as_posix()
-    except ValueError:
+    except (ValueError, OSError):  # OSError: the working folder is gone
         return path.name

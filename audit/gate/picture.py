@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
-from pathlib import Path
-
+from ...drawing import rendered
 from ..report import Report, Row
 from ..writing.table import columns, title
 from .comparison import Comparison
@@ -12,8 +10,8 @@ from .comparison import Comparison
 OLD, NEW, LOSS, GAIN = "#8a8a8a", "#1f5fa8", "#c0392b", "#2e8b57"
 
 
-def draw(comparison: Comparison, before: Report, after: Report, path: Path) -> None:
-    """Draw to a `.png`, `.svg` or `.pdf` file: curves over epsilon, or single figures where there is one."""
+def draw(comparison: Comparison, before: Report, after: Report, kind: str) -> bytes:
+    """Draw a `png`, `svg` or `pdf`: curves over epsilon, or single figures where there is one."""
     from matplotlib.figure import Figure
 
     grid = [e for e in before.protocol.epsilons if e > 0]
@@ -24,9 +22,7 @@ def draw(comparison: Comparison, before: Report, after: Report, path: Path) -> N
         _figures(figure, comparison)
     heading = f"{comparison.after} against {comparison.before}"
     figure.suptitle(f"{heading}: {comparison.n} images of {comparison.data}", fontsize=11)
-    picture = io.BytesIO()
-    figure.savefig(picture, format=path.suffix.removeprefix("."), dpi=160)
-    path.write_bytes(picture.getvalue())
+    return rendered(figure, kind, dpi=160)
 
 
 def _curves(figure, before: Report, after: Report) -> None:

@@ -9,6 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ...terminal import PlainConsole
+from ...text import cell as in_cell
+from ...text import markdown as escape
+from ...text import plain
 from .comparison import Comparison, Pair
 
 COLOURS = {
@@ -52,7 +56,7 @@ def show(comparison: Comparison, console: Console) -> None:
     if not console.is_terminal:
         console.width = max(console.width, WIDTH)
     for line in heading(comparison):
-        console.print(line, markup=False)
+        console.print(line)
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("row", no_wrap=True)
     for name in ("before", "after", "points", "lost", "gained", "p"):
@@ -66,18 +70,18 @@ def show(comparison: Comparison, console: Console) -> None:
         table.add_row(name, *cells(row), words(row), style=COLOURS.get(row.result))
     console.print(table)
     for change in comparison.changes:
-        line = f"{change.name}, {change.before} to {change.after}: {change.meaning}"
+        line = plain(f"{change.name}, {change.before} to {change.after}: {change.meaning}")
         console.print(Text.assemble((change.result, COLOURS[change.result]), f" {line}"))
     for line in footing(comparison):
-        console.print(line, style="dim", markup=False)
+        console.print(line, style="dim")
     style = "bold" if comparison.passed or not comparison.gate else "bold red"
-    console.print(comparison.summary, style=style, markup=False)
+    console.print(comparison.summary, style=style)
 
 
 def text(comparison: Comparison) -> str:
     """The same as plain text, for a message."""
     file = io.StringIO()
-    show(comparison, Console(file=file, width=WIDTH, color_system=None, highlight=False, soft_wrap=True))
+    show(comparison, PlainConsole(file=file, width=WIDTH, color_system=None, soft_wrap=True))
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
 
 
@@ -85,16 +89,17 @@ def markdown(comparison: Comparison) -> str:
     """The comparison as a Markdown section, as for a job's summary."""
     mark = "" if not comparison.gate else "✅ " if comparison.passed else "❌ "
     names = ["row", "before, %", "after, %", "points", "lost", "gained", "p", ""]
-    lines = [f"## {mark}{comparison.after}", "", f"**{comparison.summary}**", ""]
-    lines += [f"- {line}" for line in heading(comparison)]
+    lines = [f"## {mark}{escape(comparison.after)}", "", f"**{escape(comparison.summary)}**", ""]
+    lines += [f"- {escape(line)}" for line in heading(comparison)]
     for change in comparison.changes:
-        lines.append(f"- {change.result}: {change.name}, {change.before} to {change.after}: {change.meaning}")
+        line = f"{change.result}: {change.name}, {change.before} to {change.after}: {change.meaning}"
+        lines.append(f"- {escape(line)}")
     lines += ["", "| " + " | ".join(names) + " |", "|---|" + "---:|" * 6 + "---|"]
     for row in comparison.rows:
         result = words(row)
         told = f"**{result}**" if row.result in ("failed", "lower") else result
-        lines.append("| " + " | ".join([row.title, *cells(row), told]) + " |")
-    return "\n".join([*lines, "", *(f"- {line}" for line in footing(comparison))]) + "\n"
+        lines.append("| " + " | ".join([escape(row.title), *cells(row), told]) + " |")
+    return "\n".join([*lines, "", *(f"- {escape(line)}" for line in footing(comparison))]) + "\n"
 
 
 def comma_separated(comparison: Comparison) -> str:
@@ -104,5 +109,5 @@ def comma_separated(comparison: Comparison) -> str:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(names)
     for row in comparison.rows:
-        writer.writerow([getattr(row, name) for name in names])
+        writer.writerow([in_cell(getattr(row, name)) for name in names])
     return file.getvalue()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ...sound.playback import write_wav
+from ...sound.playback import wav
 from ..run import Audit
 from .examples import Answered, answered
 from .plots import curves
@@ -90,6 +90,4 @@ def _picture(image: np.ndarray) -> str:
 
 
 def _sound(samples: np.ndarray, rate: int) -> str:
-    data = io.BytesIO()
-    write_wav(data, samples, rate)
-    return "data:audio/wav;base64," + base64.b64encode(data.getvalue()).decode()
+    return "data:audio/wav;base64," + base64.b64encode(wav(samples, rate)).decode()

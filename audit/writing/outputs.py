@@ -6,44 +6,46 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ...artifacts import ExportedModel
-from ...console import need
+from ...console import Losses, need, say
 from ...errors import VivavoceError
+from ...files import check_parent, write_whole
 from ...sound.speaking import check_voice
 from ..run import Audit
 
 
-def _json(audit: Audit, path: Path) -> None:
-    path.write_bytes(audit.report.to_json())
+def _json(audit: Audit, kind: str) -> bytes:
+    return audit.report.to_json()
 
 
-def _markdown(audit: Audit, path: Path) -> None:
+def _markdown(audit: Audit, kind: str) -> bytes:
     from .table import markdown
 
-    path.write_text(markdown(audit.report))
+    return markdown(audit.report).encode()
 
 
-def _csv(audit: Audit, path: Path) -> None:
+def _csv(audit: Audit, kind: str) -> bytes:
     from .table import comma_separated
 
-    path.write_text(comma_separated(audit.report))
+    return comma_separated(audit.report).encode()
 
 
-def _picture(audit: Audit, path: Path) -> None:
-    from .plots import draw_curves
+def _picture(audit: Audit, kind: str) -> bytes:
+    from .plots import curves
 
-    draw_curves(audit.report, path)
+    return curves(audit.report, kind)
 
 
-def _html(audit: Audit, path: Path) -> None:
+def _html(audit: Audit, kind: str) -> bytes:
     from .html import page
 
-    path.write_text(page(audit), encoding="utf-8")
+    return page(audit).encode()
 
 
-WRITERS: dict[str, Callable[[Audit, Path], None]] = {
+WRITERS: dict[str, Callable[[Audit, str], bytes]] = {
     ".json": _json, ".html": _html, ".md": _markdown, ".csv": _csv,
     ".png": _picture, ".svg": _picture, ".pdf": _picture,
 }  # fmt: skip
+"""What makes a file's content, by suffix; it also gets the suffix, without the dot."""
 
 
 def check_outputs(paths: list[Path]) -> None:
@@ -55,18 +57,19 @@ def check_outputs(paths: list[Path]) -> None:
     for path in paths:
         if path.suffix not in WRITERS:
             raise VivavoceError(f"{path}: no such kind of output; give {', '.join(WRITERS)}")
-        if not path.absolute().parent.is_dir():
-            raise VivavoceError(f"{path.parent}: no such folder to write to")
+        check_parent(path)
         if WRITERS[path.suffix] in (_picture, _html):
             need("matplotlib", "plot", "a picture")
         if WRITERS[path.suffix] is _html:
             need("jinja2", "plot", "a page")
 
 
-def write_outputs(audit: Audit, paths: list[Path]) -> None:
-    """Write the report to every path, in the format of its suffix."""
+def write_outputs(audit: Audit, paths: list[Path], losses: Losses) -> None:
+    """Write the report to every path, in the format of its suffix; note what cannot be written."""
     for path in paths:
-        WRITERS[path.suffix](audit, path)
+        with losses.noting():
+            write_whole(path, WRITERS[path.suffix](audit, path.suffix.removeprefix(".")))
+            say(f"wrote {path}", err=True)
 
 
 def check_sounds(model: ExportedModel, folder: Path | None) -> None:
@@ -82,18 +85,20 @@ def check_sounds(model: ExportedModel, folder: Path | None) -> None:
     check_voice(model)
 
 
-def write_sounds(audit: Audit, folder: Path | None) -> list[Path]:
+def write_sounds(audit: Audit, folder: Path | None, losses: Losses) -> None:
     """Write `<image>-clean.wav` and `<image>-adversarial.wav` for the examples of an audit."""
     from ...sound.playback import write_wav
+    from ...text import file_stems
     from .examples import answered
 
     if folder is None:
-        return []
-    written = []
-    for example in answered(audit):
+        return
+    examples = list(answered(audit))
+    stems = file_stems([example.name for example in examples])
+    for stem, example in zip(stems, examples, strict=True):
         for side, answer in (("clean", example.clean), ("adversarial", example.adversarial)):
             if answer.sound is not None:
-                stem = Path(example.name).stem.replace(" ", "-")
-                written.append(folder / f"{stem}-{side}.wav")
-                write_wav(written[-1], answer.sound, answer.rate)
-    return written
+                path = folder / f"{stem}-{side}.wav"
+                with losses.noting():
+                    write_wav(path, answer.sound, answer.rate)
+                    say(f"wrote {path}", err=True)

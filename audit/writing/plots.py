@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import io
-from pathlib import Path
-
+from ...drawing import rendered
 from ..report import Report, Row
 from .table import columns, title
 
 COLOUR = "#1f5fa8"
-
-
-def draw_curves(report: Report, path: Path) -> None:
-    """Draw the curves of a report to a `.png`, `.svg` or `.pdf` file."""
-    path.write_bytes(curves(report, path.suffix.removeprefix(".")))
 
 
 def curves(report: Report, kind: str) -> bytes:
@@ -39,9 +32,7 @@ def curves(report: Report, kind: str) -> bytes:
     figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False)
     name = report.model.file.rsplit(".", 1)[0]
     figure.suptitle(f"{name} on {report.data.n} images of {report.data.name}", fontsize=11)
-    picture = io.BytesIO()
-    figure.savefig(picture, format=kind, dpi=160)
-    return picture.getvalue()
+    return rendered(figure, kind, dpi=160)
 
 
 def _curve(panel, rows: list[Row]) -> None:

@@ -8,7 +8,11 @@ import io
 import msgspec
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from ...text import cell as in_cell
+from ...text import markdown as escape
+from ...text import plain
 from ..baselines import Baseline
 from ..report import Report, Row
 
@@ -70,34 +74,38 @@ def show(report: Report, console: Console) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("epsilon", justify="right")
     for key in by_attack:
-        table.add_column(title(*key).replace(", ", "\n"), justify="right")
+        attack, aim = title(*key).rsplit(", ", 1)
+        table.add_column(Text(f"{plain(attack)}\n{aim}"), justify="right")
     for epsilon in report.protocol.epsilons:
         table.add_row(f"{epsilon:g}", *(cell(rows[epsilon]) for rows in by_attack.values()))
     console.print(table)
     console.print(legend(report), style="dim")
     fine = sum(check.level == "fine" for check in report.diagnosis)
-    console.print(f"[green]fine[/] {fine} of {len(report.diagnosis)} checks of the attacks")
+    console.print(
+        Text.assemble(("fine", "green"), f" {fine} of {len(report.diagnosis)} checks of the attacks")
+    )
     for check in (c for c in report.diagnosis if c.level != "fine"):
         colour = {"suspicious": "yellow", "masked": "red"}[check.level]
-        console.print(f"[{colour}]{check.level}[/] {check.name}: {check.meaning}")
+        line = plain(f"{check.name}: {check.meaning}")
+        console.print(Text.assemble((check.level, colour), f" {line}"))
     for beside in report.baselines:
         console.print(f"  {beside.name}: {_beside(beside)}")
     for note in report.notes:
         console.print(f"note: {note}", style="dim")
-    console.print(f"[bold]{report.verdict}[/]")
+    console.print(report.verdict, style="bold")
 
 
 def markdown(report: Report) -> str:
     """The report as a Markdown section."""
     by_attack = columns(report)
     lines = [
-        f"## {report.model.file}",
+        f"## {escape(report.model.file)}",
         "",
-        *(f"- {line}" for line in heading(report)[1:]),
-        f"- {report.verdict}",
+        *(f"- {escape(line)}" for line in heading(report)[1:]),
+        f"- {escape(report.verdict)}",
         "",
     ]
-    cells = ["epsilon", *(title(*key) for key in by_attack)]
+    cells = ["epsilon", *(escape(title(*key)) for key in by_attack)]
     lines += ["| " + " | ".join(cells) + " |", "|" + "---:|" * len(cells)]
     for epsilon in report.protocol.epsilons:
         row = [f"{epsilon:g}", *(cell(rows[epsilon]).replace(" | ", " / ") for rows in by_attack.values())]
@@ -113,7 +121,7 @@ def comma_separated(report: Report) -> str:
     writer = csv.DictWriter(text, fields, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     for row in report.rows:
-        flat = {k: " ".join(f"{x:g}" for x in v) if isinstance(v, tuple) else v
+        flat = {k: " ".join(f"{x:g}" for x in v) if isinstance(v, tuple) else in_cell(v)
                 for k, v in msgspec.structs.asdict(row).items()}  # fmt: skip
         writer.writerow(flat)
     return text.getvalue()

@@ -7,12 +7,15 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from ...documents import json_of
+from ...drawing import rendered
 from ...errors import VivavoceError
+from ...files import check_parent, write_whole
+from ...text import cell
 from .hearing import FEWEST, STEP, UNDERSTOOD, Bin, ClassCount, Heard, Hearing
 
 PICTURES = (".png", ".svg", ".pdf")
@@ -31,18 +34,22 @@ def check_outputs(outputs: Sequence[Path]) -> None:
     for path in outputs:
         if path.suffix.lower() not in KINDS:
             raise VivavoceError(f"{path}: outputs are {', '.join(KINDS)}")
-        if not path.absolute().parent.is_dir():
-            raise VivavoceError(f"{path.parent}: no such folder to write to")
+        check_parent(path)
 
 
 def write(hearing: Hearing, sounds: Sequence[Heard], path: Path) -> None:
-    """Write one output; the suffix chooses its kind."""
+    """Write one output; the suffix chooses its kind.
+
+    Raises:
+        VivavoceError: it cannot be written.
+    """
     if path.suffix.lower() == ".json":
-        path.write_bytes(msgspec.json.format(msgspec.json.encode(hearing), indent=1) + b"\n")
+        content = json_of(hearing)
     elif path.suffix.lower() == ".csv":
-        path.write_text(table_of(hearing, sounds), encoding="utf-8")
+        content = table_of(hearing, sounds).encode()
     else:
-        path.write_bytes(picture(hearing, path.suffix.lower().removeprefix(".")))
+        content = picture(hearing, path.suffix.lower().removeprefix("."))
+    write_whole(path, content)
 
 
 def table_of(hearing: Hearing, sounds: Sequence[Heard]) -> str:
@@ -52,8 +59,8 @@ def table_of(hearing: Hearing, sounds: Sequence[Heard]) -> str:
     rows.writerow(("file", "class", "decided", "heard", "loss", "within"))
     words = [*hearing.words, ""]
     for s in sounds:
-        named = (words[s.true], words[s.decided], words[s.heard])
-        rows.writerow((s.name, *named, f"{s.loss:.4f}", s.loss < hearing.threshold))
+        named = (cell(words[k]) for k in (s.true, s.decided, s.heard))
+        rows.writerow((cell(s.name), *named, f"{s.loss:.4f}", s.loss < hearing.threshold))
     return text.getvalue()
 
 
@@ -136,9 +143,7 @@ def picture(hearing: Hearing, kind: str) -> bytes:
     _draw_confusion(left, hearing)
     _draw_curve(right, hearing)
     figure.suptitle(f"{hearing.model} heard on {hearing.n} images of {hearing.data}", fontsize=11)
-    image = io.BytesIO()
-    figure.savefig(image, format=kind, dpi=160)
-    return image.getvalue()
+    return rendered(figure, kind, dpi=160)
 
 
 def _draw_confusion(panel, hearing: Hearing) -> None:

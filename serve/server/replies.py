@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Mapping
 
 import numpy as np
@@ -11,7 +10,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from ...artifacts import ExportedModel
-from ...sound.playback import write_wav
+from ...sound.playback import wav
 from ...sound.speaking import speaks
 from ..answers import Answer
 from .errors import RequestError
@@ -110,13 +109,6 @@ def reply(answer: Answer, model: ExportedModel, with_label: bool) -> Reply:
         sure=answer.sure,
         label=label,
     )
-
-
-def wav(samples: np.ndarray, rate: int) -> bytes:
-    """Sound [n] in -1..1 as the bytes of a WAV file."""
-    file = io.BytesIO()
-    write_wav(file, samples, rate)
-    return file.getvalue()
 
 
 def audio(samples: np.ndarray, rate: int) -> Audio:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -75,12 +74,10 @@ def draw(name: str, records: Records, path: Path, dark: bool = False) -> None:
 
     need("matplotlib", "plot", "a figure")
     need("torch", "train", "a figure of a study")
-    from ...files import write_whole
+    from ...drawing import save_figure
     from .style import Style
 
-    figure, style = FIGURES[name], Style(dark)
-    picture, stamp = io.BytesIO(), DATES[ending]
+    figure, style, stamp = FIGURES[name], Style(dark), DATES[ending]
     with style.applied():
         drawn = getattr(import_module(f".{figure.module}", __package__), figure.function)(records, style)
-        drawn.savefig(picture, format=ending[1:], metadata={stamp: None} if stamp else None)
-    write_whole(path, picture.getvalue())
+        save_figure(drawn, path, metadata={stamp: None} if stamp else None)

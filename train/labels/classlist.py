@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...errors import VivavoceError
+from ...files import MEBIBYTE, read_text
 from ...images.classes import CLASSES, spoken_words
 
 HEADERS = {"class", "classes", "name"}
@@ -26,14 +27,11 @@ def read_classes(source: str) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
     """
     if source in CLASSES:
         return CLASSES[source], None
-    try:
-        text = Path(source).read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
+    if not Path(source).exists():
         raise VivavoceError(
             f"{source}: no such class list; give {', '.join(CLASSES)}, or a file with one class a line"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise VivavoceError(f"{source}: not a text file with one class a line ({error})") from error
+        )
+    text = read_text(Path(source), MEBIBYTE)
     rows = [_row(line) for line in text.splitlines() if line.strip() and not line.startswith("#")]
     if rows and rows[0][0].lower() in HEADERS and rows[0][1].lower() in ("", "spoken"):
         rows = rows[1:]

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ...console import make_app, progress_bar, run, terminal
+from ...console import make_app, progress_bar, run, say, terminal
 from ...errors import VivavoceError
+from ...files import check_parent
 from .kinds import KINDS
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def build(
     from .classlist import read_classes
     from .kinds import build as build_bank
 
-    _check_writable(output)
+    check_parent(output)
     if output.suffix != ".npz":
         raise VivavoceError(f"{output}: a label bank's file ends in .npz")
     names, spoken = read_classes(classes)
@@ -85,7 +86,7 @@ def build(
         raise VivavoceError(f"{kind} labels are one-hot: there is no bank to build, and training needs none")
     bank.save(output)
     _describe(bank)
-    typer.echo(f"wrote {output}", err=True)
+    say(f"wrote {output}", err=True)
 
 
 @app.command()
@@ -114,9 +115,9 @@ def show(
     if output is not None:
         from .sheet import save_sheet
 
-        _check_writable(output)
+        check_parent(output)
         save_sheet(opened, output)
-        typer.echo(f"wrote {output}", err=True)
+        say(f"wrote {output}", err=True)
     if play is not None:
         _sound(opened, play, wav)
 
@@ -185,7 +186,7 @@ def semantics(
         raise VivavoceError(f"{source} has no bank {bank!r}; it has {', '.join(banks)}")
     pictures = [path for path in (dendrogram, mds) if path is not None]
     for path in pictures:
-        _check_writable(path)
+        check_parent(path)
     found = measure(banks, WordNet(wordnet))
     _print_semantics(found)
     drawn = next(m for m in found if bank in (None, m.name))
@@ -195,17 +196,16 @@ def semantics(
         for path, method in ((dendrogram, draw.draw_dendrogram), (mds, draw.draw_map)):
             if path is not None:
                 method(drawn.distances, drawn.wordnet, drawn.semantics.classes, path)
-                typer.echo(f"wrote {path} ({drawn.name})", err=True)
+                say(f"wrote {path} ({drawn.name})", err=True)
 
 
 def _print_semantics(found: list[Measured]) -> None:
     from rich.table import Table
 
     first = found[0].semantics
-    say = terminal().print
-    say(f"{len(first.classes)} classes that WordNet has: {', '.join(first.classes)}", markup=False)
+    say(f"{len(first.classes)} classes that WordNet has: {', '.join(first.classes)}")
     if first.missing:
-        say(f"left out: {', '.join(first.missing)}", markup=False)
+        say(f"left out: {', '.join(first.missing)}")
     table = Table()
     table.add_column("labels")
     for title in ("tau-b", "by chance", "in units of chance"):
@@ -213,7 +213,7 @@ def _print_semantics(found: list[Measured]) -> None:
     for each in found:
         s = each.semantics
         table.add_row(each.name, f"{s.tau:.3f}", f"0 ± {s.chance:.3f}", f"{s.above_chance:+.1f}")
-    say(table)
+    terminal().print(table)
 
 
 def _print_table(title: str, rows: dict[str, Statistics]) -> None:
@@ -235,12 +235,11 @@ def _describe(bank: LabelBank) -> None:
 
     shape = "x".join(map(str, bank.labels.shape[1:]))
     least, most = bank.labels.min(), bank.labels.max()
-    say = terminal().print
-    say(f"{bank.kind}: {len(bank.classes)} labels of {shape}, {least:.4g} to {most:.4g}", markup=False)
-    say(f"made by: {', '.join(f'{name} {value}' for name, value in bank.recipe.items())}", markup=False)
-    say(f"digest: {bank.digest}", markup=False)
+    say(f"{bank.kind}: {len(bank.classes)} labels of {shape}, {least:.4g} to {most:.4g}")
+    say(f"made by: {', '.join(f'{name} {value}' for name, value in bank.recipe.items())}")
+    say(f"digest: {bank.digest}")
     nearest = closest_pair(bank)
-    say(f"closest: {nearest.first} and {nearest.second}, smooth L1 {nearest.loss:.2f}", markup=False)
+    say(f"closest: {nearest.first} and {nearest.second}, smooth L1 {nearest.loss:.2f}")
     _warn(bank)
 
 
@@ -248,22 +247,14 @@ def _warn(bank: LabelBank) -> None:
     from .statistics import describe_indistinct
 
     if warning := describe_indistinct(bank):
-        typer.echo(f"warning: {bank.kind}: {warning}", err=True)
+        say(f"warning: {bank.kind}: {warning}", err=True)
 
 
 def _tell_ignored(kind: str, given: dict[str, object]) -> None:
     """Say which options make no difference to this kind."""
     if kind in KINDS and (ignored := KINDS[kind].ignored(given)):
         names = ", ".join(f"--{name.replace('_', '-')}" for name in ignored)
-        typer.echo(f"note: {kind} labels take no {names}; ignored", err=True)
-
-
-def _check_writable(path: Path) -> None:
-    """Refuse before the work is done, not after."""
-    if path.is_dir():
-        raise VivavoceError(f"{path}: is a folder; give a file to write")
-    if not path.absolute().parent.is_dir():
-        raise VivavoceError(f"{path.parent}: no such folder to write to")
+        say(f"note: {kind} labels take no {names}; ignored", err=True)
 
 
 def _sound(bank: LabelBank, name: str, wav: Path | None) -> None:
@@ -278,9 +269,9 @@ def _sound(bank: LabelBank, name: str, wav: Path | None) -> None:
     k = bank.classes.index(name)
     samples = waveform(bank.labels[k], bank.frames[k] if bank.frames else None, bank.mel)
     if wav is not None:
-        _check_writable(wav)
+        check_parent(wav)
         write_wav(wav, samples, bank.mel.sample_rate)
-        typer.echo(f"wrote {wav}", err=True)
+        say(f"wrote {wav}", err=True)
         return
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "label.wav")

@@ -11,6 +11,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ...artifacts.bank import LabelBank
 from ...errors import VivavoceError
+from ...files import replacing
+from ...text import plain
 from .statistics import describe_indistinct, indistinct_pairs
 
 PAPER, INK, MUTED, WARNING = "#ffffff", "#1b1b23", "#7a7a88", "#c8382e"
@@ -78,22 +80,24 @@ def save_sheet(bank: LabelBank, path: Path) -> None:
     """Draw the sheet into a file; the suffix chooses the format.
 
     Raises:
-        VivavoceError: no picture has that suffix.
+        VivavoceError: no picture has that suffix, or the file cannot be written.
     """
     if Image.registered_extensions().get(path.suffix.lower()) not in Image.SAVE:
         raise VivavoceError(f"{path}: no picture format ends in {path.suffix!r}; use .png")
-    draw_sheet(bank).save(path)
+    with replacing(path) as fresh:
+        draw_sheet(bank).save(fresh)
 
 
 def _heading(draw: ImageDraw.ImageDraw, sheet: Image.Image, bank: LabelBank, layout: _Layout) -> None:
     """Kind, size and maker on the left; the scale of colours on the right."""
     width = layout.size[0]
-    draw.text((layout.margin, 34), bank.kind, INK, _font(34))
+    draw.text((layout.margin, 34), _shortened(draw, bank.kind, width / 2, 34), INK, _font(34))
     shape = " x ".join(map(str, bank.labels.shape[1:]))
     shape = shape if bank.labels.ndim > 2 else f"{shape} numbers each"
     made = "" if "engine" not in bank.recipe else f", said by {bank.recipe['engine']}"
     made += f" ({bank.recipe['voice']})" if "voice" in bank.recipe else ""
-    draw.text((layout.margin, 80), f"{len(bank.classes)} classes, {shape}{made}", MUTED, _font(18))
+    about = _shortened(draw, f"{len(bank.classes)} classes, {shape}{made}", 2 * width / 3, 18)
+    draw.text((layout.margin, 80), about, MUTED, _font(18))
     long = min(220, width // 4)
     ramp = _colours(np.tile(np.linspace(0, 1, long), (12, 1)))
     left = width - layout.margin - long
@@ -150,7 +154,8 @@ def _caption(
 
 
 def _shortened(draw: ImageDraw.ImageDraw, text: str, room: float, size: int) -> str:
-    """The text, cut to fit a width in pixels."""
+    """The text in one line, cut to fit a width in pixels."""
+    text = plain(text[:200])
     if draw.textlength(text, _font(size)) <= room:
         return text
     while text and draw.textlength(text + "…", _font(size)) > room:

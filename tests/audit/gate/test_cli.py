@@ -228,8 +228,8 @@ BAD = {
     "alpha": (lambda r, t: ["model.onnx", "--alpha", "1.5"], "alpha must lie between 0 and 1"),
     "drop": (lambda r, t: ["model.onnx", "--max-drop", "much"], "'much' is neither a number of points"),
     "output": (lambda r, t: ["model.onnx", "-o", "r.docx"], "gitlab:FILE"),
-    "output to nowhere": (lambda r, t: ["model.onnx", "-o", "no/r.xml"], "not a file that can be written"),
-    "gitlab to nowhere": (lambda r, t: ["model.onnx", "-o", "gitlab:"], "not a file that can be written"),
+    "output to nowhere": (lambda r, t: ["model.onnx", "-o", "no/r.xml"], "no such folder"),
+    "gitlab to nowhere": (lambda r, t: ["model.onnx", "-o", "gitlab:"], "is a folder"),
     "preprocessing": (lambda r, t: ["model.onnx", "--scale", "255"], "manifest"),
 }  # fmt: skip
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ....console import need
+from ....drawing import save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -151,4 +152,4 @@ def _save(figure, path: Path) -> None:
 
     if path.suffix.lower().lstrip(".") not in figure.canvas.get_supported_filetypes():
         raise VivavoceError(f"{path}: no picture format ends in {path.suffix!r}; use .png or .svg")
-    figure.savefig(path, dpi=150, facecolor="white")
+    save_figure(figure, path, dpi=150, facecolor="white")

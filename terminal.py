@@ -1,0 +1,38 @@
+"""Rich that takes text for text: names from outside are shown as they are, and nothing in them acts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.progress import ProgressColumn, Task
+from rich.text import Text
+
+from .text import plain
+
+
+class PlainConsole(Console):
+    """A console without markup, emoji codes and highlighting, whose lines and cells go through `plain`.
+
+    One string is one line; a `Text` is printed as it is, so names in it go through `plain` first.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Make a `Text` of a string that is printed, or that is a cell, heading or title of a table."""
+        return super().render_str(plain(text), **options)
+
+
+class PlainColumn(ProgressColumn):
+    """A column of a progress bar: a task's field, or its description."""
+
+    def __init__(self, field: str | None = None) -> None:
+        super().__init__()
+        self._field = field
+
+    def render(self, task: Task) -> Text:
+        """Show the field."""
+        shown = task.description if self._field is None else str(task.fields[self._field])
+        return Text(plain(shown), no_wrap=True)
