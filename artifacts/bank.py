@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from ..errors import VivavoceError
+from ..files import replacing
 from .arrays import read_about, read_arrays
 from .manifest import Label, Mel
 
@@ -128,13 +129,18 @@ class LabelBank:
         )
 
     def save(self, path: str | Path) -> None:
-        """Write an `.npz` with the labels and their description."""
+        """Write an `.npz` with the labels and their description.
+
+        Raises:
+            VivavoceError: the file cannot be written.
+        """
         about = {
             "schema": SCHEMA, "kind": self.kind, "classes": self.classes, "spoken": self.spoken,
             "frames": self.frames, "mel": self.mel, "recipe": self.recipe, "digest": self.digest,
         }  # fmt: skip
-        with Path(path).open("wb") as file:
-            np.savez_compressed(file, labels=self.labels, about=np.array(msgspec.json.encode(about).decode()))
+        text = np.array(msgspec.json.encode(about).decode())
+        with replacing(Path(path)) as fresh, fresh.open("wb") as file:
+            np.savez_compressed(file, labels=self.labels, about=text)
 
     @classmethod
     def load(cls, path: str | Path) -> LabelBank:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +12,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from ..documents import convert, read_toml
 from ..errors import VivavoceError
+from ..files import MEBIBYTE, read_text
 from .graph import rename, replace_nodes
 from .head import bypass_softmax
 from .manifest import Decoding, Input, Interpolation, Manifest
@@ -52,10 +53,7 @@ def with_settings_beside(path: Path, options: Foreign | None) -> Foreign:
     beside = path.with_suffix(".toml")
     if not beside.exists():
         return options
-    try:
-        settings = msgspec.convert(tomllib.loads(beside.read_text()), Foreign)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
-        raise VivavoceError(f"{beside}: {error}") from error
+    settings = convert(read_toml(beside, "the settings of a model"), Foreign, str(beside))
     given = {k: v for k, v in msgspec.structs.asdict(options).items() if v is not None}
     if settings.classes and "classes" not in given:
         given["classes"] = str(beside.parent / settings.classes)
@@ -283,10 +281,7 @@ def _scores(model: onnx.ModelProto, output: str, path: Path) -> tuple[str, int, 
 def _classes(options: Foreign, count: int, path: Path) -> tuple[tuple[str, ...], bool]:
     if options.classes is None:
         return tuple(str(k) for k in range(count)), False
-    try:
-        lines = Path(options.classes).read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise VivavoceError(f"{options.classes}: the class names cannot be read ({error})") from error
+    lines = read_text(Path(options.classes), 16 * MEBIBYTE).splitlines()
     names = tuple(line.strip() for line in lines if line.strip())
     if len(names) != count:
         raise VivavoceError(f"{options.classes}: {len(names)} names, but {path.name} has {count} classes")

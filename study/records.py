@@ -8,10 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from ..audit.report import Report, load_report
-from ..documents import parse_json
+from ..documents import parse_json, read_json
 from ..errors import VivavoceError
 from ..files import read_text
 from ..train.epoch import Epoch
@@ -72,14 +70,9 @@ def open_study(folder: Path) -> Records:
     Raises:
         VivavoceError: there is none.
     """
-    try:
-        plan = msgspec.json.decode((folder / PLAN).read_bytes(), type=Plan)
-    except (FileNotFoundError, NotADirectoryError):
-        raise VivavoceError(
-            f"{folder}: no study here (no {PLAN}); start one with `vivavoce study run`"
-        ) from None
-    except (OSError, msgspec.DecodeError) as error:
-        raise VivavoceError(f"{folder / PLAN}: not a study ({error})") from error
+    if not (folder / PLAN).exists():
+        raise VivavoceError(f"{folder}: no study here (no {PLAN}); start one with `vivavoce study run`")
+    plan = read_json(folder / PLAN, Plan, "a study")
     return Records(folder, plan, tuple(Record(c, folder / CELLS / c.folder) for c in plan.cells()))
 
 

@@ -121,9 +121,11 @@ def resolve(name: str, has_bank: bool, encoder: str = "", changes: dict[str, Any
     for key in (head, f"{head}.{encoder}"):
         fields |= special.get(key, {})
     fields |= {k: v for k, v in (changes or {}).items() if v is not None}
-    if unknown := [field for field in fields if field not in Recipe.__struct_fields__]:
-        raise VivavoceError(f"recipe {name}: no field {unknown[0]!r}; its fields are {', '.join(_FIELDS)}")
-    return _checked(convert(fields, Recipe, f"recipe {name}"))
+    try:
+        recipe = convert(fields, Recipe, f"recipe {name}")
+    except VivavoceError as error:
+        raise VivavoceError(f"{error}; its fields are {', '.join(_FIELDS)}") from error
+    return _checked(recipe)
 
 
 _FIELDS = tuple(Recipe.__struct_fields__[1:])

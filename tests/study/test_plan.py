@@ -80,7 +80,7 @@ def test_cells_are_known_by_what_decides_their_outcome(file):
     ("study", "budget", "grid", "changes", "complaint"),
     [
         ("tabel1", "paper", {}, {}, "no study 'tabel1'; there are data-efficiency, "),
-        ("nowhere.toml", "paper", {}, {}, "no such study"),
+        ("nowhere.toml", "paper", {}, {}, "no such file"),
         ("table1", "huge", {}, {}, "no budget 'huge'; it has paper, short, smoke"),
         ("table1", "smoke", {"colour": ["red"]}, {}, "the axes are dataset, level, encoder"),
         ("table1", "smoke", {"seed": ["one"]}, {}, "'one' is not a whole number"),

@@ -93,7 +93,7 @@ def test_a_recipe_written_beside_a_run_is_one_to_start_from(tmp_path):
         path.write_text(text)
         with pytest.raises(VivavoceError, match="recipe"):
             resolve(str(path), True)
-    with pytest.raises(VivavoceError, match="no such recipe"):
+    with pytest.raises(VivavoceError, match="no such file"):
         resolve(str(tmp_path / "absent.toml"), True)
 
 
