@@ -159,7 +159,7 @@ def test_class_lists(tmp_path):
     with pytest.raises(VivavoceError, match="holds no classes"):
         read_classes(str(path))
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(VivavoceError, match="not a text file"):
+    with pytest.raises(VivavoceError, match="not UTF-8 text"):
         read_classes(str(path))
 
 
