@@ -11,6 +11,7 @@ import numpy as np
 
 from ..artifacts import Foreign, Manifest
 from ..documents import json_of, read_json
+from ..errors import VivavoceError
 from .baselines import Baseline
 from .diagnosis.checks import Check
 from .protocol import Protocol
@@ -156,9 +157,14 @@ def load_report(path: str | Path) -> Report:
     """Read a `report.json`.
 
     Raises:
-        VivavoceError: not a report, or of a schema this package does not know.
+        VivavoceError: not a report, damaged, or of a schema this package does not know.
     """
-    return read_json(Path(path), Report, "a report of an audit")
+    from .validity import faults
+
+    report = read_json(Path(path), Report, "a report of an audit")
+    if fault := next(faults(report), None):
+        raise VivavoceError(f"{path}: a report that is damaged, or was edited ({fault})")
+    return report
 
 
 def json_schema() -> dict:

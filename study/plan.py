@@ -91,7 +91,11 @@ def read_plan(
     told["grid"] = told.get("grid", {}) | {axis: _values(axis, given) for axis, given in (grid or {}).items()}
     told["set"] = told.get("set", {}) | (changes or {})
     told = {"name": Path(study).stem, "title": Path(study).stem} | told | {"budget": budget}
-    return _checked(convert(told, Plan, f"study {study}", strict=False))
+    plan = convert(told, Plan, f"study {study}", strict=False)
+    try:
+        return _checked(plan)
+    except VivavoceError as error:
+        raise VivavoceError(f"study {study}: {error}") from error
 
 
 def _load(study: str) -> dict[str, Any]:
@@ -120,17 +124,17 @@ def _checked(plan: Plan) -> Plan:
     from ..audit.protocol import resolve as protocol
     from ..train.recipes import resolve as train_recipe
 
-    _check_grid(plan.name, plan.grid)
+    _check_grid(plan.grid)
     for encoder in plan.grid.encoder:
         train_recipe(plan.recipe, True, encoder, plan.set)
     for audit in plan.audit:
         protocol(audit.protocol, audit.attack, audit.epsilon)
     if len({audit.report for audit in plan.audit}) < len(plan.audit):
-        raise VivavoceError(f"study {plan.name}: two audits have the same name; give one a `name`")
+        raise VivavoceError("two audits have the same name; give one a `name`")
     return plan
 
 
-def _check_grid(study: str, grid: Grid) -> None:
+def _check_grid(grid: Grid) -> None:
     from ..train.labels.kinds import KINDS
     from .methods import BASELINE, METHODS
 
@@ -138,13 +142,13 @@ def _check_grid(study: str, grid: Grid) -> None:
         if unknown := [value for value in given if value not in known]:
             raise VivavoceError(f"no {axis} {unknown[0]!r}; there are {', '.join(known)}")
     if not (grid.label or grid.method):
-        raise VivavoceError(f"study {study}: its grid has neither labels nor methods")
+        raise VivavoceError("its grid has neither labels nor methods")
     if grid.method and BASELINE not in grid.method:
         raise VivavoceError(f"the methods must have {BASELINE} among them: time saved is against it")
     for axis in Grid.__struct_fields__:
         if not getattr(grid, axis) and axis not in ("label", "method"):
-            raise VivavoceError(f"study {study}: its grid has no {axis}")
+            raise VivavoceError(f"its grid has no {axis}")
         if len(set(getattr(grid, axis))) < len(getattr(grid, axis)):
-            raise VivavoceError(f"study {study}: its grid has a {axis} twice")
+            raise VivavoceError(f"its grid has a {axis} twice")
     if wrong := [level for level in grid.level if level != ALL and not 1 <= level <= 90]:
         raise VivavoceError(f"level {wrong[0]}: give percentages from 1 to 90, or 100 for all data")

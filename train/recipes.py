@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -125,7 +125,9 @@ def resolve(name: str, has_bank: bool, encoder: str = "", changes: dict[str, Any
         recipe = convert(fields, Recipe, f"recipe {name}")
     except VivavoceError as error:
         raise VivavoceError(f"{error}; its fields are {', '.join(_FIELDS)}") from error
-    return _checked(recipe)
+    if fault := next(_faults(recipe), None):
+        raise VivavoceError(f"recipe {name}: {fault}")
+    return recipe
 
 
 _FIELDS = tuple(Recipe.__struct_fields__[1:])
@@ -143,26 +145,26 @@ def _named(name: str) -> dict[str, Any]:
     return {"name": path.stem, **read_json(path, dict[str, Any], "a recipe")}
 
 
-def _checked(recipe: Recipe) -> Recipe:
+def _faults(recipe: Recipe) -> Iterator[str]:
+    """Values out of range, in words."""
     for field in POSITIVE:
         if not getattr(recipe, field) > 0:
-            raise VivavoceError(f"{field.replace('_', ' ')} must be positive, not {getattr(recipe, field)}")
+            yield f"{field.replace('_', ' ')} must be positive, not {getattr(recipe, field)}"
     if recipe.batch_per_class is not None and recipe.batch_per_class < 1:
-        raise VivavoceError(f"batch_per_class must be positive, not {recipe.batch_per_class}")
+        yield f"batch_per_class must be positive, not {recipe.batch_per_class}"
     for field in SHARES:
         if not 0 <= getattr(recipe, field) < 1:
-            raise VivavoceError(f"{field} must be at least 0 and below 1, not {getattr(recipe, field)}")
+            yield f"{field} must be at least 0 and below 1, not {getattr(recipe, field)}"
     for field in WEIGHTS:
         if not getattr(recipe, field) >= 0:
-            raise VivavoceError(f"{field} must not be negative, as {getattr(recipe, field)} is")
+            yield f"{field} must not be negative, as {getattr(recipe, field)} is"
     if recipe.border == "reflect" and recipe.crop_padding >= SIDE:
-        raise VivavoceError(
+        yield (
             f"crop_padding {recipe.crop_padding}: border `reflect` needs one below {SIDE}, the width that it "
             "is in proportion to"
         )
     if not recipe.regression + recipe.cross_entropy > 0:
-        raise VivavoceError("regression and cross_entropy are both 0: nothing is left to train on")
-    return recipe
+        yield "regression and cross_entropy are both 0: nothing is left to train on"
 
 
 def settle_batch(recipe: Recipe, classes: int, asked: int | None) -> Recipe:

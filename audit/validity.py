@@ -1,0 +1,43 @@
+"""Whether the parts of a report fit together: what its types cannot say."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from .protocol import ATTACKS, Protocol
+from .report import Report
+
+
+def faults(report: Report) -> Iterator[str]:
+    """What is wrong with a report that was damaged or edited, in words; nothing where it is sound."""
+    images, data, classes = report.images, report.data, len(report.model.manifest.classes)
+    if not len(images) == data.n >= 1:
+        yield f"{len(images)} images, not {data.n}"
+    if data.total < data.n:
+        yield f"{data.n} images of {data.total}"
+    if not all(0 <= image.label < classes and -1 <= image.clean < classes for image in images):
+        yield "an image of no class"
+    targets = [image.target for image in images if image.target is not None]
+    if targets and not (len(targets) == len(images) and all(0 <= target < classes for target in targets)):
+        yield "targets that are no classes, or not of every image"
+    if not 0 <= report.environment.seed < 2**63:
+        yield f"seed {report.environment.seed}"
+    if report.model.size is not None and report.model.size <= 0:
+        yield f"a model of {report.model.size} bytes"
+    speed = report.speed
+    if speed is not None and not (speed.milliseconds > 0 and speed.reference > 0):
+        yield "a speed that is not positive"
+    yield from _protocol_faults(report.protocol, report.model.manifest.input.channels)
+
+
+def _protocol_faults(protocol: Protocol, channels: int) -> Iterator[str]:
+    epsilons = protocol.epsilons
+    if unknown := [name for name in protocol.attacks if name not in ATTACKS]:
+        yield f"no attack {unknown[0]!r}"
+    if not (protocol.attacks and protocol.targeted and epsilons):
+        yield "a protocol without attacks or epsilons"
+    if list(epsilons) != sorted(set(epsilons)) or not all(0 <= e < math.inf for e in epsilons):
+        yield "epsilons that are negative or do not rise"
+    if protocol.std is not None and not (len(protocol.std) == channels and min(protocol.std) > 0):
+        yield "a standard deviation that does not fit the channels"
