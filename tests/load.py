@@ -126,4 +126,4 @@ class Loader:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(Load(json.loads(Path(sys.argv[1]).read_text())).run())))
+    print(json.dumps(asyncio.run(Load(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))).run())))

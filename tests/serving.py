@@ -151,7 +151,7 @@ class Process(Address):
 
     def memory(self, peak: bool = False) -> float:
         """Resident memory, MB."""
-        text = Path(f"/proc/{self.pid}/status").read_text()
+        text = Path(f"/proc/{self.pid}/status").read_text(encoding="utf-8")
         return int(text.split("VmHWM:" if peak else "VmRSS:")[1].split()[0]) / 1000
 
     def terminate(self) -> None:

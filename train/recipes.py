@@ -148,7 +148,7 @@ def _named(name: str) -> dict[str, Any]:
 def _faults(recipe: Recipe) -> Iterator[str]:
     """Values out of range, in words."""
     for field in POSITIVE:
-        if not getattr(recipe, field) > 0:
+        if not 0 < getattr(recipe, field) < math.inf:
             yield f"{field.replace('_', ' ')} must be positive, not {getattr(recipe, field)}"
     if recipe.batch_per_class is not None and recipe.batch_per_class < 1:
         yield f"batch_per_class must be positive, not {recipe.batch_per_class}"

@@ -56,9 +56,9 @@ class Listener:
         # The files are read while the decoder is made and not needed after.
         with tempfile.TemporaryDirectory() as folder:
             dictionary, grammar = Path(folder, "words.dict"), Path(folder, "words.gram")
-            dictionary.write_text("".join(_entries(k, said) for k, said in enumerate(phones)))
+            dictionary.write_text("".join(_entries(k, said) for k, said in enumerate(phones)), "utf-8")
             choices = " | ".join(f"w{k}" for k in range(len(phones)))
-            grammar.write_text(f"#JSGF V1.0;\ngrammar words;\npublic <word> = {choices} ;\n")
+            grammar.write_text(f"#JSGF V1.0;\ngrammar words;\npublic <word> = {choices} ;\n", "utf-8")
             self._decoder = pocketsphinx.Decoder(
                 hmm=str(model / "en-us"),
                 dict=str(dictionary),
