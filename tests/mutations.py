@@ -33,13 +33,13 @@ def changed(document: Any, count: int, seed: int = 0) -> Iterator[bytes]:
     draw = random.Random(seed)
     text = json.dumps(document)
     for k in range(count):
-        whole = json.loads(text)
-        part, key = whole, None
+        whole: Any = json.loads(text)
+        part: Any = whole
+        above: Any = whole
+        key: Any = None
         while isinstance(part, dict | list) and part:
-            above, key = (
-                part,
-                draw.choice(list(part) if isinstance(part, dict) else range(min(len(part), 20))),
-            )
+            places = list(part) if isinstance(part, dict) else range(min(len(part), 20))
+            above, key = part, draw.choice(places)
             part = above[key]
             if draw.random() < 0.2:
                 break
