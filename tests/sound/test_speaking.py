@@ -34,11 +34,11 @@ def test_stored_names_are_heard_in_an_audit_as_in_classify(silent, tmp_path):
     losses = Losses()
     write_sounds(audit, tmp_path, losses)
     losses.end()
-    written = list(tmp_path.iterdir())
     example = audit.evaluation.examples[0]
+    index = audit.report.images[example.place].index
     (answer,) = answer_images(silent, example.adversarial[None])
     expected, rate = sound_of(silent, answer)
-    heard, heard_rate = soundfile.read(next(p for p in written if "adversarial" in p.name))
+    heard, heard_rate = soundfile.read(tmp_path / f"image-{index}-adversarial.wav")
     assert heard_rate == rate
     np.testing.assert_allclose(heard, expected, atol=1e-4)
 
