@@ -105,7 +105,7 @@ def test_plans(tmp_path):
     draw = random.Random(0)
     assert knock(path, damaged(PLAN.encode(), 300), use) > 100
     for _ in range(150):
-        lines: list[str] = list(PLAN.splitlines())
+        lines: list[str] = [str(line) for line in PLAN.splitlines()]
         k = draw.randrange(len(lines))
         lines[k] = f"{lines[k].partition('=')[0]} = {json.dumps(draw.choice(VALUES[1:]))}"
         knock(path, ["\n".join(lines).encode()], use)
