@@ -50,6 +50,9 @@ class Part:
     queries: int
     gradients: int
     dead: int
+    compared: int
+    strayed: int
+    not_finite: int
     notes: list[str]
 
 
@@ -64,7 +67,10 @@ def attack(model: ExportedModel, images: ImageSet, shard: Shard) -> Part:
         target, images, shard.indices, shard.protocol,
         seed=shard.seed, batch_size=shard.batch_size, goals=shard.goals,
     )  # fmt: skip
-    return Part(found, target.queries, target.gradients, target.dead, target.notes)
+    return Part(
+        found, target.queries, target.gradients, target.dead,
+        target.compared, target.strayed, target.not_finite, target.notes,
+    )  # fmt: skip
 
 
 def merge(whole: Shard, parts: Sequence[Part], target: Target, images: ImageSet) -> Evaluation:
@@ -96,6 +102,9 @@ def merge(whole: Shard, parts: Sequence[Part], target: Target, images: ImageSet)
         target.queries += part.queries
         target.gradients += part.gradients
         target.dead += part.dead
+        target.compared += part.compared
+        target.strayed += part.strayed
+        target.not_finite += part.not_finite
         for note in part.notes:
             target.note(note)
     return merged
