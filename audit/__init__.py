@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from .gate.checking import Checked, check, compare
     from .gate.comparison import Comparison
     from .gate.limits import Limits
+    from .plan import Settings
     from .protocol import Protocol, resolve
     from .report import Report, load_report
-    from .run import Audit, Settings, robustness
+    from .run import Audit, robustness
 else:
     __getattr__, __dir__ = reexport(
         __name__,
@@ -28,7 +29,8 @@ else:
             "gate.limits": ("Limits",),
             "protocol": ("Protocol", "resolve"),
             "report": ("Report", "load_report"),
-            "run": ("Audit", "Settings", "robustness"),
+            "plan": ("Settings",),
+            "run": ("Audit", "robustness"),
         },
     )
 

@@ -59,9 +59,11 @@ def robustness(
     targets: Annotated[
         Path | None, typer.Option(help="CSV file `file,target`: attack every image towards its target.")
     ] = None,
-    baselines: Annotated[
-        bool, typer.Option("--baselines", help="Add random noise, corruptions and the smallest perturbation.")
+    references: Annotated[
+        bool,
+        typer.Option("--references", help="Add random noise, corruptions and the smallest perturbation."),
     ] = False,
+    baselines: Annotated[bool, typer.Option("--baselines", hidden=True)] = False,
     limit: Annotated[
         int, typer.Option(min=0, help="Audit a stratified sample of this many images; 0: all.")
     ] = 1000,
@@ -103,12 +105,14 @@ def robustness(
     Example: audit robustness digits-speech --output report.json --output curves.png
     """
     from ..artifacts import open_model
+    from .plan import Settings
     from .protocol import default, resolve
-    from .run import Settings
     from .run import robustness as audit_model
     from .writing.outputs import check_outputs, check_sounds, write_outputs, write_sounds
     from .writing.table import show
 
+    if baselines:
+        typer.echo("note: --baselines is now --references; the next release drops the old name", err=True)
     check_outputs(output or [])
     check_engine(engine, address=address, workers=workers)
     foreign = feeding.foreign()
@@ -124,16 +128,16 @@ def robustness(
         targets is not None,
     )
     settings = Settings(
-        chosen,
-        data,
-        limit,
-        seed,
-        images_at_a_time(batch_size),
-        straight_through,
-        targets,
-        resume,
-        baselines,
-        command_line(),
+        protocol=chosen,
+        data=data,
+        limit=limit,
+        seed=seed,
+        batch_size=images_at_a_time(batch_size),
+        straight_through=straight_through,
+        targets=targets,
+        resume=resume,
+        references=references or baselines,
+        command=command_line(),
     )
     if engine == "ray":
         from .on_ray import RayShards

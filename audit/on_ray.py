@@ -17,8 +17,8 @@ from ..errors import VivavoceError
 from ..images import Fit, ImageSet, match, open_images
 from .digests import image_digest
 from .evaluate import Evaluation
-from .run import source_of
-from .sharding import Part, Shard, attack, merge
+from .plan import source_of
+from .sharding import Found, Shard, attack, merge
 from .target import Target
 
 PER_SLOT = 4
@@ -63,7 +63,7 @@ class RayShards:
             shards = whole.cut(PER_SLOT * min(cluster.slots, self.workers or cluster.slots))
             rows, digest = len(list(whole.protocol.grid())), answers_digest(target.model)
             calls = [(self, digest, shard, Path.cwd()) for shard in shards]
-            parts: dict[int, Part] = {}
+            parts: dict[int, Found] = {}
             for place, outcome in cluster.run(_examine, calls, self.workers):
                 if isinstance(outcome, Lost):
                     raise VivavoceError(f"a shard of the audit failed: {outcome.reason}")
@@ -76,7 +76,7 @@ class RayShards:
         return merge(whole, [parts[place] for place in range(len(shards))], target, images)
 
 
-def _examine(how: RayShards, digest: str, shard: Shard, home: Path) -> Part:
+def _examine(how: RayShards, digest: str, shard: Shard, home: Path) -> Found:
     """Attack one shard in a process of a node, which is its alone."""
     from ..artifacts.runtime import use_threads
 

@@ -68,12 +68,13 @@ class Examination:
     def at(self, epsilon: float) -> Audit:
         """The audit at one epsilon."""
         from ..artifacts import open_model
+        from .plan import Settings
         from .protocol import resolve
-        from .run import Settings, robustness
+        from .run import robustness
 
         if epsilon not in self._audits:
             protocol = resolve(self.protocol, epsilons=[epsilon], space=self.space)
-            settings = Settings(protocol, self.data, self.limit, self.seed)
+            settings = Settings(protocol=protocol, data=self.data, limit=self.limit, seed=self.seed)
             self._audits[epsilon] = robustness(open_model(self.model, self.foreign), settings)
         return self._audits[epsilon]
 

@@ -12,9 +12,9 @@ import numpy as np
 from ..artifacts import Foreign, Manifest
 from ..documents import json_of, read_json
 from ..errors import VivavoceError
-from .baselines import Baseline
 from .diagnosis.checks import Check
 from .protocol import Protocol
+from .references import Reference
 from .speed import Speed
 
 SCHEMA = 1
@@ -137,7 +137,7 @@ class Report(msgspec.Struct, frozen=True):
     clean: Clean
     rows: tuple[Row, ...]
     diagnosis: tuple[Check, ...]
-    baselines: tuple[Baseline, ...]
+    references: tuple[Reference, ...] = msgspec.field(name="baselines")
     notes: tuple[str, ...]
     """What attacks had to do otherwise than published, and why."""
     verdict: str

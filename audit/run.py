@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ..artifacts import ExportedModel
 from ..errors import VivavoceError
-from ..images import Fit, ImageSet, match, open_images
+from ..files import check_parent
 from ..images.imageset import to_float
-from .baselines import Baseline, baselines
 from .diagnosis.checks import diagnose
 from .diagnosis.probes import Probes, choose, observe, telling_epsilon
 from .digests import image_digests
 from .evaluate import Evaluation, blank, evaluate
-from .protocol import Protocol, default, target_classes
+from .plan import Plan, Settings
+from .references import Reference, references
 from .report import Report
-from .sharding import Shard, Spread
+from .sharding import Spread
 from .state import StateFile, fingerprint
-from .summary import Conduct, write_report
-from .target import Target
-from .targets import read_targets
+from .summary import write_report
 
 Progress = Callable[[str, int, int], None]
-"""Told what is being done, and how much of how much is finished (0 of 0: not counted)."""
+"""Called with what is being done, and how much of how much is finished (0 of 0: not counted)."""
 
 
 @dataclass(frozen=True)
@@ -38,32 +36,6 @@ class Audit:
     model: ExportedModel
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How to audit."""
-
-    protocol: Protocol | None = None
-    """None: the paper's for models that vivavoce trained, AutoAttack's for all others."""
-    data: str | None = None
-    """As `open_images` takes it; None: the data set the model was trained on."""
-    limit: int = 1000
-    """Audit a stratified sample of at most this many images; 0: all."""
-    seed: int = 0
-    batch_size: int | None = None
-    """Images at a time; None: what keeps resident memory under 2 GB, at most 64."""
-    straight_through: bool = False
-    """Take step functions as the identity in the gradient, instead of having none."""
-    targets: Path | tuple[int, ...] | None = None
-    """A target class for every audited image: a CSV file `file,target`, or their numbers."""
-    resume: Path | None = None
-    """Keep the state here, and go on from it if it is there."""
-    baselines: bool = False
-    """Lay noise, corruptions and the smallest perturbation beside the attacks."""
-    command: str = ""
-    spread: Spread | None = None
-    """Attacks the images elsewhere (see `on_ray`), without a state to resume from; None: in this process."""
-
-
 def robustness(
     model: ExportedModel, settings: Settings | None = None, progress: Progress = lambda *_: None
 ) -> Audit:
@@ -72,7 +44,7 @@ def robustness(
     Args:
         model: from `vivavoce.artifacts.open_model`.
         settings: how; None: as `audit robustness` without options.
-        progress: told of every finished batch and every check of the diagnosis.
+        progress: called after every batch and check of the diagnosis.
 
     Raises:
         VivavoceError: the data do not fit the model, or an input of `settings` cannot be used.
@@ -80,112 +52,71 @@ def robustness(
     settings = settings or Settings()
     if settings.spread and settings.resume:
         raise VivavoceError(
-            "--resume keeps the state of an audit in one process; leave it out with --engine ray, "
-            "which begins lost shards again by itself"
+            "--resume does not work with --engine ray, which restarts lost shards by itself; leave it out"
         )
-    source = source_of(model, settings.data)
-    images, matching = match(open_images(source), model.manifest.classes, model.named)
-    indices = images.sample(settings.limit, settings.seed)
-    goals = _goals(settings.targets, images, indices)
-    target = Target(model, straight_through=settings.straight_through)
-    batch_size = settings.batch_size or target.fitting_batch()
-    target.try_gradient(to_float(images.pixels(indices[:batch_size], Fit.of(model.manifest.input))))
-    protocol = (settings.protocol or default(model.manifest)).fitted(target)
-    settings = replace(settings, protocol=protocol, batch_size=batch_size)
-    evaluation = _evaluate(target, images, indices, goals, settings, progress)
-    probes = _probes(target, images, evaluation, settings)
-    watch = _named(progress, "diagnosis")
-    checks = diagnose(observe(probes, evaluation, watch))
-    beside: tuple[Baseline, ...] = ()
-    if settings.baselines:
-        beside = tuple(baselines(probes, _named(progress, "baselines")))
-    if settings.resume:
-        settings.resume.unlink(missing_ok=True)
-    conduct = Conduct(protocol, settings.seed, source, matching, goals, settings.command)
-    report = write_report(target, images, evaluation, checks, beside, conduct)
+    plan = Plan.of(model, settings)
+    state = _state(plan, settings.resume) if settings.resume else None
+    evaluation = _evaluate(plan, state, settings.spread, progress)
+    probes = _probes(plan, evaluation)
+    checks = diagnose(observe(probes, evaluation, _named(progress, "diagnosis")))
+    beside: tuple[Reference, ...] = ()
+    if settings.references:
+        beside = tuple(references(probes, _named(progress, "references")))
+    report = write_report(plan, evaluation, checks, beside)
+    if state:
+        state.path.unlink(missing_ok=True)
     return Audit(report, evaluation, model)
-
-
-def source_of(model: ExportedModel, data: str | None) -> str:
-    """The data set to audit on: the one asked for, else the one the model was trained on.
-
-    Raises:
-        VivavoceError: there is neither.
-    """
-    trained = model.manifest.training
-    source = data or (trained.dataset if trained else None)
-    if source is None:
-        raise VivavoceError("this model does not say what it was trained on; give --data")
-    return source
-
-
-def _goals(
-    targets: Path | tuple[int, ...] | None, images: ImageSet, indices: np.ndarray
-) -> np.ndarray | None:
-    if targets is None:
-        return None
-    return read_targets(targets, images, indices) if isinstance(targets, Path) else np.array(targets)
 
 
 def _named(progress: Progress, what: str) -> Callable[[str], None]:
     return lambda name: progress(f"{what}: {name.replace('_', ' ')}", 0, 0)
 
 
-def _evaluate(
-    target: Target,
-    images: ImageSet,
-    indices: np.ndarray,
-    goals: np.ndarray | None,
-    settings: Settings,
-    progress: Progress,
-) -> Evaluation:
-    """The protocol itself, with its state kept if that is wanted."""
-    protocol, state = settings.protocol or default(target.model.manifest), None
-    batch = settings.batch_size or 1
-    start = blank(target, images, indices, protocol)
-    if goals is None:
-        goals = target_classes(images.labels, target.classes, settings.seed)[indices]
-    if settings.resume:
-        if not settings.resume.absolute().parent.is_dir():
-            raise VivavoceError(f"{settings.resume.parent}: no such folder to keep the state in")
-        digests = list(image_digests(images, indices, Fit.of(target.model.manifest.input)))
-        audit = fingerprint(target, protocol, digests, indices, goals, settings.seed, batch)
-        state = StateFile(settings.resume, audit, digests)
-        if settings.resume.exists():
-            state.load(start, target)
-    steps = len(indices) * len(start.outcomes)
-    done = len(start.digests) * steps // max(len(indices), 1)
+def _state(plan: Plan, path: Path) -> StateFile:
+    """The file that keeps the state of this audit.
+
+    Raises:
+        VivavoceError: its folder does not exist.
+    """
+    check_parent(path)
+    digests = list(image_digests(plan.images, plan.indices, plan.fit))
+    return StateFile(path, fingerprint(plan.target, plan.shard, digests), digests)
+
+
+def _evaluate(plan: Plan, state: StateFile | None, spread: Spread | None, progress: Progress) -> Evaluation:
+    """The protocol itself."""
+    start = blank(plan.target, plan.images, plan.indices, plan.protocol)
+    if state and state.path.exists():
+        state.load(start, plan.target)
+    steps = len(plan.indices) * len(start.outcomes)
+    done = len(start.digests) * steps // max(len(plan.indices), 1)
 
     def advance(count: int, attack: str) -> None:
         nonlocal done
         done += count
         progress(attack, done, steps)
 
-    if settings.spread:
-        whole = Shard(indices, goals, protocol, settings.seed, batch, settings.straight_through)
-        return settings.spread(whole, target, images, advance)
+    if spread:
+        return spread(plan.shard, plan.target, plan.images, advance)
     return evaluate(
-        target,
-        images,
-        indices,
-        protocol,
-        seed=settings.seed,
-        batch_size=batch,
-        goals=goals,
+        plan.target,
+        plan.images,
+        plan.indices,
+        plan.protocol,
+        seed=plan.seed,
+        batch_size=plan.batch_size,
+        goals=plan.goals,
         progress=advance,
         start=start,
-        keep=lambda evaluation, _: state.save(evaluation, target) if state else None,
+        keep=lambda evaluation, _: state.save(evaluation, plan.target) if state else None,
     )
 
 
-def _probes(target: Target, images: ImageSet, evaluation: Evaluation, settings: Settings) -> Probes:
+def _probes(plan: Plan, evaluation: Evaluation) -> Probes:
     """The images of the diagnosis, and its ball."""
-    places = choose(evaluation, settings.seed)
-    indices = evaluation.indices[places]
-    entry = target.model.manifest.input
-    fit = Fit.of(entry)
+    places = choose(evaluation, plan.seed)
+    indices, fit = evaluation.indices[places], plan.fit
     empty = np.zeros((0, fit.height, fit.width, fit.channels), np.uint8)
-    pixels = images.pixels(indices, fit) if len(indices) else empty
-    protocol = settings.protocol or default(target.model.manifest)
-    ball = protocol.ball(telling_epsilon(evaluation), entry)
-    return Probes(target, to_float(pixels), evaluation.labels[places], indices, ball, settings.seed)
+    pixels = plan.images.pixels(indices, fit) if len(indices) else empty
+    ball = plan.protocol.ball(telling_epsilon(evaluation), plan.target.model.manifest.input)
+    return Probes(plan.target, to_float(pixels), evaluation.labels[places], indices, ball, plan.seed)

@@ -14,7 +14,7 @@ from .protocol import Protocol
 from .target import Target
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Shard:
     """Images of an audit, with all that decides what becomes of them."""
 
@@ -43,7 +43,7 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class Part:
+class Found:
     """What was found on one shard."""
 
     evaluation: Evaluation
@@ -60,20 +60,20 @@ Spread = Callable[[Shard, Target, ImageSet, Callable[[int, str], None]], Evaluat
 """Attacks the images of a whole audit somewhere else, adds to the target's tally, and tells its progress."""
 
 
-def attack(model: ExportedModel, images: ImageSet, shard: Shard) -> Part:
+def attack(model: ExportedModel, images: ImageSet, shard: Shard) -> Found:
     """Attack one shard with a model that nobody asked anything before."""
     target = Target(model, straight_through=shard.straight_through)
     found = evaluate(
         target, images, shard.indices, shard.protocol,
         seed=shard.seed, batch_size=shard.batch_size, goals=shard.goals,
     )  # fmt: skip
-    return Part(
+    return Found(
         found, target.queries, target.gradients, target.dead,
         target.compared, target.strayed, target.not_finite, target.notes,
     )  # fmt: skip
 
 
-def merge(whole: Shard, parts: Sequence[Part], target: Target, images: ImageSet) -> Evaluation:
+def merge(whole: Shard, parts: Sequence[Found], target: Target, images: ImageSet) -> Evaluation:
     """Put the parts of all shards, in their order, together to what one evaluation would have found.
 
     Args:

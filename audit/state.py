@@ -15,7 +15,7 @@ from ..errors import VivavoceError
 from ..files import MEBIBYTE, read_bytes, write_whole
 from .digests import joint_digest
 from .evaluate import ARRAYS, TALLIES, Evaluation, Example
-from .protocol import Protocol
+from .sharding import Shard
 from .summary import versions
 from .target import Target
 
@@ -151,34 +151,21 @@ def _restored(data: bytes, like: np.ndarray) -> np.ndarray:
     return np.frombuffer(data, like.dtype).reshape(like.shape).copy()
 
 
-def fingerprint(
-    target: Target,
-    protocol: Protocol,
-    digests: Sequence[str],
-    indices: np.ndarray,
-    goals: np.ndarray,
-    seed: int,
-    batch_size: int,
-) -> dict[str, str]:
+def fingerprint(target: Target, whole: Shard, digests: Sequence[str]) -> dict[str, str]:
     """What decides the outcome of an audit, by the words that name it in an error.
 
     Args:
         target: the model under attack.
-        protocol: attacks and epsilons.
-        digests: of every audited image.
-        indices: int64 [n]: their places in the data set, which seed the attacks.
-        goals: int64 [n]: their target classes.
-        seed: decides every random draw.
-        batch_size: images at a time.
+        whole: all images of the audit, whose places in the data set seed the attacks.
+        digests: of every image.
     """
     model = target.model
-    places = [joint_digest(digests), indices.tolist()]
     return {
         "the model or its settings": answers_digest(model),
-        "the images": _digest(places),
-        "the targets": _digest(goals.tolist()),
-        "the protocol": _digest([protocol, target.straight_through]),
-        "the seed or batch size": f"{seed} {batch_size}",
+        "the images": _digest([joint_digest(digests), whole.indices.tolist()]),
+        "the targets": _digest(whole.goals.tolist()),
+        "the protocol": _digest([whole.protocol, whole.straight_through]),
+        "the seed or batch size": f"{whole.seed} {whole.batch_size}",
         "the device": getattr(model, "device", "cpu"),
         "the versions of packages": _digest(versions(model)),
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -11,57 +10,37 @@ import numpy as np
 
 from ..artifacts import ExportedModel
 from ..artifacts.identity import identify
-from ..images import ImageSet
-from .baselines import Baseline
 from .diagnosis.checks import Check
 from .diagnosis.verdict import verdict
 from .evaluate import Evaluation, Outcome
-from .protocol import Protocol
+from .plan import Plan
+from .references import Reference
 from .report import Clean, Data, Environment, ImageOutcome, Model, Report, Row, pack_bits
 from .speed import measure
 from .statistics import wilson
-from .target import Target
-
-
-@dataclass(frozen=True)
-class Conduct:
-    """How an audit was conducted, as far as its report tells."""
-
-    protocol: Protocol
-    seed: int
-    source: str
-    """The data set as it was asked for."""
-    matching: str
-    goals: np.ndarray | None
-    """Target classes that the user chose, int64 [n]."""
-    command: str
 
 
 def write_report(
-    target: Target,
-    images: ImageSet,
-    evaluation: Evaluation,
-    checks: tuple[Check, ...],
-    baselines: tuple[Baseline, ...],
-    conduct: Conduct,
+    plan: Plan, evaluation: Evaluation, checks: tuple[Check, ...], references: tuple[Reference, ...]
 ) -> Report:
     """Sum an evaluation up."""
+    target = plan.target
     threshold = target.model.manifest.decoding.threshold is not None
     clean = _clean(evaluation, target.model.manifest.decoding.rule == "nearest", threshold)
     rows = tuple(_row(outcome, evaluation, threshold) for outcome in evaluation.outcomes)
     return Report(
         model=_model(target.model),
-        data=_data(images, evaluation, conduct),
-        protocol=conduct.protocol,
+        data=_data(plan, evaluation),
+        protocol=plan.protocol,
         loss=target.loss,
         clean=clean,
         rows=rows,
         diagnosis=checks,
-        baselines=baselines,
+        references=references,
         notes=tuple(target.notes),
-        verdict=verdict(evaluation.robust(), conduct.protocol.described, checks),
-        images=_images(images, evaluation, conduct.goals),
-        environment=_environment(conduct.command, conduct.seed, target.model),
+        verdict=verdict(evaluation.robust(), plan.protocol.described, checks),
+        images=_images(plan, evaluation),
+        environment=_environment(plan),
         straight_through=target.straight_through,
         speed=measure(target.model),
     )
@@ -75,13 +54,14 @@ def _model(model: ExportedModel) -> Model:
     return Model(model.path.name, identity.sha256, model.manifest, identity.bytes, foreign)
 
 
-def _data(images: ImageSet, evaluation: Evaluation, conduct: Conduct) -> Data:
+def _data(plan: Plan, evaluation: Evaluation) -> Data:
+    images = plan.images
     n, total = len(evaluation.indices), len(images)
     counts = np.bincount(evaluation.labels, minlength=len(images.classes))
-    sample = "all images" if n == total else f"a stratified sample of {n} of {total}, seed {conduct.seed}"
+    sample = "all images" if n == total else f"a stratified sample of {n} of {total}, seed {plan.seed}"
     counted = tuple(counts.tolist())
-    source = None if Path(conduct.source).is_absolute() else Path(conduct.source).as_posix()
-    return Data(images.name, evaluation.digest, n, total, sample, counted, conduct.matching, source)
+    source = None if Path(plan.source).is_absolute() else Path(plan.source).as_posix()
+    return Data(images.name, evaluation.digest, n, total, sample, counted, plan.matching, source)
 
 
 def _clean(evaluation: Evaluation, nearest: bool, threshold: bool) -> Clean:
@@ -127,16 +107,17 @@ def _share(part: np.ndarray, whole: np.ndarray) -> float | None:
     return float(part[whole].mean()) if whole.any() else None
 
 
-def _images(images: ImageSet, evaluation: Evaluation, goals: np.ndarray | None) -> tuple[ImageOutcome, ...]:
+def _images(plan: Plan, evaluation: Evaluation) -> tuple[ImageOutcome, ...]:
+    files = plan.images.files
     robust = evaluation.robust()
     return tuple(
         ImageOutcome(
             label=int(label),
             clean=int(decision),
             robust=bool(survived),
-            file=images.files[i] if images.files else None,
-            index=None if images.files else int(i),
-            target=None if goals is None else int(goals[k]),
+            file=files[i] if files else None,
+            index=None if files else int(i),
+            target=int(plan.goals[k]) if plan.chosen else None,
         )
         for k, (i, label, decision, survived) in enumerate(
             zip(evaluation.indices, evaluation.labels, evaluation.decisions, robust, strict=True)
@@ -144,10 +125,13 @@ def _images(images: ImageSet, evaluation: Evaluation, goals: np.ndarray | None) 
     )
 
 
-def _environment(command: str, seed: int, model: ExportedModel) -> Environment:
+def _environment(plan: Plan) -> Environment:
+    model = plan.target.model
     provider = "torch" if model.path.suffix != ".onnx" else "onnxruntime"
     device = getattr(model, "device", "cpu")
-    return Environment(command, seed, f"{provider} on {device}", versions(model), platform.machine())
+    return Environment(
+        plan.command, plan.seed, f"{provider} on {device}", versions(model), platform.machine()
+    )
 
 
 def versions(model: ExportedModel) -> dict[str, str]:

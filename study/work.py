@@ -17,8 +17,9 @@ from filelock import FileLock
 
 from ..artifacts import open_model
 from ..artifacts.runtime import use_threads
+from ..audit.plan import Settings
 from ..audit.protocol import resolve
-from ..audit.run import Settings, robustness
+from ..audit.run import robustness
 from ..errors import VivavoceError
 from ..export.build import export_run
 from ..files import write_whole
@@ -152,9 +153,12 @@ def _some(part: Part, limit: int) -> Part:
 
 def _audit(cell: Cell, audit: AuditPlan, folder: Path) -> None:
     settings = Settings(
-        resolve(audit.protocol, audit.attack, audit.epsilon), test_images(cell.dataset), audit.limit,
-        audit.seed, resume=folder / f"{audit.report}.state",
-    )  # fmt: skip
+        protocol=resolve(audit.protocol, audit.attack, audit.epsilon),
+        data=test_images(cell.dataset),
+        limit=audit.limit,
+        seed=audit.seed,
+        resume=folder / f"{audit.report}.state",
+    )
     report = robustness(open_model(folder / MODEL), settings).report
     write_whole(folder / audit.report, report.to_json())
 

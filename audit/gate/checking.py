@@ -12,8 +12,9 @@ from ...artifacts.onnx_model import has_manifest
 from ...errors import VivavoceError
 from ...images import Fit, match, open_images
 from ..digests import image_digests, joint_digest
+from ..plan import Settings, source_of
 from ..report import Report, load_report
-from ..run import Audit, Progress, Settings, robustness, source_of
+from ..run import Audit, Progress, robustness
 from .comparison import Comparison, compare_reports
 from .limits import Limits
 from .pairing import class_differences, vectors

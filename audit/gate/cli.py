@@ -163,9 +163,9 @@ def compare(
 
     Example: audit compare float.onnx int8.onnx --data photos/ --output comparison.png
     """
+    from ..plan import Settings
     from ..protocol import default, resolve
     from ..report import Report
-    from ..run import Settings
     from .checking import compare_audits
     from .outputs import Compared, check_outputs, relative_path
 
@@ -175,7 +175,7 @@ def compare(
     chosen = None
     if not isinstance(first, Report):
         chosen = resolve(protocol or default(first.manifest).name, epsilons=epsilon or ())
-    settings = Settings(chosen, data, limit, seed)
+    settings = Settings(protocol=chosen, data=data, limit=limit, seed=seed)
     with watching() as progress:
         comparison, *reports = compare_audits(first, second, settings, alpha, progress)
     losses = Losses()
@@ -222,8 +222,8 @@ def quantize_check(
     Example: audit quantize-check model.onnx --data photos/ --save model-int8.onnx
     """
     from ...artifacts import open_model
+    from ..plan import Settings
     from ..protocol import resolve
-    from ..run import Settings
     from .limits import read_limits
     from .outputs import Compared, check_outputs, relative_path
     from .quantisation import check_quantised, shipping
@@ -232,7 +232,7 @@ def quantize_check(
     check_outputs(output or [])
     foreign = feeding.foreign()
     opened = open_model(model, foreign)
-    settings = Settings(resolve(protocol, epsilons=epsilon or ()), data, limit, seed)
+    settings = Settings(protocol=resolve(protocol, epsilons=epsilon or ()), data=data, limit=limit, seed=seed)
     with watching() as progress:
         comparison, *reports = check_quantised(opened, int8, settings, limits, save, progress)
     where = relative_path(int8 or save or opened.path)

@@ -19,8 +19,9 @@ from ...errors import VivavoceError
 from ...files import check_parent, replacing
 from ...images import Fit, match, open_images
 from ...images.imageset import to_float
+from ..plan import Settings, source_of
 from ..report import Report
-from ..run import Progress, Settings, robustness, source_of
+from ..run import Progress, robustness
 from .checking import audit_again
 from .comparison import Comparison, compare_reports
 from .limits import Limits

@@ -13,7 +13,7 @@ from rich.text import Text
 from ...text import cell as in_cell
 from ...text import markdown as escape
 from ...text import plain
-from ..baselines import Baseline
+from ..references import Reference
 from ..report import Report, Row
 
 
@@ -52,12 +52,12 @@ def heading(report: Report) -> list[str]:
     return [*lines, accuracy]
 
 
-def _beside(baseline: Baseline) -> str:
-    """A baseline's figure in words."""
-    if baseline.accuracy is None:
-        size = "none found" if baseline.median_size is None else f"median size {baseline.median_size:.4f}"
-        return f"{size} ({baseline.n} images)"
-    return f"accuracy {baseline.accuracy:.1%} ({baseline.n} images)"
+def _compared(reference: Reference) -> str:
+    """A reference's figure in words."""
+    if reference.accuracy is None:
+        size = "none found" if reference.median_size is None else f"median size {reference.median_size:.4f}"
+        return f"{size} ({reference.n} images)"
+    return f"accuracy {reference.accuracy:.1%} ({reference.n} images)"
 
 
 def legend(report: Report) -> str:
@@ -88,8 +88,8 @@ def show(report: Report, console: Console) -> None:
         colour = {"suspicious": "yellow", "masked": "red"}[check.level]
         line = plain(f"{check.name}: {check.meaning}")
         console.print(Text.assemble((check.level, colour), f" {line}"))
-    for beside in report.baselines:
-        console.print(f"  {beside.name}: {_beside(beside)}")
+    for reference in report.references:
+        console.print(f"  {reference.name}: {_compared(reference)}")
     for note in report.notes:
         console.print(f"note: {note}", style="dim")
     console.print(report.verdict, style="bold")

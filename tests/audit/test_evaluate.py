@@ -9,9 +9,10 @@ from vivavoce.audit.attacks.fgsm import FGSM
 from vivavoce.audit.attacks.iterative import Iterative
 from vivavoce.audit.attacks.streams import Streams
 from vivavoce.audit.evaluate import evaluate
+from vivavoce.audit.plan import Plan
 from vivavoce.audit.protocol import resolve
 from vivavoce.audit.report import load_report
-from vivavoce.audit.summary import Conduct, write_report
+from vivavoce.audit.summary import write_report
 from vivavoce.audit.target import Target
 from vivavoce.images import open_images
 
@@ -81,8 +82,20 @@ def test_evaluations_are_counted(digits):
 def test_the_report_survives_its_file_and_holds_the_evaluation(digits, tmp_path):
     target, evaluation = run(digits)
     protocol = resolve("paper", epsilons=[0.0, 0.2])
-    conduct = Conduct(protocol, 0, str(tmp_path / "photos"), "by name", None, "audit …")
-    report = write_report(target, digits, evaluation, (), (), conduct)
+    plan = Plan(
+        target=target,
+        images=digits,
+        source=str(tmp_path / "photos"),
+        matching="by name",
+        indices=FEW,
+        goals=np.zeros_like(FEW),
+        chosen=False,
+        protocol=protocol,
+        batch_size=64,
+        seed=0,
+        command="audit …",
+    )
+    report = write_report(plan, evaluation, (), ())
     (tmp_path / "r.json").write_bytes(report.to_json())
     again = load_report(tmp_path / "r.json")
     assert again == report
@@ -108,7 +121,7 @@ class Linear:
 
 
 class LinearTarget(Target):
-    def gradient(self, images, classes, loss=None, rivals=None):
+    def gradient(self, images, classes, loss=None, rivals=None, *, as_it_is=False):
         self.gradients += len(images)
         sign = np.where(classes == 0, -1, 1).astype(np.float32).reshape(-1, 1, 1, 1)
         return sign * self.model.weights  # type: ignore[attr-defined]

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from vivavoce.artifacts import open_model
+from vivavoce.audit.plan import Settings
 from vivavoce.audit.protocol import resolve
-from vivavoce.audit.run import Settings, robustness
+from vivavoce.audit.run import robustness
 from vivavoce.audit.writing.html import page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -21,7 +22,7 @@ FLAGS = (
 
 @pytest.fixture(scope="module")
 def speech_page(tmp_path_factory):
-    settings = Settings(resolve("paper", epsilons=[0.0, 0.3]), limit=40, command="audit …")
+    settings = Settings(protocol=resolve("paper", epsilons=[0.0, 0.3]), limit=40, command="audit …")
     path = tmp_path_factory.mktemp("page") / "report.html"
     path.write_text(page(robustness(open_model("digits-speech"), settings)), encoding="utf-8")
     return path

@@ -7,8 +7,9 @@ import pytest
 from onnx import helper, numpy_helper
 
 from vivavoce.artifacts import open_model
+from vivavoce.audit.plan import Settings
 from vivavoce.audit.protocol import PROTOCOLS, resolve
-from vivavoce.audit.run import Settings, robustness
+from vivavoce.audit.run import robustness
 from vivavoce.audit.target import Target
 from vivavoce.errors import VivavoceError
 from vivavoce.images import open_images
@@ -17,7 +18,7 @@ QUICK = resolve("quick", epsilons=[0.06])
 
 
 def audit(model="digits-category", protocol=QUICK, limit=20, **changes):
-    return robustness(open_model(model), Settings(protocol, limit=limit, **changes)).report
+    return robustness(open_model(model), Settings(protocol=protocol, limit=limit, **changes)).report
 
 
 def save_set(path, images, labels):
@@ -123,9 +124,9 @@ def test_weights_that_are_not_numbers_decide_for_no_class(tmp_path):
     assert "suspicious" in report.verdict
 
 
-def test_what_is_left_of_a_protocol_without_a_gradient():
+def test_what_is_left_of_a_protocol_without_a_gradient(monkeypatch):
+    monkeypatch.setattr(Target, "gradient_missing", "Round has none")
     target = Target(open_model("digits-speech"))
-    target.gradient_missing = "Round has none"
     assert resolve("standard").fitted(target).attacks == ("square",)
     assert resolve("paper").fitted(target).attacks == ("square-300",)
 
@@ -167,9 +168,9 @@ def test_the_papers_attacks_have_no_l2():
         resolve("paper", norm="l2")
 
 
-def test_baselines_lie_beside_the_attacks():
-    report = audit(limit=6, baselines=True)
-    by_name = {b.name: b for b in report.baselines}
+def test_references_to_compare_the_attacks_with():
+    report = audit(limit=6, references=True)
+    by_name = {b.name: b for b in report.references}
     assert len(by_name) == 1 + 6 * 5 + 1
     noise = by_name["random noise in the ball"]
     assert noise.accuracy is not None

@@ -8,8 +8,9 @@ from comparing import without_times
 
 from vivavoce.artifacts import open_model
 from vivavoce.audit.evaluate import EXAMPLES, evaluate
+from vivavoce.audit.plan import Settings
 from vivavoce.audit.protocol import resolve, target_classes
-from vivavoce.audit.run import Settings, robustness
+from vivavoce.audit.run import robustness
 from vivavoce.audit.sharding import Shard, attack, merge
 from vivavoce.audit.target import Target
 from vivavoce.errors import VivavoceError
@@ -20,13 +21,24 @@ QUICK = resolve("quick", epsilons=[0.03, 0.06])
 FGSM = resolve("paper", attacks=["fgsm"], epsilons=[0.2])
 
 
-def shard(n, batch_size=10):
-    return Shard(np.arange(n) * 3, np.arange(n) % 10, QUICK, 0, batch_size, False)
+def shard(indices, goals, protocol=QUICK, batch_size=10, seed=0):
+    return Shard(
+        indices=indices,
+        goals=goals,
+        protocol=protocol,
+        seed=seed,
+        batch_size=batch_size,
+        straight_through=False,
+    )
+
+
+def numbered(n, batch_size=10):
+    return shard(np.arange(n) * 3, np.arange(n) % 10, batch_size=batch_size)
 
 
 @pytest.mark.parametrize(("n", "count"), [(1, 1), (1, 8), (35, 2), (35, 3), (35, 4), (35, 99), (40, 3)])
 def test_cutting_keeps_every_batch_whole_and_every_image_once(n, count):
-    cut = shard(n).cut(count)
+    cut = numbered(n).cut(count)
     assert len(cut) == min(count, -(-n // 10))
     np.testing.assert_array_equal(np.concatenate([c.indices for c in cut]), np.arange(n) * 3)
     np.testing.assert_array_equal(np.concatenate([c.goals for c in cut]), np.arange(n) % 10)
@@ -41,7 +53,7 @@ def both_ways(model, protocol, count, n=45):
     indices = images.sample(n, 3)
     goals = target_classes(images.labels, 10, 3)[indices]
     whole = evaluate(whole_target, images, indices, protocol, seed=3, batch_size=10, goals=goals)
-    cut = Shard(indices, goals, protocol, 3, 10, False)
+    cut = shard(indices, goals, protocol, 10, seed=3)
     parts = [attack(open_model(model), images, shard) for shard in reversed(cut.cut(count))][::-1]
     merged = merge(cut, parts, target, images)
     assert (target.queries, target.gradients, target.dead) == (
@@ -74,7 +86,7 @@ def test_shards_merged_are_the_whole(model, protocol, count):
 def test_tallies_and_notes_of_all_shards_reach_the_target():
     model, images = open_model("digits-category"), open_images("digits")
     indices = images.sample(20, 0)
-    whole = Shard(indices, target_classes(images.labels, 10, 0)[indices], FGSM, 0, 10, False)
+    whole = shard(indices, target_classes(images.labels, 10, 0)[indices], FGSM, 10)
     parts = [attack(model, images, part) for part in whole.cut(2)]
     parts = [replace(part, dead=k + 1, notes=["both", f"only {k}"]) for k, part in enumerate(parts)]
     target = Target(model)
@@ -90,7 +102,7 @@ def test_the_report_of_an_audit_in_shards_is_that_of_one_in_a_piece():
         parts = [attack(open_model(target.model.path), images, shard) for shard in whole.cut(2)]
         return merge(whole, parts, target, images)
 
-    settings = Settings(FGSM, limit=24, batch_size=8)
+    settings = Settings(protocol=FGSM, limit=24, batch_size=8)
     whole = robustness(open_model("digits-category"), settings).report
     apart = robustness(open_model("digits-category"), replace(settings, spread=spread)).report
     assert without_times(apart) == without_times(whole)
@@ -98,7 +110,7 @@ def test_the_report_of_an_audit_in_shards_is_that_of_one_in_a_piece():
 
 def test_a_spread_audit_keeps_no_state(tmp_path):
     settings = Settings(
-        QUICK,
+        protocol=QUICK,
         limit=10,
         resume=tmp_path / "state",
         spread=lambda whole, target, images, progress: merge(whole, [], target, images),

@@ -12,8 +12,9 @@ from PIL import Image
 
 from vivavoce.artifacts import Foreign, open_model
 from vivavoce.audit import state as states
+from vivavoce.audit.plan import Settings
 from vivavoce.audit.protocol import resolve
-from vivavoce.audit.run import Settings, robustness
+from vivavoce.audit.run import robustness
 from vivavoce.audit.state import MAGIC
 from vivavoce.errors import VivavoceError
 
@@ -201,5 +202,5 @@ def test_arrays_that_do_not_fit_are_refused(killed):
 def test_a_state_that_is_no_file_is_refused(killed):
     (killed / "state").unlink()
     (killed / "state").mkdir()
-    with pytest.raises(VivavoceError, match="not a regular file"):
+    with pytest.raises(VivavoceError, match="is a folder"):
         robustness(open_model(killed / "m.onnx"), settings(killed))

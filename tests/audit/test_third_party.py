@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from vivavoce.artifacts import Foreign, open_model
+from vivavoce.audit.plan import Settings
 from vivavoce.audit.protocol import resolve
-from vivavoce.audit.run import Settings, robustness
+from vivavoce.audit.run import robustness
 from vivavoce.errors import VivavoceError
 
 IMAGENET = Foreign(mean=(0.485, 0.456, 0.406), std=(0.225, 0.225, 0.225))
@@ -73,7 +74,7 @@ def _cifar10(path):
 def test_every_file_audits(third_party, sets, name, data, options, accuracy):
     model = open_model(third_party / f"{name}.onnx", options)
     protocol = resolve("paper", attacks=["fgsm"], epsilons=[0.02], space="pixel")
-    report = robustness(model, Settings(protocol, sets[data], limit=0)).report
+    report = robustness(model, Settings(protocol=protocol, data=sets[data], limit=0)).report
     assert report.data.n == COUNT
     if accuracy is not None:
         low, high = report.clean.interval

@@ -9,8 +9,9 @@ import pytest
 
 from vivavoce.artifacts import Outputs, decide, open_model
 from vivavoce.artifacts.voice import FileVoice
+from vivavoce.audit.plan import Settings
 from vivavoce.audit.protocol import resolve
-from vivavoce.audit.run import Settings, robustness
+from vivavoce.audit.run import robustness
 from vivavoce.errors import VivavoceError
 from vivavoce.export.build import export_run
 from vivavoce.export.parity import compare_sound
@@ -85,7 +86,7 @@ def test_labels_without_lengths_of_their_own(tmp_path, answers):
 
 
 def test_the_audit_is_that_of_the_file_without_sound(speaks):
-    settings = Settings(resolve("quick", epsilons=[0.06]), limit=20)
+    settings = Settings(protocol=resolve("quick", epsilons=[0.06]), limit=20)
     rows = [robustness(open_model(model), settings).report.rows for model in (speaks, "digits-speech")]
     own, plain = ([msgspec.structs.replace(row, seconds=0) for row in found] for found in rows)
     assert own == plain

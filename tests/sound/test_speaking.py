@@ -30,7 +30,7 @@ def silent():
 
 def test_stored_names_are_heard_in_an_audit_as_in_classify(silent, tmp_path):
     check_sounds(silent, tmp_path)
-    audit = robustness(silent, Settings(resolve("paper", ["fgsm"], [0.3]), limit=10))
+    audit = robustness(silent, Settings(protocol=resolve("paper", ["fgsm"], [0.3]), limit=10))
     losses = Losses()
     write_sounds(audit, tmp_path, losses)
     losses.end()

@@ -13,8 +13,9 @@ from comparing import without_times
 
 from vivavoce.artifacts import open_model
 from vivavoce.audit.on_ray import RayShards
+from vivavoce.audit.plan import Settings
 from vivavoce.audit.protocol import resolve
-from vivavoce.audit.run import Settings, robustness
+from vivavoce.audit.run import robustness
 from vivavoce.cluster import Cluster
 from vivavoce.errors import VivavoceError
 from vivavoce.study import on_ray
@@ -121,11 +122,11 @@ def test_cells_and_shards_come_to_the_same_as_here(nodes, local, tmp_path, monke
     assert f"epoch {EPOCHS}/{EPOCHS}" in (done[0].folder / LOG).read_text()
 
     model, seen = open_model("digits-speech"), []
-    settings = Settings(FGSM, limit=60, batch_size=10)
+    settings = Settings(protocol=FGSM, limit=60, batch_size=10)
     spread = RayShards("digits-speech", address=nodes.address)
     here = robustness(model, settings).report
     there = robustness(
-        model, Settings(FGSM, limit=60, batch_size=10, spread=spread),
+        model, Settings(protocol=FGSM, limit=60, batch_size=10, spread=spread),
         lambda what, done, steps: seen.append((done, steps)) if steps else None,
     ).report  # fmt: skip
     assert without_times(there) == without_times(here)
@@ -152,7 +153,7 @@ def test_a_killed_worker_loses_nothing(nodes, local, tmp_path, capfd):
 
 
 def test_a_worker_killed_in_an_audit_loses_nothing(nodes):
-    model, settings = open_model("digits-category"), Settings(FGSM, limit=60, batch_size=10)
+    model, settings = open_model("digits-category"), Settings(protocol=FGSM, limit=60, batch_size=10)
     spread = RayShards("digits-category", address=nodes.address)
 
     def at_work():

@@ -18,8 +18,9 @@ from vivavoce.audit.attacks.base import Ball, Goal
 from vivavoce.audit.attacks.fab import FAB
 from vivavoce.audit.attacks.square import Square
 from vivavoce.audit.attacks.streams import Streams
+from vivavoce.audit.plan import Settings
 from vivavoce.audit.protocol import resolve
-from vivavoce.audit.run import Settings, robustness
+from vivavoce.audit.run import robustness
 from vivavoce.audit.target import Target
 from vivavoce.train.model import Contract
 from vivavoce.train.run import load_trained
@@ -190,7 +191,9 @@ def test_the_whole_ensemble_on_cifar(radius, cifar, small, tmp_path):
     pixels, labels = cifar["test"]
     chosen = np.sort(np.random.default_rng(0).permutation(len(labels))[:512])
     np.savez(tmp_path / "set.npz", images=pixels[chosen].transpose(0, 2, 3, 1), labels=labels[chosen])
-    settings = Settings(resolve("standard", epsilons=[radius]), data=str(tmp_path / "set.npz"), limit=0)
+    settings = Settings(
+        protocol=resolve("standard", epsilons=[radius]), data=str(tmp_path / "set.npz"), limit=0
+    )
     report = robustness(target.model, settings).report
     us = report.rows[-1].accuracy
     images = torch.from_numpy(np.ascontiguousarray(pixels[chosen] / 255, np.float32))

@@ -8,8 +8,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from vivavoce.artifacts import open_model
+from vivavoce.audit.plan import Settings
 from vivavoce.audit.protocol import resolve
-from vivavoce.audit.run import Settings, robustness
+from vivavoce.audit.run import robustness
 
 QUICK = resolve("quick", attacks=["pgd"], epsilons=[0.06])
 
@@ -98,7 +99,7 @@ PLANTED = {
 
 
 def report_of(path):
-    settings = Settings(QUICK, data="digits", limit=48, batch_size=48)
+    settings = Settings(protocol=QUICK, data="digits", limit=48, batch_size=48)
     return robustness(open_model(path), settings).report
 
 
@@ -121,7 +122,7 @@ def test_honest_models_are_not_suspected(name, repository):
 
 def test_the_verdict_tells_that_the_paper_attacks_flatter_the_speech_model():
     """Robustness of a label model under the paper's loss, against the margin between its labels."""
-    settings = Settings(resolve("paper", epsilons=[0.2]), limit=150)
+    settings = Settings(protocol=resolve("paper", epsilons=[0.2]), limit=150)
     report = robustness(open_model("digits-speech"), settings).report
     check = next(c for c in report.diagnosis if c.name == "margin attack breaks more")
     assert check.level == "masked", check.meaning

@@ -34,7 +34,7 @@ def small_set(path, n=40, seed=1):
 
 
 TOLD = Foreign(scale=100.0, mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7))
-SETTINGS = Settings(resolve("paper", epsilons=[0.1], attacks=["fgsm"]), data="d.npz")
+SETTINGS = Settings(protocol=resolve("paper", epsilons=[0.1], attacks=["fgsm"]), data="d.npz")
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_other_data_are_refused_before_any_attack(folder):
 
 
 def test_data_at_an_absolute_path_must_be_given_again(folder):
-    baseline(folder, settings=Settings(SETTINGS.protocol, str(folder / "d.npz")))
+    baseline(folder, settings=Settings(protocol=SETTINGS.protocol, data=str(folder / "d.npz")))
     assert str(folder) not in (folder / "b.json").read_text()
     with pytest.raises(VivavoceError, match="give --data"):
         check("m.onnx", "b.json")
@@ -123,7 +123,7 @@ def test_targets_that_the_user_chose_are_chosen_again(folder):
     lines = "".join(f"{i},{(labels[i] + 1) % 4}\n" for i in range(40))
     (folder / "t.csv").write_text("file,target\n" + lines)
     protocol = resolve("paper", epsilons=[0.1], attacks=["fgsm"], targeted=True)
-    report = baseline(folder, settings=Settings(protocol, "d.npz", targets=folder / "t.csv"))
+    report = baseline(folder, settings=Settings(protocol=protocol, data="d.npz", targets=folder / "t.csv"))
     assert [i.target for i in report.images] == [(i.label + 1) % 4 for i in report.images]
     comparison = check("m.onnx", "b.json").comparison
     assert comparison.passed
@@ -132,7 +132,7 @@ def test_targets_that_the_user_chose_are_chosen_again(folder):
 
 def test_models_and_reports_are_compared_in_any_mixture(folder):
     small_model(folder / "n.onnx", seed=5)
-    settings = Settings(SETTINGS.protocol, "d.npz")
+    settings = Settings(protocol=SETTINGS.protocol, data="d.npz")
     one, two = (open_model(name, TOLD) for name in ("m.onnx", "n.onnx"))
     first = robustness(one, settings).report
     whole = compare(one, two, settings)

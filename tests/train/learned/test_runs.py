@@ -9,8 +9,9 @@ from short_runs import few_digits, pixels
 
 from vivavoce.artifacts import LabelBank, open_model
 from vivavoce.artifacts.manifest import Mel
+from vivavoce.audit.plan import Settings
 from vivavoce.audit.protocol import PROTOCOLS
-from vivavoce.audit.run import Settings, robustness
+from vivavoce.audit.run import robustness
 from vivavoce.errors import VivavoceError
 from vivavoce.export import build
 from vivavoce.serve.answers import answer_images, sound_of
@@ -203,7 +204,7 @@ def test_an_exported_model_decides_by_euclidean_distance(exported):
 
 @pytest.mark.parametrize("protocol", ["paper", "standard"])
 def test_an_exported_model_is_audited_under_both_protocols(exported, protocol):
-    settings = Settings(PROTOCOLS[protocol], limit=20)
+    settings = Settings(protocol=PROTOCOLS[protocol], limit=20)
     audit = robustness(open_model(exported / "mute.onnx"), settings)
     assert audit.report.rows
     assert audit.report.clean.threshold is None

@@ -1,4 +1,4 @@
-"""What to lay beside an attack: chance changes, everyday corruptions, and the smallest change that works."""
+"""What to compare attacks with: random noise, everyday corruptions, and the smallest perturbation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .judge import judge
 from .statistics import wilson
 
 
-class Baseline(msgspec.Struct, frozen=True):
+class Reference(msgspec.Struct, frozen=True):
     """One figure to compare with, on the images of the diagnosis."""
 
     name: str
@@ -29,7 +29,7 @@ class Baseline(msgspec.Struct, frozen=True):
     """Smallest perturbation: its median size in the protocol's norm, units of 0..1."""
 
 
-def baselines(probes: Probes, progress: Callable[[str], None] = lambda name: None) -> Iterator[Baseline]:
+def references(probes: Probes, progress: Callable[[str], None] = lambda name: None) -> Iterator[Reference]:
     """Random noise in the ball, every corruption at five severities, and the minimum-norm attack."""
     n = len(probes.labels)
     if not n:
@@ -46,11 +46,11 @@ def baselines(probes: Probes, progress: Callable[[str], None] = lambda name: Non
         yield _minimum_norm(probes)
 
 
-def _counted(name: str, right: np.ndarray) -> Baseline:
-    return Baseline(name, float(right.mean()), wilson(int(right.sum()), len(right)), len(right))
+def _counted(name: str, right: np.ndarray) -> Reference:
+    return Reference(name, float(right.mean()), wilson(int(right.sum()), len(right)), len(right))
 
 
-def _minimum_norm(probes: Probes) -> Baseline:
+def _minimum_norm(probes: Probes) -> Reference:
     """Median size of the smallest change that FAB finds in the whole range of pixels.
 
     An image that it does not break counts as infinitely far.
@@ -64,6 +64,6 @@ def _minimum_norm(probes: Probes) -> Baseline:
     broken = judge(probes.target, result, probes.labels).decisions != probes.labels
     sizes = np.where(broken, whole.size(result, probes.clean), np.inf)
     median = float(np.median(sizes))
-    return Baseline(
+    return Reference(
         "smallest perturbation (FAB)", None, None, len(sizes), median if np.isfinite(median) else None
     )

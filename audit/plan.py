@@ -1,0 +1,131 @@
+"""What a user may say about an audit, and the plan made from it once, in which nothing is open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..artifacts import ExportedModel
+from ..errors import VivavoceError
+from ..images import Fit, ImageSet, match, open_images
+from ..images.imageset import to_float
+from .protocol import Protocol, default, target_classes
+from .sharding import Shard, Spread
+from .target import Target
+from .targets import read_targets
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How to audit. Every field has a default."""
+
+    protocol: Protocol | None = None
+    """None: the paper's for models that vivavoce trained, AutoAttack's for all others."""
+    data: str | None = None
+    """As `open_images` takes it; None: the data set the model was trained on."""
+    limit: int = 1000
+    """Audit a stratified sample of at most this many images; 0: all."""
+    seed: int = 0
+    batch_size: int | None = None
+    """Images at a time; None: what keeps resident memory under 2 GB, at most 64."""
+    straight_through: bool = False
+    """Take step functions as the identity in the gradient, instead of having none."""
+    targets: Path | tuple[int, ...] | None = None
+    """A target class for every audited image: a CSV file `file,target`, or their numbers."""
+    resume: Path | None = None
+    """Save the state in this file after every batch, and resume from it if it exists."""
+    references: bool = False
+    """Also measure noise, corruptions and the smallest perturbation, to compare the attacks with."""
+    command: str = ""
+    """The command line, for the report."""
+    spread: Spread | None = None
+    """Attacks the images elsewhere (see `on_ray`), without a state to resume from; None: in this process."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An audit with everything decided: which images, which attacks, in which batches."""
+
+    target: Target
+    images: ImageSet
+    source: str
+    """The data set, as `open_images` takes it."""
+    matching: str
+    """How classes were matched with folders, in words."""
+    indices: np.ndarray
+    """int64 [n]: the sampled images' places in the data set."""
+    goals: np.ndarray
+    """int64 [n]: their target classes."""
+    chosen: bool
+    """Whether the user chose the target classes; otherwise they are drawn from the seed."""
+    protocol: Protocol
+    batch_size: int
+    seed: int
+    command: str
+
+    @classmethod
+    def of(cls, model: ExportedModel, settings: Settings) -> Plan:
+        """Decide what settings leave open.
+
+        Raises:
+            VivavoceError: the data do not fit the model, or a setting cannot be used.
+        """
+        source = source_of(model, settings.data)
+        images, matching = match(open_images(source), model.manifest.classes, model.named)
+        indices = images.sample(settings.limit, settings.seed)
+        target = Target(model, straight_through=settings.straight_through)
+        batch_size = settings.batch_size or target.fitting_batch()
+        target.try_gradient(to_float(images.pixels(indices[:batch_size], Fit.of(model.manifest.input))))
+        return cls(
+            target=target,
+            images=images,
+            source=source,
+            matching=matching,
+            indices=indices,
+            goals=_goals(settings, images, indices, target.classes),
+            chosen=settings.targets is not None,
+            protocol=(settings.protocol or default(model.manifest)).fitted(target),
+            batch_size=batch_size,
+            seed=settings.seed,
+            command=settings.command,
+        )
+
+    @property
+    def fit(self) -> Fit:
+        """The size and channels that the model takes."""
+        return Fit.of(self.target.model.manifest.input)
+
+    @property
+    def shard(self) -> Shard:
+        """All images of the audit as one piece of work."""
+        return Shard(
+            indices=self.indices,
+            goals=self.goals,
+            protocol=self.protocol,
+            seed=self.seed,
+            batch_size=self.batch_size,
+            straight_through=self.target.straight_through,
+        )
+
+
+def source_of(model: ExportedModel, data: str | None) -> str:
+    """The data set to audit on: the one that was given, else the one the model was trained on.
+
+    Raises:
+        VivavoceError: there is neither.
+    """
+    trained = model.manifest.training
+    source = data or (trained.dataset if trained else None)
+    if source is None:
+        raise VivavoceError(f"{model.path.name} does not record its training data; give --data")
+    return source
+
+
+def _goals(settings: Settings, images: ImageSet, indices: np.ndarray, classes: int) -> np.ndarray:
+    if settings.targets is None:
+        return target_classes(images.labels, classes, settings.seed)[indices]
+    if isinstance(settings.targets, Path):
+        return read_targets(settings.targets, images, indices)
+    return np.array(settings.targets)
