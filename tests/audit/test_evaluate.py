@@ -13,7 +13,7 @@ from vivavoce.audit.plan import Plan
 from vivavoce.audit.protocol import resolve
 from vivavoce.audit.report import load_report
 from vivavoce.audit.summary import write_report
-from vivavoce.audit.target import Target
+from vivavoce.audit.target import STAND_INS, Target
 from vivavoce.images import open_images
 
 FEW = np.arange(0, 360, 10)
@@ -141,11 +141,12 @@ def test_attacks_walk_to_the_corner_of_the_box(attack, targeted):
     np.testing.assert_allclose(out, images + radius * away * np.sign(target.model.weights), atol=1e-6)  # type: ignore[attr-defined]
 
 
-def test_zero_gradients_are_counted(monkeypatch):
+def test_zero_gradients_are_counted():
     target = Target(open_model("digits-category"))
-    gradient = np.zeros((3, 3, 2, 2), np.float32)
+    gradient = np.zeros((3, 3, 32, 32), np.float32)
     gradient[1, 0, 0, 0], gradient[2] = 1, np.nan
-    target._gradients["cross-entropy"] = lambda *given: (np.zeros(3), gradient, np.zeros((3, 10)))
-    out = target.gradient(np.zeros((3, 3, 2, 2), np.float32), np.zeros(3, np.int64))
+    for loss in ("cross-entropy", STAND_INS["cross-entropy"]):
+        target._gradients[loss] = lambda *given: (np.zeros(3), gradient, np.zeros((3, 10)))
+    out = target.gradient(np.zeros((3, 3, 32, 32), np.float32), np.zeros(3, np.int64))
     assert np.isfinite(out).all()
     assert (target.gradients, target.dead) == (3, 2)
