@@ -270,6 +270,18 @@ def lost_by_rounding(seen: Observations) -> Finding | None:
     )
 
 
+@check("box below one pixel step")
+def box_below_one_pixel_step(seen: Observations) -> Finding | None:
+    """An image is stored in 8 bits a pixel. In a box whose half-width is below 1/255 no stored image differs
+    from the original, so nothing was really attacked, and surviving says nothing. The statistic is the share
+    of that step that the largest half-width lacks."""
+    if seen.largest is None:
+        return None
+    steps = 255 * seen.largest
+    small = " is smaller than one 8-bit pixel step: nothing was really attacked" if steps < 0.999 else ""
+    return 1 - steps, 0.001, "suspicious", f"the largest box of {steps:.3g}/255{small}"
+
+
 @check("misread model")
 def misread_model(seen: Observations) -> Finding | None:
     """A clean accuracy near chance is more often a mistake in feeding the model (scale, channel order, order

@@ -55,5 +55,7 @@ class Observations:
     """The same images in batches of other sizes and in another order, put back into place."""
     flips: np.ndarray | None = None
     """bool [n]: a change far below one grey level, in a random direction, changed the decision."""
+    largest: float | None = None
+    """Radius of the audit's largest ball in pixel units, its largest over the channels."""
     rounded: tuple[int, int] | None = None
     """Adversarial examples of the audit, and how many still fool the model as 8-bit pixels."""

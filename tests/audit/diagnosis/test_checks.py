@@ -37,6 +37,7 @@ HEALTHY = Observations(
     scores_again=SCORES,
     scores_apart=SCORES * np.float32(1 + 1e-6),
     flips=broken(0),
+    largest=8 / 255,
     rounded=(40, 39),
 )
 
@@ -59,6 +60,7 @@ FAULTS = {
     "random answers": ({"scores_again": SCORES + np.float32(0.1)}, "suspicious"),
     "batch-dependent answers": ({"scores_apart": SCORES + np.float32(0.1)}, "suspicious"),
     "lost by rounding": ({"rounded": (40, 19)}, "suspicious"),
+    "box below one pixel step": ({"largest": 0.9 / 255}, "suspicious"),
     "misread model": ({"clean_correct": 11}, "suspicious"),
 }
 
@@ -93,6 +95,15 @@ def test_a_statistic_above_its_limit_is_what_raises_the_alarm(name):
 def test_checks_without_their_observations_keep_silent():
     bare = Observations(classes=K, epsilon=0.03, clean_correct=0, clean_total=1, dead=0.0)
     assert set(levels(bare)) == {"no gradient", "dead gradients", "misread model"}
+
+
+@pytest.mark.parametrize(("radius", "level"), [(0.0, "suspicious"), (0.5, "suspicious"), (1, "fine")])
+def test_a_box_below_one_pixel_step_is_never_just_trustworthy(radius, level):
+    seen = replace(HEALTHY, largest=float(np.float32(radius / 255)))
+    assert levels(seen)["box below one pixel step"] == level
+    words = verdict(broken(64), "pgd", diagnose(seen))
+    assert ("trustworthy" in words) == (level == "fine")
+    assert ("smaller than one 8-bit pixel step" in words) == (level != "fine")
 
 
 def test_small_paired_differences_are_chance():
