@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from ..documents import convert, read_toml
 from ..errors import VivavoceError
 from ..files import MEBIBYTE, read_text
+from ..text import numbered
 from .graph import rename, replace_nodes
 from .head import bypass_softmax
 from .manifest import Decoding, Input, Interpolation, Manifest
@@ -152,7 +153,7 @@ class _Entry(msgspec.Struct, frozen=True):
 
     @classmethod
     def understand(cls, value: onnx.ValueInfoProto, path: Path, options: Foreign) -> _Entry:
-        dims = [d.dim_value or None for d in value.type.tensor_type.shape.dim]
+        dims = [d.dim_value if d.dim_value > 0 else None for d in value.type.tensor_type.shape.dim]
         element = value.type.tensor_type.elem_type
         if element not in FLOATS:
             kind = TensorProto.DataType.Name(element).lower()
@@ -285,7 +286,7 @@ def _classes(options: Foreign, count: int, path: Path) -> tuple[tuple[str, ...],
     names = tuple(line.strip() for line in lines if line.strip())
     if len(names) != count:
         raise VivavoceError(f"{options.classes}: {len(names)} names, but {path.name} has {count} classes")
-    return names, True
+    return numbered(names), True
 
 
 def _names(values: Sequence[onnx.ValueInfoProto]) -> str:

@@ -76,7 +76,8 @@ def open_model(
         foreign: how to understand an `.onnx` file without a vivavoce manifest; what it leaves open
             is looked up in `<model>.toml` beside the file, then inferred.
         device: `cpu` or `cuda`.
-        trust: open a `.pt2` file too, whose reader may run code that the file brings along.
+        trust: open a `.pt2` file, and a TorchScript file with unknown operators, too; both may run code
+            that the file brings along.
 
     Raises:
         VivavoceError: no such model, or the file is not one.
@@ -94,7 +95,7 @@ def open_model(
         _refuse_unless_torchscript(path)
         from .torch_model import TorchModel
 
-        return TorchModel(path, device)
+        return TorchModel(path, device, trust)
     if path.suffix == ".pt2":
         if not trust:
             raise VivavoceError(

@@ -13,6 +13,7 @@ from .contract import check_bank, check_normalisation
 from .decoding import Outputs
 from .manifest import NAME_AUDIO, TORCHSCRIPT_FILE, Manifest
 from .runtime import first_line
+from .torchscript import checked
 
 if TYPE_CHECKING:
     import torch
@@ -24,15 +25,15 @@ if TYPE_CHECKING:
 class TorchModel:
     """A TorchScript or torch.export classifier under the contract; see `ExportedModel`.
 
-    The caller has made sure that the file is TorchScript, whose code runs but unpickles nothing, or that
-    the user trusts it.
+    The caller has made sure that the file is TorchScript, whose code is checked here before torch runs it,
+    or that the user trusts it.
     """
 
     named = True
     voice: FileVoice | None = None
     normalisation: Affine | None = None
 
-    def __init__(self, path: Path, device: str = "cpu") -> None:
+    def __init__(self, path: Path, device: str = "cpu", trust: bool = False) -> None:
         try:
             import torch
         except ImportError:
@@ -44,7 +45,9 @@ class TorchModel:
             raise VivavoceError("no CUDA device that torch can use is here; give --device cpu")
         extra = {TORCHSCRIPT_FILE: ""}
         try:
-            self.module = _load(path, device, extra)
+            self.module = _load(path, device, extra, trust)
+        except VivavoceError:
+            raise
         except Exception as error:  # torch raises many kinds for files that it cannot read
             raise VivavoceError(f"{path}: torch cannot load this file: {first_line(error)}") from error
         if not extra[TORCHSCRIPT_FILE]:
@@ -71,7 +74,7 @@ class TorchModel:
         return Outputs(*(o.cpu().numpy() for o in outputs))
 
 
-def _load(path: Path, device: str, extra: dict[str, str]) -> torch.nn.Module:
+def _load(path: Path, device: str, extra: dict[str, str], trust: bool) -> torch.nn.Module:
     """Read a file's module, and what it carries beside into `extra`."""
     import torch
 
@@ -79,4 +82,4 @@ def _load(path: Path, device: str, extra: dict[str, str]) -> torch.nn.Module:
         warnings.simplefilter("ignore")  # TorchScript is deprecated upstream; users have such files
         if path.suffix == ".pt2":
             return torch.export.load(path, extra_files=extra).module().to(device)
-        return torch.jit.load(str(path), map_location=device, _extra_files=extra).eval()
+        return torch.jit.load(checked(path, trust), map_location=device, _extra_files=extra).eval()

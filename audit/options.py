@@ -39,7 +39,10 @@ ModelArgument = Annotated[
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]
 Trust = Annotated[
     bool,
-    typer.Option("--trust-model", help="Open a .pt2 file, whose reader may run code that it brings along."),
+    typer.Option(
+        "--trust-model",
+        help="Open a .pt2 file, or a TorchScript file with unknown operators; either may run its own code.",
+    ),
 ]
 Address = Annotated[
     str | None,
