@@ -1,5 +1,7 @@
 """What a TorchScript file may call when it is opened."""
 
+from typing import cast
+
 import pytest
 import torch
 from networks import network
@@ -23,7 +25,8 @@ class Hostile(nn.Module):
 
 @pytest.mark.parametrize("name", ["resnet", "label", "vit", "mobile", "dense"])
 def test_ordinary_networks_are_opened(name, tmp_path):
-    torch.jit.trace(network(name), torch.rand(2, 3, 32, 32)).save(tmp_path / "m.pt")
+    traced = cast(torch.jit.ScriptModule, torch.jit.trace(network(name), torch.rand(2, 3, 32, 32)))
+    traced.save(str(tmp_path / "m.pt"))
     again = torch.jit.load(checked(tmp_path / "m.pt", trust=False))
     assert len(list(again.parameters())) == len(list(network(name).parameters()))
 
