@@ -79,9 +79,10 @@ def _paired(first: np.ndarray, second: np.ndarray) -> tuple[float, int, int]:
 
 @check("no gradient")
 def no_gradient(seen: Observations) -> Finding | None:
-    """No gradient is available: an operator of the file has none, or the graph that would give it cannot be
-    prepared or scores otherwise than the file. So only attacks that ask for scores could run. They are
-    weaker than attacks that follow the gradient, and what survives them may not survive those."""
+    """The audit has no gradient: an operator of the file has no gradient rule, or the gradient's graph could
+    not be prepared or gives scores that differ from the file's. Only attacks that need nothing but scores
+    could run. They are weaker than attacks that follow the gradient, which might break the images that
+    survive."""
     if seen.gradients_missing is None:
         return 0.0, 0.0, "suspicious", "the gradient is available"
     return 1.0, 0.0, "suspicious", f"only gradient-free attacks could run: {seen.gradients_missing}"
@@ -89,10 +90,10 @@ def no_gradient(seen: Observations) -> Finding | None:
 
 @check("gradient of another function")
 def gradient_of_another_function(seen: Observations) -> Finding | None:
-    """The gradient is taken of a graph that is made from the file, and that graph must score images as the
-    file does. Where it does not, the gradient belongs to another function, and attacks that follow it say
-    nothing about the file. The statistic is the share of the compared images whose scores differ beyond
-    rounding; at the start of an audit a tenth of them is enough to do without the gradient."""
+    """The gradient comes from a graph made from the file. That graph must give the same scores as the file.
+    If it does not, the gradient belongs to a different function, and attacks that follow it say nothing about
+    the file. The statistic is the share of the compared images whose scores differ by more than rounding. If
+    a tenth of them differ at the start of an audit, the audit does not use the gradient."""
     compared, strayed = seen.strayed
     if seen.gradients_missing is not None or not compared:
         return None
@@ -103,9 +104,9 @@ def gradient_of_another_function(seen: Observations) -> Finding | None:
 
 @check("dead gradients")
 def dead_gradients(seen: Observations) -> Finding | None:
-    """An attack that follows a gradient of zero stands still, and one that is not a number leads nowhere.
-    Models that round, saturate or are told to return zero look robust that way. The statistic is the share
-    of all gradients taken in the audit that were zero everywhere or not finite."""
+    """An attack cannot move along a gradient that is zero, or follow one that is not a number. Models that
+    round or saturate, or that return a gradient of zero by design, look robust for this reason. The statistic
+    is the share of all gradients computed in the audit that were zero everywhere or not finite."""
     if seen.gradients_missing is not None:
         return None
     return seen.dead, 0.01, "masked", f"{seen.dead:.1%} of the gradients were zero or not finite"
@@ -113,9 +114,9 @@ def dead_gradients(seen: Observations) -> Finding | None:
 
 @check("single step beats iterative")
 def single_step_beats_iterative(seen: Observations) -> Finding | None:
-    """Many small steps search more than one big one, so they should break at least as many images. Where
-    one step does better, the gradient near the image misleads. The statistic is the confidence of a paired
-    sign test over the images that only one of the two breaks."""
+    """Many small steps search more than one large step, so they should break at least as many images. If one
+    step breaks more, the gradient near the image is misleading. The statistic is the confidence of a paired
+    sign test over the images that only one of the two attacks breaks."""
     if seen.single_step is None or seen.iterative is None:
         return None
     confidence, only_iterative, only_single = _paired(seen.iterative, seen.single_step)
@@ -125,9 +126,10 @@ def single_step_beats_iterative(seen: Observations) -> Finding | None:
 
 @check("black box beats white box")
 def black_box_beats_white_box(seen: Observations) -> Finding | None:
-    """An attack that sees only scores knows less than one that sees gradients. An image that falls to it
-    and stands against the gradient shows that the gradient does not lead where the model is weak. The
-    statistic is the share of such images among all of the diagnosis; two of them are needed for an alarm."""
+    """An attack that uses only scores has less information than one that uses gradients. If it breaks an
+    image that the gradient attack does not, the gradient does not point to the model's weakness. The
+    statistic is the share of such images among all images of the diagnosis. At least two are needed for an
+    alarm."""
     if seen.black_box is None or seen.iterative is None or seen.longer is None:
         return None
     alone = int((seen.black_box & ~seen.iterative & ~seen.longer).sum())
@@ -138,9 +140,9 @@ def black_box_beats_white_box(seen: Observations) -> Finding | None:
 
 @check("survival at a huge epsilon")
 def survival_at_huge_epsilon(seen: Observations) -> Finding | None:
-    """In a box of half the range every image can be made grey, so no model can do better than chance, and
-    an attack that works leaves nothing. The statistic is the lower end of the 95 % interval of the accuracy
-    that is left, less chance."""
+    """In a box of half the pixel range, every image can be turned grey, so no model can do better than chance
+    and a working attack breaks everything else. The statistic is the lower end of the 95 % interval of the
+    remaining accuracy, minus chance."""
     if seen.huge is None:
         return None
     n, survived = len(seen.huge), int((~seen.huge).sum())
@@ -152,9 +154,9 @@ def survival_at_huge_epsilon(seen: Observations) -> Finding | None:
 
 @check("still moving")
 def still_moving(seen: Observations) -> Finding | None:
-    """If twice as many steps break clearly more images, the attack had not finished, and the figures are
-    an upper bound. The statistic is the confidence of a paired sign test over the images that only one of
-    the two breaks."""
+    """If twice as many steps break clearly more images, the attack had not converged and the figures are an
+    upper bound. The statistic is the confidence of a paired sign test over the images that only one of the
+    two attacks breaks."""
     if seen.iterative is None or seen.longer is None:
         return None
     confidence, only_shorter, only_longer = _paired(seen.iterative, seen.longer)
@@ -164,9 +166,9 @@ def still_moving(seen: Observations) -> Finding | None:
 
 @check("larger epsilon does worse")
 def larger_epsilon_does_worse(seen: Observations) -> Finding | None:
-    """The larger box holds the smaller one, so an attack should break at least as many images in it. Where
-    it breaks clearly fewer, its steps overshoot or its gradient misleads. The statistic is the confidence
-    of a paired sign test over the images that only one of the two breaks."""
+    """The larger box contains the smaller one, so an attack should break at least as many images in it. If it
+    breaks clearly fewer, its steps overshoot or its gradient is misleading. The statistic is the confidence
+    of a paired sign test over the images that only one of the two attacks breaks."""
     if seen.iterative is None or seen.wider is None:
         return None
     confidence, only_wider, only_narrower = _paired(seen.wider, seen.iterative)
@@ -176,12 +178,12 @@ def larger_epsilon_does_worse(seen: Observations) -> Finding | None:
 
 @check("margin attack breaks more")
 def margin_attack_breaks_more(seen: Observations) -> Finding | None:
-    """A model that predicts labels decides for the nearest one. The attacks of Chen et al. climb the
-    distance to one label for at most five steps, and that distance can grow while the decision stays; an
-    attack on the margin between the nearest other label and the true one aims at the decision itself. Where
-    it breaks clearly more images, robustness under the paper's attacks is not robustness. They are
-    compared at the epsilon where they differ most. The statistic is the confidence of a paired sign test over
-    the images that only one of the two breaks, corrected for the choice."""
+    """A model that predicts labels decides for the nearest one. The attacks of Chen et al. increase the
+    distance to one label in at most five steps. That distance can grow without changing the decision. An
+    attack on the margin between the nearest wrong label and the true one targets the decision itself. If it
+    breaks clearly more images, robustness under the paper's attacks is not robustness. The two are compared
+    at the epsilon where they differ most. The statistic is the confidence of a paired sign test over the
+    images that only one of the two breaks, corrected for the choice of epsilon."""
     if seen.paper is None or seen.margin is None or not len(seen.paper):
         return None  # also where the model has no image right
     epsilon, tries = seen.compared_at
@@ -196,9 +198,9 @@ def margin_attack_breaks_more(seen: Observations) -> Finding | None:
 
 @check("unstable scores")
 def unstable_scores(seen: Observations) -> Finding | None:
-    """A change of a thousandth of the box in a random direction should not change decisions. Where it does,
-    the scores are noise at the scale on which gradients are taken. The statistic is the share of images
-    whose decision changed."""
+    """A change of a thousandth of the box in a random direction should not change decisions. If it does, the
+    scores are noise at the scale at which gradients are computed. The statistic is the share of images whose
+    decision changed."""
     if seen.flips is None:
         return None
     share = float(seen.flips.mean())
@@ -207,7 +209,7 @@ def unstable_scores(seen: Observations) -> Finding | None:
 
 @check("saturated output")
 def saturated_output(seen: Observations) -> Finding | None:
-    """Where scores are probabilities that have reached exactly 0 or 1, their loss is flat in float32 and
+    """If scores are probabilities that have reached exactly 0 or 1, their loss is flat in float32 and
     gradients vanish. The statistic is the share of images whose scores are all 0 or 1."""
     if seen.scores is None:
         return None
@@ -218,10 +220,10 @@ def saturated_output(seen: Observations) -> Finding | None:
 
 @check("probabilities for scores")
 def probabilities_for_scores(seen: Observations) -> Finding | None:
-    """Behind a softmax the gradient shrinks with the model's confidence, until in float32 it is noise and
-    then zero. Audits ask for the scores before it, and leave out a softmax at the end of a file that says
-    nothing of itself; one that is still there hides the model. The statistic is the share of images whose
-    scores lie between 0 and 1 and sum to 1."""
+    """Behind a softmax the gradient shrinks as the model's confidence grows, until in float32 it is noise and
+    then zero. Audits use the scores before the softmax, and bypass a softmax at the end of a file without a
+    manifest. A softmax that remains hides the model. The statistic is the share of images whose scores are
+    between 0 and 1 and sum to 1."""
     if seen.scores is None or not len(seen.scores):
         return None
     inside = ((seen.scores >= 0) & (seen.scores <= 1)).all(1)
@@ -232,17 +234,18 @@ def probabilities_for_scores(seen: Observations) -> Finding | None:
 
 @check("random answers")
 def random_answers(seen: Observations) -> Finding | None:
-    """A model that answers the same images differently is randomised: one gradient says little of it, and
-    figures of one pass are figures of that pass. The statistic is the largest difference of the scores of
-    two passes, as a share of their range."""
+    """A model that gives different answers for the same images is randomised: a single gradient says little
+    about it, and figures from one pass hold for that pass only. The statistic is the largest difference
+    between the scores of two passes, as a share of their range."""
     return _differ(seen.scores, seen.scores_again, "two passes over the same images", 1e-6)
 
 
 @check("batch-dependent answers")
 def batch_dependent_answers(seen: Observations) -> Finding | None:
-    """A model whose answer to one image depends on the others in the batch can be attacked through them,
-    and what an audit finds depends on how images were put together. The statistic is the largest
-    difference between scores in one batch and in batches of other sizes, as a share of their range."""
+    """If a model's answer for one image depends on the other images in the batch, an attacker can change
+    the answer through them, and the audit's results depend on how images were batched. The statistic is
+    the largest difference between scores in one batch and in batches of other sizes, as a share of their
+    range."""
     return _differ(seen.scores, seen.scores_apart, "the same images in other batches", 1e-3)
 
 
@@ -255,8 +258,8 @@ def _differ(one: np.ndarray | None, other: np.ndarray | None, what: str, limit: 
 
 @check("lost by rounding")
 def lost_by_rounding(seen: Observations) -> Finding | None:
-    """An image is stored in 8 bits a pixel. Adversarial examples that stop fooling the model when they are
-    rounded to grey levels cannot be saved and shown to it, and mean less than their number says. The
+    """Images are stored with 8 bits per channel. Adversarial examples that no longer fool the model after
+    rounding to 8 bits cannot be saved as images, so they matter less than their number suggests. The
     statistic is the share of the audit's adversarial examples that rounding undoes."""
     if seen.rounded is None or not seen.rounded[0]:
         return None
@@ -272,9 +275,9 @@ def lost_by_rounding(seen: Observations) -> Finding | None:
 
 @check("box below one pixel step")
 def box_below_one_pixel_step(seen: Observations) -> Finding | None:
-    """An image is stored in 8 bits a pixel. In a box whose half-width is below 1/255 no stored image differs
-    from the original, so nothing was really attacked, and surviving says nothing. The statistic is the share
-    of that step that the largest half-width lacks."""
+    """Images are stored with 8 bits per channel. In a box whose half-width is below 1/255, no stored image
+    differs from the original, so survival says nothing about robustness. The statistic is the share of that
+    step by which the largest half-width falls short."""
     if seen.largest is None:
         return None
     steps = 255 * seen.largest
@@ -284,9 +287,9 @@ def box_below_one_pixel_step(seen: Observations) -> Finding | None:
 
 @check("misread model")
 def misread_model(seen: Observations) -> Finding | None:
-    """A clean accuracy near chance is more often a mistake in feeding the model (scale, channel order, order
-    of the classes) than a bad model. The statistic is twice chance less the upper end of the accuracy's
-    95 % interval."""
+    """If clean accuracy is near chance, the usual cause is wrong preprocessing (scale, channel order) or a
+    wrong order of the classes, rather than a bad model. The statistic is twice chance minus the upper end of
+    the accuracy's 95 % interval."""
     _, upper = wilson(seen.clean_correct, seen.clean_total)
     gap = min(2 / seen.classes, 0.9) - upper
     accuracy = seen.clean_correct / max(seen.clean_total, 1)
