@@ -1,6 +1,6 @@
-"""One function per way in which an attack can fail to tell the truth.
+"""One function for each way in which an attack can mislead.
 
-Each docstring is what the report and the documentation say of the check. After Athalye, Carlini and
+Reports and docs/diagnosis.md show each docstring as the explanation of its check. After Athalye, Carlini and
 Wagner 2018 ("Obfuscated Gradients Give a False Sense of Security"), Carlini et al. 2019 ("On Evaluating
 Adversarial Robustness") and Croce and Hein 2020 (AutoAttack's warnings).
 """
