@@ -109,7 +109,9 @@ def describe(
             dataset=config.dataset,
             split=f"{config.split}; {data_note}" if data_note else config.split,
             encoder=config.encoder,
-            recipe=config.recipe.name if config.aim is None else f"{config.recipe.name}, {config.aim.name}",
+            recipe=config.recipe.name
+            if config.objective is None
+            else f"{config.recipe.name}, {config.objective.name}",
             epochs=result["epochs"],
             seed=config.seed,
             accuracy=result["accuracy"],
@@ -122,4 +124,4 @@ def _decoding(config: Config, bank: LabelBank | None) -> Decoding:
     """The threshold is for labels in decibels; those of the adaptive-label paper have scales of their own."""
     if bank is None:
         return Decoding("argmax")
-    return Decoding("nearest", None if config.aim else THRESHOLD)
+    return Decoding("nearest", None if config.objective else THRESHOLD)

@@ -124,10 +124,10 @@ def _train(cell: Cell, folder: Path, device: str) -> None:
 
 def choose(cell: Cell) -> Choices:
     """What `vivavoce train` would be told to train the cell."""
-    aim: dict[str, Any] = METHODS[cell.method] | {"train_mode_eval": True} if cell.method else {}
+    objective: dict[str, Any] = METHODS[cell.method] | {"train_mode_eval": True} if cell.method else {}
     return Choices(
         cell.dataset,
-        label=default_label(aim.get("name"), cell.label, None),
+        label=default_label(objective.get("name"), cell.label, None),
         encoder=cell.encoder,
         recipe=cell.recipe,
         changes=cell.set,
@@ -136,7 +136,7 @@ def choose(cell: Cell) -> Choices:
         image_size=cell.image_size,
         weights=cell.weights or None,
         wavs=Path(cell.wavs) if cell.wavs else None,
-        objective=aim,
+        objective=objective,
     )
 
 

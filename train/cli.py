@@ -10,7 +10,7 @@ import typer
 from ..console import need, progress_bar, say
 from .labels.kinds import KINDS
 from .learned import options
-from .learned.names import OBJECTIVES
+from .learned.registry import OBJECTIVES
 
 if TYPE_CHECKING:
     from .loop import Trainer
@@ -104,7 +104,7 @@ def train(
     changes = parse_changes(change or ())
     named = {"epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size}
     changes |= {field: value for field, value in named.items() if value is not None}
-    aim = {
+    settings = {
         "name": objective, "label_dim": label_dim, "repel": repel, "refresh_every": refresh_every,
         "warm_up": warm_up, "detach_labels": detach_labels, "label_momentum": label_momentum,
         "recompute_labels": recompute_labels, "train_mode_eval": train_mode_eval,
@@ -112,7 +112,7 @@ def train(
     label, recipe = default_label(objective, label, bank), recipe or usual_recipe(objective, dataset)
     choices = Choices(
         dataset, label, encoder, recipe, changes, seed, data_level, image_size, weights, wavs, bank,
-        objective=aim, text_model=text_model, name_audio=name_audio,
+        objective=settings, text_model=text_model, name_audio=name_audio,
     )  # fmt: skip
     with joined(pick_device(device)) as (world, where):
         result = run_to_end(prepare(choices, out, where, resume, world))
@@ -133,8 +133,9 @@ def run_to_end(trainer: Trainer) -> dict[str, Any] | None:
             f"{config.encoder}, {config.label} labels, {config.dataset}: {config.split}, "
             f"recipe {recipe.name}, {recipe.epochs} epochs, {recipe.precision}, on {trainer.device}{among}"
         )
-        if config.aim:
-            say(f"objective {config.aim.name}: {OBJECTIVES[config.aim.name]}")
+        if config.objective:
+            name = config.objective.name
+            say(f"objective {name}: {OBJECTIVES[name].summary}")
             if config.weights is None:
                 say("without ImageNet weights (--weights) the paper's tables are not comparable")
     bar = progress_bar()

@@ -126,16 +126,16 @@ class Trainer:
     def _finish(self) -> dict[str, Any]:
         self.judged.load_state_dict(self.best)
         self.objective.load_state_dict(self.best_objective)
-        if self.config.aim:
+        if settings := self.config.objective:
             contract, objective = self.contract, self.objective
-            self.bank = finish(self.config.aim, self.bank, contract, objective, self.splits, self.folder)
+            self.bank = finish(settings, self.bank, contract, objective, self.splits, self.folder)
         test = evaluate(self.contract, self.objective, self.splits.test, self.device, thresholds=True)
         best = max(self.history, key=lambda e: e.rank)
         result = {
             "epochs": self.config.recipe.epochs,
             "best_epoch": best.epoch,
             "accuracy": {"validation": best.validation_accuracy, "test": test.accuracy}
-            | ({} if test.threshold is None or self.config.aim else {"test_threshold": test.threshold}),
+            | ({} if test.threshold is None or self.config.objective else {"test_threshold": test.threshold}),
         }
         save_tensors(self.folder / RESULT, self.best, result)
         self.journal.finish(self.history)

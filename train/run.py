@@ -17,7 +17,7 @@ from ..artifacts import LabelBank
 from ..documents import parse_json, read_json
 from ..errors import VivavoceError
 from ..files import replacing, write_whole
-from .learned.aim import Aim
+from .learned.settings import ObjectiveSettings
 from .model import Classifier
 from .recipes import Recipe
 
@@ -47,8 +47,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Percentage of the training images that is trained on; None: all."""
     weights: str | None = None
     """Pretrained weights that the encoder started from: `imagenet` or a file."""
-    aim: Aim | None = None
-    """An objective of the adaptive-label paper's comparison; None: what the label and recipe ask for."""
+    objective: ObjectiveSettings | None = msgspec.field(default=None, name="aim")
+    """A learned objective, `aim` in the file; None: what the label and recipe ask for."""
     versions: dict[str, str] = {}
 
     def model(self, bank: LabelBank | None) -> Classifier:

@@ -15,9 +15,9 @@ from .backbones import BACKBONES, STATISTICS, Backbone
 from .data import SIDE, Splits, open_splits
 from .encoders import make_encoder
 from .labels import build
-from .learned.aim import Aim, make_aim
 from .learned.lwal import start
 from .learned.setting_up import FOR_LEARNED
+from .learned.settings import ObjectiveSettings, resolve_settings
 from .loop import Trainer
 from .parallel import World
 from .recipes import Recipe, resolve, settle_batch
@@ -44,7 +44,7 @@ class Choices:
     bank: Path | None = None
     """A bank to take the labels from."""
     objective: dict[str, Any] = field(default_factory=dict)
-    """What `learned.make_aim` takes; empty: the label's own loss."""
+    """What `learned.settings.resolve_settings` takes; empty: the label's own loss."""
     text_model: Path | None = None
     """Folder of the Hugging Face encoder that reads texts."""
     name_audio: Path | None = None
@@ -56,10 +56,12 @@ class Choices:
             return open_texts(self.dataset, self.seed, self.data_level, self.text_model)
         return open_splits(self.dataset, self.seed, self.data_level, self.image_size)
 
-    def labels(self, classes: tuple[str, ...], aim: Aim | None = None) -> LabelBank | None:
+    def labels(
+        self, classes: tuple[str, ...], objective: ObjectiveSettings | None = None
+    ) -> LabelBank | None:
         """The label of each class; None for one-hot rows."""
-        if aim and aim.label_dim:
-            return start(classes, aim.label_dim)
+        if objective and objective.label_dim:
+            return start(classes, objective.label_dim)
         if self.bank is not None:
             return LabelBank.load(self.bank).matched_to(classes)
         return build(self.label, classes, wavs=self.wavs)
@@ -92,16 +94,16 @@ def prepare(
     splits = splits or choices.splits()
     if is_text(choices.dataset):
         choices = replace(choices, encoder=f"dense{splits.train.images.shape[1]}")
-    aim = make_aim(len(splits.classes), **choices.objective)
-    if aim and world.size > 1:
+    objective = resolve_settings(len(splits.classes), **choices.objective)
+    if objective and world.size > 1:
         raise VivavoceError("--objective trains in one process: its labels are those of a whole batch")
-    bank, names = choices.labels(splits.classes, aim), choices.names(splits.classes)
+    bank, names = choices.labels(splits.classes, objective), choices.names(splits.classes)
     changes = choices.changes if splits.flip else {"flip": False} | choices.changes
-    if aim and aim.label_dim:
+    if objective and objective.label_dim:
         changes |= FOR_LEARNED
     recipe = settle_precision(resolve(choices.recipe, bank is not None, choices.encoder, changes), device)
     recipe = settle_batch(recipe, len(splits.classes), choices.changes.get("batch_size"))
-    config = configure(choices, recipe, splits, bank, aim, names)
+    config = configure(choices, recipe, splits, bank, objective, names)
     if world.first:
         begin(out, config, bank, resume, names)
     world.wait()
@@ -116,7 +118,7 @@ def configure(
     recipe: Recipe,
     splits: Splits,
     bank: LabelBank | None,
-    aim: Aim | None = None,
+    objective: ObjectiveSettings | None = None,
     names: LabelBank | None = None,
 ) -> Config:
     """Gather what decides the run's outcome.
@@ -149,6 +151,6 @@ def configure(
         bank_digest=bank.digest if bank else None,
         data_level=choices.data_level,
         weights=choices.weights,
-        aim=aim,
+        objective=objective,
         versions={name: version(name) for name in ("vivavoce", "torch", "numpy")},
     )

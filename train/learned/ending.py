@@ -14,9 +14,9 @@ from ..augment import to_unit
 from ..data import Part, Splits
 from ..model import Contract
 from ..objectives import Objective
-from .aim import Aim
 from .labelembed import LabelEmbedding
 from .lwal import AdaptiveLabels
+from .settings import ObjectiveSettings
 
 BANK = "bank.npz"
 VECTORS = "vectors"
@@ -25,7 +25,7 @@ BATCH = 512
 
 
 def finish(
-    aim: Aim,
+    settings: ObjectiveSettings,
     bank: LabelBank | None,
     contract: Contract,
     objective: Objective,
@@ -35,7 +35,7 @@ def finish(
     """Write the learned bank and the class vectors of a run; return the bank to judge it with.
 
     Args:
-        aim: the objective and its settings.
+        settings: the objective and its settings.
         bank: the labels at the start; None: logits.
         contract: the network of the best epoch, and its labels.
         objective: the objective as it was then.
@@ -44,7 +44,7 @@ def finish(
     """
     outputs, features = mean_answers(contract, splits.train, len(splits.classes))
     if isinstance(objective, AdaptiveLabels):
-        if aim.recompute_labels:
+        if settings.recompute_labels:
             there = np.isin(np.arange(len(splits.classes)), splits.train.classes)
             chosen = torch.from_numpy(there).to(outputs.device)[:, None]
             objective.labels.copy_(torch.where(chosen, outputs, objective.labels))

@@ -23,10 +23,10 @@ def judge_epoch(config: Config, contract: Contract, test: Part) -> dict[str, flo
         contract: the network and its labels.
         test: the whole test part.
     """
-    if config.aim is None:
+    if config.objective is None:
         return {}
     found = {"test_accuracy": accuracy(contract, test, BATCH)}
-    if config.aim.train_mode_eval:
+    if config.objective.train_mode_eval:
         found["test_accuracy_train_mode"] = train_mode_accuracy(contract, test, config.recipe.batch_size)
     return found
 

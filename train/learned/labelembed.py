@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from ..model import Classifier
 from ..objectives import Moment, Objective
+from .registry import Request
 
 TEMPERATURE = 2.0
 ALPHA = 0.9
@@ -76,3 +77,8 @@ class LabelEmbedding(Objective):
 def cross_entropy(target: Tensor, logits: Tensor) -> Tensor:
     """H(target, softmax(logits)) of each row: [N, K], [N, K] -> [N]."""
     return -(target * logits.log_softmax(1)).sum(1)
+
+
+def build(request: Request) -> LabelEmbedding:
+    """Make the objective."""
+    return LabelEmbedding(request.model, request.model.classes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from .labelembed import ALPHA, LabelEmbedding
+from .registry import Request
 
 
 class LabelEmbeddingPort(LabelEmbedding):
@@ -21,3 +22,8 @@ class LabelEmbeddingPort(LabelEmbedding):
     def certainty(self, second: Tensor, classes: Tensor) -> Tensor:
         """What is taken off for certainty, from the second image's probabilities."""
         return (second.softmax(1)[1] - ALPHA).clamp(min=0).sum()
+
+
+def build(request: Request) -> LabelEmbeddingPort:
+    """Make the objective."""
+    return LabelEmbeddingPort(request.model, request.model.classes)

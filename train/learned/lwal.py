@@ -11,8 +11,9 @@ from torch.nn import functional as F
 from ...artifacts import LabelBank
 from ...errors import VivavoceError
 from ..objectives import Moment, Objective
-from .aim import Aim
+from .registry import Request
 from .setting_up import LEARNED
+from .settings import ObjectiveSettings
 
 SMOOTHING = 1e-6
 NEAREST = 1e-12
@@ -30,7 +31,7 @@ class AdaptiveLabels(Objective):
 
     Args:
         bank: labels at the start: rows of the identity, filled up with zeros.
-        aim: the settings.
+        settings: of the objective.
 
     Source: Yu & Verma, section 3, and their code, which refreshes before the loss is computed, takes the
     batch's means rather than the epoch's, and averages over pairs where the paper sums.
@@ -38,9 +39,9 @@ class AdaptiveLabels(Objective):
 
     labels: Tensor
 
-    def __init__(self, bank: LabelBank, aim: Aim) -> None:
+    def __init__(self, bank: LabelBank, settings: ObjectiveSettings) -> None:
         super().__init__()
-        self.aim = aim
+        self.settings = settings
         self.register_buffer("labels", torch.from_numpy(bank.labels.copy()))
 
     def forward(self, output: Tensor, classes: Tensor, moment: Moment | None = None) -> Tensor:
@@ -51,18 +52,18 @@ class AdaptiveLabels(Objective):
             labels = self.refreshed(output, classes)
             self.labels.copy_(labels.detach())
         loss = F.cross_entropy(-distances(output, labels), classes, label_smoothing=SMOOTHING)
-        return loss + self.aim.repel * repel(output, classes) if due and self.aim.repel else loss
+        return loss + self.settings.repel * repel(output, classes) if due and self.settings.repel else loss
 
     def due(self, step: int) -> bool:
         """Whether the labels are refreshed in a step, counted from 0."""
-        late = step - self.aim.warm_up
-        return late >= 0 and late % self.aim.refresh_every == 0
+        late = step - self.settings.warm_up
+        return late >= 0 and late % self.settings.refresh_every == 0
 
     def refreshed(self, output: Tensor, classes: Tensor) -> Tensor:
         """The labels [C, d] after this batch."""
-        output = output.detach() if self.aim.detach_labels else output
+        output = output.detach() if self.settings.detach_labels else output
         means, there = class_means(output, classes, len(self.labels))
-        share = self.aim.label_momentum
+        share = self.settings.label_momentum
         moved = means if share == 1 else share * means + (1 - share) * self.labels
         return torch.where(there[:, None], moved, self.labels)
 
@@ -79,6 +80,12 @@ class AdaptiveLabels(Objective):
                 "the learned labels have become one and the same; try a lower --learning-rate"
             )
         return now
+
+
+def build(request: Request) -> AdaptiveLabels:
+    """Make the objective."""
+    assert request.bank is not None
+    return AdaptiveLabels(request.bank, request.settings)
 
 
 def start(classes: tuple[str, ...], size: int) -> LabelBank:

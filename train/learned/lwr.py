@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..objectives import Moment, Objective
+from .registry import Request
 
 TEMPERATURE = 5.0
 HIGHEST = 0.9
@@ -58,3 +59,9 @@ class Retrospection(Objective):
         """Mean KL divergence of the softened logits from stored answers [N, K], times t squared."""
         ours = (output / TEMPERATURE).log_softmax(1)
         return TEMPERATURE**2 * F.kl_div(ours, stored, reduction="batchmean")
+
+
+def build(request: Request) -> Retrospection:
+    """Make the objective."""
+    every = request.settings.refresh_every
+    return Retrospection(request.samples, request.model.classes, request.epochs, every)

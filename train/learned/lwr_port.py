@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .lwr import HIGHEST, Retrospection
+from .registry import Request
 
 
 class RetrospectionPort(Retrospection):
@@ -24,3 +25,9 @@ class RetrospectionPort(Retrospection):
     def divergence(self, output: Tensor, stored: Tensor) -> Tensor:
         """Mean KL divergence of softmax(logits) from stored answers [N, K]."""
         return F.kl_div(output.log_softmax(1), stored, reduction="batchmean")
+
+
+def build(request: Request) -> RetrospectionPort:
+    """Make the objective."""
+    every = request.settings.refresh_every
+    return RetrospectionPort(request.samples, request.model.classes, request.epochs, every)

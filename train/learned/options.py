@@ -1,4 +1,4 @@
-"""The options of `vivavoce train` that belong to the adaptive-label paper's objectives."""
+"""The options of `vivavoce train` that belong to learned objectives."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .names import OBJECTIVES
+from .registry import OBJECTIVES
 
 PANEL = "Learned labels and what they are compared with"
 
@@ -14,7 +14,7 @@ Objective = Annotated[
     str | None,
     typer.Option(
         help="Instead of the label's own loss: "
-        + "; ".join(f"{k}, {v}" for k, v in OBJECTIVES.items())
+        + "; ".join(f"{k}, {v.summary}" for k, v in OBJECTIVES.items())
         + ".",
         rich_help_panel=PANEL,
     ),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import VivavoceError
+from .registry import OBJECTIVES
 
 LEARNED = "learned"
 FOR_LEARNED: dict[str, Any] = {"ema": 0.0, "label_scaling": False}
@@ -23,11 +24,12 @@ def default_label(objective: str | None, label: str | None, bank: Path | None) -
     """
     if objective is None:
         return label or "speech"
-    if objective == "static":
+    labels = OBJECTIVES[objective].labels if objective in OBJECTIVES else "one-hot"
+    if labels == "vectors":
         return label or STATIC
-    own = LEARNED if objective == "lwal" else ONE_HOT
+    own = LEARNED if labels == "learned" else ONE_HOT
     if bank is not None or label not in (None, own):
-        what = "learns its labels" if objective == "lwal" else "is for one-hot labels"
+        what = "learns its labels" if labels == "learned" else "is for one-hot labels"
         raise VivavoceError(f"--objective {objective} {what}; leave out --label and --bank")
     return own
 

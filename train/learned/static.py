@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from ...artifacts import LabelBank
 from ..objectives import Moment, Objective
+from .registry import Request
 
 
 class StaticLabels(Objective):
@@ -22,3 +23,9 @@ class StaticLabels(Objective):
     def forward(self, output: Tensor, classes: Tensor, moment: Moment | None = None) -> Tensor:
         """Mean loss of predicted labels [N, *label shape] for classes int64 [N]."""
         return F.huber_loss(output, self.labels[classes])
+
+
+def build(request: Request) -> StaticLabels:
+    """Make the objective."""
+    assert request.bank is not None
+    return StaticLabels(request.bank)

@@ -5,18 +5,18 @@ import pytest
 import torch
 
 from vivavoce.errors import VivavoceError
-from vivavoce.train.learned.aim import make_aim
 from vivavoce.train.learned.lwal import AdaptiveLabels, class_means, distances, repel, start
+from vivavoce.train.learned.settings import resolve_settings
 from vivavoce.train.objectives import Moment
 
 CLASSES = tuple("abc")
 
 
 def objective(label_dim="C", **settings) -> AdaptiveLabels:
-    aim = make_aim(len(CLASSES), "lwal", label_dim, **settings)
-    assert aim is not None
-    assert aim.label_dim is not None
-    return AdaptiveLabels(start(CLASSES, aim.label_dim), aim)
+    resolved = resolve_settings(len(CLASSES), "lwal", label_dim, **settings)
+    assert resolved is not None
+    assert resolved.label_dim is not None
+    return AdaptiveLabels(start(CLASSES, resolved.label_dim), resolved)
 
 
 def at(step: int) -> Moment:
@@ -161,7 +161,7 @@ def test_labels_that_have_become_one_are_no_bank():
         ("lwl", {}, "no objective 'lwl'; there are std, static"),
         ("std", {"repel": 10.0}, "--repel is for lwal, not for std"),
         ("std", {"label_dim": "10C"}, "--label-dim is for lwal"),
-        ("labelembed", {"refresh_every": 2}, "--refresh-every is for lwal and lwr"),
+        ("labelembed", {"refresh_every": 2}, "--refresh-every is for lwr and lwr-port and lwal"),
         (None, {"repel": 1.0}, "--repel needs --objective lwal"),
         ("lwal", {"label_dim": "C10"}, "give C, 10C or a number"),
         ("lwal", {"label_dim": "2"}, "fewer than the 3 classes"),
@@ -171,4 +171,4 @@ def test_labels_that_have_become_one_are_no_bank():
 )
 def test_settings_that_do_not_fit_are_refused(name, settings, complaint):
     with pytest.raises(VivavoceError, match=complaint):
-        make_aim(3, name, **settings)
+        resolve_settings(3, name, **settings)

@@ -18,10 +18,10 @@ from vivavoce.serve.answers import answer_images, sound_of
 from vivavoce.sound.speaking import check_voice
 from vivavoce.train import run
 from vivavoce.train.data import open_splits
-from vivavoce.train.learned.aim import make_aim
 from vivavoce.train.learned.judging import accuracy, train_mode_accuracy
 from vivavoce.train.learned.lwal import start
 from vivavoce.train.learned.setting_up import LEARNED
+from vivavoce.train.learned.settings import resolve_settings
 from vivavoce.train.loop import Trainer
 from vivavoce.train.recipes import resolve, settle_batch
 from vivavoce.train.setup import Choices, configure
@@ -39,13 +39,13 @@ def begin(
     folder, name="lwal", epochs=3, resume=False, names=None, train=40, rate=1e-3, **settings
 ) -> Trainer:
     splits = few_digits(train, 20)
-    aim = make_aim(10, name, **settings)
-    assert aim is not None
-    bank = start(splits.classes, aim.label_dim or 0) if name == "lwal" else None
+    resolved = resolve_settings(10, name, **settings)
+    assert resolved is not None
+    bank = start(splits.classes, resolved.label_dim or 0) if name == "lwal" else None
     changes = {"epochs": epochs, "batch_size": 20, "learning_rate": rate}
     recipe = resolve("adaptive", bank is not None, "resnet8", changes)
     label = LEARNED if bank else "category"
-    config = configure(Choices("digits", label), recipe, splits, bank, aim, names)
+    config = configure(Choices("digits", label), recipe, splits, bank, resolved, names)
     run.begin(folder, config, bank, resume, names)
     return Trainer(config, bank, splits, folder, CPU)
 

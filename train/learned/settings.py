@@ -1,30 +1,20 @@
-"""Which of the second paper's objectives a run trains with, and its settings."""
+"""The settings of a learned objective."""
 
 from __future__ import annotations
 
 import re
-from typing import Literal
 
 import msgspec
 
 from ...errors import VivavoceError
-from .names import OBJECTIVES
-
-Name = Literal["std", "static", "lwr", "lwr-port", "labelembed", "labelembed-port", "lwal"]
-
-ONLY: dict[str, tuple[str, ...]] = {
-    "refresh_every": ("lwal", "lwr", "lwr-port"),
-    **dict.fromkeys(
-        ("label_dim", "repel", "warm_up", "detach_labels", "label_momentum", "recompute_labels"), ("lwal",)
-    ),
-}
-"""Which objectives a setting makes a difference to; those not listed are everybody's."""
+from .registry import OBJECTIVES
 
 
-class Aim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An objective of Yu & Verma's comparison and its settings, resolved."""
+class ObjectiveSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A learned objective's name and settings, resolved."""
 
-    name: Name
+    name: str
+    """A key of `OBJECTIVES`."""
     label_dim: int | None = None
     """`lwal`: entries of one learned label."""
     repel: float = 0.0
@@ -42,24 +32,29 @@ class Aim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     train_mode_eval: bool = False
     """Also judge every epoch on the test part with the network in training mode, as the authors' code."""
 
+    def __post_init__(self) -> None:
+        """Refuse a name that the registry lacks, also in a file."""
+        if self.name not in OBJECTIVES:
+            raise ValueError(f"no objective {self.name!r}; there are {', '.join(OBJECTIVES)}")
 
-def make_aim(
+
+def resolve_settings(
     classes: int, name: str | None = None, label_dim: str | None = None, **given: object
-) -> Aim | None:
+) -> ObjectiveSettings | None:
     """Check and resolve the settings of an objective.
 
     Args:
         classes: number of classes C.
         name: a key of `OBJECTIVES`; None: the label's own loss, which none of the settings is for.
         label_dim: `C`, `10C` or a number of entries.
-        given: other fields of `Aim`; None: not given.
+        given: other fields of `ObjectiveSettings`; None: not given.
 
     Raises:
         VivavoceError: no such objective, a setting that is not its own, or a value out of range.
     """
     settings = {key: value for key, value in given.items() if value is not None and value is not False}
     for key in [*settings, *(["label_dim"] if label_dim is not None else [])]:
-        option, owners = f"--{key.replace('_', '-')}", ONLY.get(key, tuple(OBJECTIVES))
+        option, owners = f"--{key.replace('_', '-')}", _owners(key)
         if name is None:
             raise VivavoceError(f"{option} needs --objective {owners[0]}")
         if name in OBJECTIVES and name not in owners:
@@ -68,16 +63,20 @@ def make_aim(
         return None
     if name not in OBJECTIVES:
         raise VivavoceError(f"no objective {name!r}; there are {', '.join(OBJECTIVES)}")
-    if name.startswith("lwr"):
-        settings.setdefault("refresh_every", 5)
-    if name == "lwal":
+    settings = dict(OBJECTIVES[name].defaults) | settings
+    if OBJECTIVES[name].labels == "learned":
         settings["label_dim"] = _dimension(label_dim or "C", classes)
-    aim = msgspec.convert({"name": name, **settings}, Aim)
-    if aim.refresh_every < 1 or aim.warm_up < 0 or aim.repel < 0:
+    resolved = msgspec.convert({"name": name, **settings}, ObjectiveSettings)
+    if resolved.refresh_every < 1 or resolved.warm_up < 0 or resolved.repel < 0:
         raise VivavoceError("--refresh-every must be at least 1, --warm-up and --repel at least 0")
-    if not 0 < aim.label_momentum <= 1:
-        raise VivavoceError(f"--label-momentum must be above 0 and at most 1, not {aim.label_momentum}")
-    return aim
+    if not 0 < resolved.label_momentum <= 1:
+        raise VivavoceError(f"--label-momentum must be above 0 and at most 1, not {resolved.label_momentum}")
+    return resolved
+
+
+def _owners(option: str) -> list[str]:
+    """The objectives that take an option: those that list it; all where none does."""
+    return [name for name, o in OBJECTIVES.items() if option in o.options] or list(OBJECTIVES)
 
 
 def _dimension(text: str, classes: int) -> int:
