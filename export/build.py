@@ -109,9 +109,7 @@ def describe(
             dataset=config.dataset,
             split=f"{config.split}; {data_note}" if data_note else config.split,
             encoder=config.encoder,
-            recipe=config.recipe.name
-            if config.objective is None
-            else f"{config.recipe.name}, {config.objective.name}",
+            recipe=", ".join([config.recipe.name, *([config.objective.name] if config.objective else [])]),
             epochs=result["epochs"],
             seed=config.seed,
             accuracy=result["accuracy"],
