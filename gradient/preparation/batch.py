@@ -8,13 +8,18 @@ where one of them no longer fits. The result is a guess, and `agrees` checks it 
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import defs, helper, numpy_helper, shape_inference
 
+from ...artifacts.runtime import make_session
+from ...errors import VivavoceError
 from ..graph import STANDARD
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 
 def widen(model: onnx.ModelProto, image: str, size: int) -> onnx.ModelProto:
@@ -168,9 +173,7 @@ def _find(model: onnx.ModelProto, name: str) -> onnx.ValueInfoProto:
 
 
 def _load(model: onnx.ModelProto) -> onnxruntime.InferenceSession | None:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
     try:
-        return onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
-    except Exception:  # see above
+        return make_session(model.SerializeToString())
+    except VivavoceError:
         return None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import helper, numpy_helper
+
+from ...artifacts.runtime import make_session
 
 
 def evaluate(
@@ -26,10 +27,8 @@ def evaluate(
         opset_imports=list(model.opset_import),
         ir_version=max(8, model.ir_version),
     )
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level, options.intra_op_num_threads = 4, 1
     try:
-        session = onnxruntime.InferenceSession(alone.SerializeToString(), options, ["CPUExecutionProvider"])
+        session = make_session(alone.SerializeToString(), threads=1)
         found = dict(zip(names, (np.asarray(array) for array in session.run(names, {})), strict=True))
     except Exception:  # onnxruntime's exceptions have no public base; an unknown value is no failure
         return [None] * len(node.output)

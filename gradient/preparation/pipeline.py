@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-import onnxruntime
 from onnx import helper, inliner
 
 from ...artifacts.graph import sort_nodes
+from ...artifacts.runtime import make_session
 from ...errors import VivavoceError
 from ..graph import STANDARD, prune
 from ..losses import LABEL_BANK
@@ -119,16 +119,7 @@ def simplify(model: onnx.ModelProto) -> onnx.ModelProto:
     Raises:
         VivavoceError: onnxruntime cannot load the model.
     """
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.log_severity_level = 4
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
-        options.optimized_model_filepath = str(path)
-        try:
-            onnxruntime.InferenceSession(
-                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # onnxruntime's exceptions have no common public base
-            raise VivavoceError(f"onnxruntime cannot load the model: {str(error).splitlines()[0]}") from error
+        make_session(model.SerializeToString(), optimise="basic", optimised=path)
         return onnx.load(path)

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import helper, shape_inference
 
+from ...artifacts.runtime import make_session
 from ...errors import VivavoceError
 from ...text import plain
 
@@ -100,11 +100,8 @@ def _measure(model: onnx.ModelProto, names: list[str]) -> dict[str, np.ndarray]:
     probe.CopyFrom(model)
     del probe.graph.output[:], probe.graph.value_info[:]
     probe.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in names)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
-        session = onnxruntime.InferenceSession(probe.SerializeToString(), options, ["CPUExecutionProvider"])
+        session = make_session(probe.SerializeToString(), optimise="none")
         feeds = {v.name: _half(v) for v in model.graph.input}
         return dict(zip(names, map(np.asarray, session.run(names, feeds)), strict=True))
     except Exception:  # onnxruntime's exceptions have no public base; the values just stay unknown
