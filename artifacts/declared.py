@@ -112,7 +112,7 @@ def check_values(model: onnx.ModelProto) -> None:
     for value in (*model.graph.input, *model.graph.output):
         if value.name not in weights:
             _check_interface(value)
-    for value in _inferred(model):
+    for value in inferred_values(model):
         dims = [d.dim_value for d in value.type.tensor_type.shape.dim if d.dim_value > 0]
         if math.prod(dims) > MOST_VALUES:
             raise VivavoceError(
@@ -131,7 +131,7 @@ def _check_interface(value: onnx.ValueInfoProto) -> None:
         )
 
 
-def _inferred(model: onnx.ModelProto) -> Sequence[onnx.ValueInfoProto]:
+def inferred_values(model: onnx.ModelProto) -> Sequence[onnx.ValueInfoProto]:
     """The values of a graph as onnx infers them, with large initializers as inputs and a batch of one."""
     weights = {tensor.name for tensor in model.graph.initializer}
     skeleton = onnx.ModelProto()

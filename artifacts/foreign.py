@@ -14,11 +14,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from ..documents import convert, read_toml
 from ..errors import VivavoceError
-from ..files import MEBIBYTE, read_text
-from ..text import numbered
 from .graph import rename, replace_nodes
-from .head import bypass_softmax
 from .manifest import Decoding, Input, Interpolation, Manifest
+from .scores import as_rows, find_scores
 
 
 class Foreign(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -82,27 +80,28 @@ def adapt(
     inputs = [v for v in graph.input if v.name not in weights]
     if len(inputs) != 1:
         raise VivavoceError(
-            f"{path}: {len(inputs)} inputs ({_names(inputs)}); a classifier of images takes one"
+            f"{path}: {len(inputs)} inputs ({_names(inputs)}); a classifier of images takes one: "
+            "export the model with the others built in as constants"
         )
     entry = _Entry.understand(inputs[0], path, options)
-    output = _output(graph, path, options)
-    scores, count, bypassed = _scores(model, output, path)
-    names, named = _classes(options, count, path)
+    found = find_scores(model, path, options.output_name, options.classes)
     adapted = onnx.ModelProto()
     adapted.CopyFrom(model)
     own = {"image": "vivavoce/own_image", "scores": "vivavoce/own_scores"}
     for taken, free in own.items():
         rename(adapted.graph, taken, free)
-    scores = own.get(scores, scores)
+    scores = own.get(found.value, found.value)
+    if not found.rows:
+        scores = as_rows(adapted.graph, scores, len(found.names))
     _prepend(adapted.graph, own.get(inputs[0].name, inputs[0].name), entry)
     last = helper.make_node("Cast", [scores], ["scores"], name="vivavoce/scores", to=TensorProto.FLOAT)
     adapted.graph.node.append(last)
     del adapted.graph.output[:]
     adapted.graph.output.append(
-        helper.make_tensor_value_info("scores", TensorProto.FLOAT, [entry.batch, count])
+        helper.make_tensor_value_info("scores", TensorProto.FLOAT, [entry.batch, len(found.names)])
     )
     manifest = Manifest(
-        classes=names,
+        classes=found.names,
         decoding=Decoding("argmax"),
         input=Input(
             height=entry.height,
@@ -114,7 +113,7 @@ def adapt(
             interpolation=options.interpolation or "bilinear",
         ),
     )
-    return adapted, manifest, named, bypassed
+    return adapted, manifest, found.named, found.bypassed
 
 
 def _resize(options: Foreign, path: Path) -> int | None:
@@ -143,7 +142,7 @@ class _Entry(msgspec.Struct, frozen=True):
     width: int
     nhwc: bool
     shape: tuple[int, ...] | None
-    """Shape to reshape to (without the batch) when the model's input is not 4-D."""
+    """Shape to reshape to when the model's input is not 4-D."""
     scale: float
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -158,16 +157,23 @@ class _Entry(msgspec.Struct, frozen=True):
         if element not in FLOATS:
             kind = TensorProto.DataType.Name(element).lower()
             raise VivavoceError(
-                f"{path}: the input {value.name!r} is {kind}; only float images can be attacked"
+                f"{path}: the input {value.name!r} is {kind}; only float images can be attacked: "
+                "export the model from where it has converted them to float"
             )
         if len(dims) < 2:
             raise VivavoceError(f"{path}: the input {value.name!r} has shape {dims}, not that of images")
         size = options.size or ((options.crop, options.crop) if options.crop else None)
+        lone = len(dims) == 3 and None not in dims and (dims[0] in (1, 3) or dims[2] in (1, 3))
+        if lone:
+            dims.insert(0, 1)
         channels, height, width, nhwc, shape = _image_shape(dims[1:], size, path, options)
         mean = _per_channel(options.mean or (0.0,), channels, "mean", path)
         std = _per_channel(options.std or (1.0,), channels, "std", path)
         reverse = options.channels == "bgr"
         scale, batch = options.scale or 1.0, dims[0] or "N"
+        shape = shape and (batch if isinstance(batch, int) else -1, *shape)
+        if lone:
+            shape = (height, width, channels) if nhwc else (channels, height, width)
         return cls(batch, channels, height, width, nhwc, shape, scale, mean, std, reverse, element)
 
 
@@ -237,8 +243,7 @@ def _prepend(graph: onnx.GraphProto, entrance: str, entry: _Entry) -> None:
     if entry.nhwc:
         step("Transpose", perm=[0, 2, 3, 1])
     if entry.shape is not None:
-        batch = entry.batch if isinstance(entry.batch, int) else -1
-        step("Reshape", np.array([batch, *entry.shape], np.int64))
+        step("Reshape", np.array(entry.shape, np.int64))
     if entry.element != TensorProto.FLOAT:
         step("Cast", to=entry.element)
     nodes.append(helper.make_node("Identity", [current], [entrance], name="vivavoce/input"))
@@ -247,46 +252,6 @@ def _prepend(graph: onnx.GraphProto, entrance: str, entry: _Entry) -> None:
     del graph.input[:]
     shape = [entry.batch, entry.channels, entry.height, entry.width]
     graph.input.extend([helper.make_tensor_value_info("image", TensorProto.FLOAT, shape), *kept])
-
-
-def _output(graph: onnx.GraphProto, path: Path, options: Foreign) -> str:
-    names = [o.name for o in graph.output]
-    if options.output_name:
-        if options.output_name not in names:
-            raise VivavoceError(f"{path}: no output {options.output_name!r}; there are {', '.join(names)}")
-        return options.output_name
-    if len(names) != 1:
-        raise VivavoceError(
-            f"{path}: {len(names)} outputs ({', '.join(names)}); choose one with --output-name"
-        )
-    return names[0]
-
-
-def _scores(model: onnx.ModelProto, output: str, path: Path) -> tuple[str, int, str | None]:
-    """The value to take as scores, the number of classes, and the final operator that is left out."""
-    value = next(o for o in model.graph.output if o.name == output)
-    dims = [d.dim_value for d in value.type.tensor_type.shape.dim]
-    if len(dims) != 2 or value.type.tensor_type.elem_type not in FLOATS:
-        kind = TensorProto.DataType.Name(value.type.tensor_type.elem_type).lower()
-        raise VivavoceError(
-            f"{path}: the output {output!r} is {kind} {dims}; a classifier gives float [N, classes]"
-        )
-    if dims[1] < 2:
-        raise VivavoceError(
-            f"{path}: the output {output!r} has shape {dims}; a classifier has at least 2 classes"
-        )
-    scores, left_out = bypass_softmax(model, output, dims[1])
-    return scores, dims[1], left_out
-
-
-def _classes(options: Foreign, count: int, path: Path) -> tuple[tuple[str, ...], bool]:
-    if options.classes is None:
-        return tuple(str(k) for k in range(count)), False
-    lines = read_text(Path(options.classes), 16 * MEBIBYTE).splitlines()
-    names = tuple(line.strip() for line in lines if line.strip())
-    if len(names) != count:
-        raise VivavoceError(f"{options.classes}: {len(names)} names, but {path.name} has {count} classes")
-    return numbered(names), True
 
 
 def _names(values: Sequence[onnx.ValueInfoProto]) -> str:

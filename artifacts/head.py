@@ -70,15 +70,23 @@ def _over_classes(node: onnx.NodeProto, opset: int, shape: Sequence[int | None],
     return math.prod(group) == classes and (not one_axis or group[0] == classes)
 
 
-def bypass_softmax(model: onnx.ModelProto, output: str, count: int) -> tuple[str, str | None]:
+def bypass_softmax(
+    model: onnx.ModelProto, output: str, count: int, shape: Sequence[int | None] | None = None
+) -> tuple[str, str | None]:
     """Add, in place, what makes the scores without a final softmax, if that keeps all decisions.
+
+    Args:
+        model: changed in place.
+        output: the value with the scores.
+        count: the number of classes.
+        shape: the output's, if it is not [N, count].
 
     Returns:
         The value to take as scores, and the operator that is left out (None: none is).
     """
     opset = next((o.version for o in model.opset_import if o.domain in STANDARD), ONE_AXIS)
     maker = {name: node for node in model.graph.node for name in node.output}
-    shapes: dict[str, list[int | None]] = {output: [None, count]}
+    shapes: dict[str, list[int | None]] = {output: list(shape or (None, count))}
 
     def shape_of(name: str) -> list[int | None] | None:
         if name not in shapes:

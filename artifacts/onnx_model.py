@@ -58,7 +58,8 @@ class OnnxModel:
             self.normalisation = read_normalisation(self.graph, entry.channels, entry.height, entry.width)
             check_normalisation(self.normalisation, self.manifest, path)
         image = next(v for v in self.graph.graph.input if v.name == "image")
-        self.pinned = image.type.tensor_type.shape.dim[0].dim_value or None
+        size = image.type.tensor_type.shape.dim[0].dim_value
+        self.pinned = size if size > 0 else None
         """Batch size that the file insists on; None: any."""
         self._wanted = [o.name for o in self.graph.graph.output if o.name in CONTRACT]
 
