@@ -5,7 +5,7 @@
 
     audit = robustness(open_model("model.onnx"), Settings(data="photos/"))
 
-The names below are loaded when they are asked for, so that the command line stays quick.
+The names below are imported on first use, so that the command line starts quickly.
 """
 
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ..reexports import reexport
 
 if TYPE_CHECKING:
-    from .gate.checking import Checked, check, compare
+    from .gate.checking import CheckResult, check, compare
     from .gate.comparison import Comparison
     from .gate.limits import Limits
     from .plan import Settings
@@ -24,7 +24,7 @@ else:
     __getattr__, __dir__ = reexport(
         __name__,
         {
-            "gate.checking": ("Checked", "check", "compare"),
+            "gate.checking": ("CheckResult", "check", "compare"),
             "gate.comparison": ("Comparison",),
             "gate.limits": ("Limits",),
             "protocol": ("Protocol", "resolve"),
@@ -36,7 +36,7 @@ else:
 
 __all__ = [
     "Audit",
-    "Checked",
+    "CheckResult",
     "Comparison",
     "Limits",
     "Protocol",

@@ -54,14 +54,14 @@ def robustness(
     norm: Annotated[str | None, typer.Option(help="linf or l2. Default: linf.")] = None,
     as_released: Annotated[
         bool,
-        typer.Option("--as-released", help="Lay the paper's attacks as its released code runs them beside."),
+        typer.Option("--as-released", help="Also run the paper's attacks as its released code does."),
     ] = False,
     targets: Annotated[
         Path | None, typer.Option(help="CSV file `file,target`: attack every image towards its target.")
     ] = None,
     references: Annotated[
         bool,
-        typer.Option("--references", help="Add random noise, corruptions and the smallest perturbation."),
+        typer.Option("--references", help="Also measure noise, corruptions and the smallest perturbation."),
     ] = False,
     baselines: Annotated[bool, typer.Option("--baselines", hidden=True)] = False,
     limit: Annotated[
@@ -69,11 +69,14 @@ def robustness(
     ] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the sample, the targets and every attack.")] = 0,
     batch_size: Annotated[
-        str, typer.Option(help="Images at a time, or `auto`: what keeps memory under 2 GB.")
+        str, typer.Option(help="Images at a time, or `auto`: as many as keep memory under 2 GB.")
     ] = "auto",
     straight_through: Annotated[
         bool,
-        typer.Option("--straight-through", help="Let gradients pass Sign, Round and the like unchanged."),
+        typer.Option(
+            "--straight-through",
+            help="Differentiate Sign, Round and the like as the identity.",
+        ),
     ] = False,
     output: Annotated[
         list[Path] | None,
@@ -85,7 +88,7 @@ def robustness(
         Path | None, typer.Option(help="Folder for the spoken answers to a few clean and adversarial images.")
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="Keep the state in this file, and go on from it after a kill.")
+        Path | None, typer.Option(help="Save the state in this file, and resume from it if it exists.")
     ] = None,
     engine: Annotated[
         str,
@@ -100,7 +103,7 @@ def robustness(
     trust_model: Trust = False,
     feeding: Feeding = NO_FEEDING,
 ) -> None:
-    """Attack a model and report its accuracy under attack, and whether the attacks can be believed.
+    """Attack a model and report its accuracy under attack, and whether the attacks can be trusted.
 
     Example: audit robustness digits-speech --output report.json --output curves.png
     """
@@ -112,7 +115,7 @@ def robustness(
     from .writing.table import show
 
     if baselines:
-        typer.echo("note: --baselines is now --references; the next release drops the old name", err=True)
+        typer.echo("note: --baselines is now --references; the next release removes the old name", err=True)
     check_outputs(output or [])
     check_engine(engine, address=address, workers=workers)
     foreign = feeding.foreign()
@@ -161,7 +164,7 @@ def images_at_a_time(text: str) -> int | None:
     if text == "auto":
         return None
     if not text.isdecimal() or int(text) < 1:
-        raise VivavoceError(f"--batch-size: {text!r} is neither a number of images nor `auto`")
+        raise VivavoceError(f"--batch-size must be a number of images or `auto`, not {text!r}")
     return int(text)
 
 
@@ -173,7 +176,7 @@ def inspect(
     trust_model: Trust = False,
     feeding: Feeding = NO_FEEDING,
 ) -> None:
-    """Show what a file is, how it is understood, and whether its gradient is available.
+    """Show what a model file contains, how vivavoce reads it, and whether its gradient is available.
 
     Example: audit inspect digits-speech
     """

@@ -14,7 +14,7 @@ READ = 64
 
 
 def image_digest(pixels: np.ndarray, label: int) -> str:
-    """SHA-256 of one image as the model takes it, uint8 [height, width, channels], and its label."""
+    """SHA-256 of one image at the model's input size, uint8 [height, width, channels], and its label."""
     return hashlib.sha256(pixels.tobytes() + int(label).to_bytes(8, "little")).hexdigest()
 
 

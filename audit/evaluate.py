@@ -19,11 +19,11 @@ from .judge import Judgement, judge
 from .protocol import ATTACKS, Protocol, counts, target_classes
 from .target import Target
 
-Progress = Callable[[int, str], None]
+BatchDone = Callable[[int, str], None]
 """Called with the number of images just finished in one row, and the attack's name."""
 
 EXAMPLES = 8
-"""Adversarial images kept to be looked at."""
+"""Adversarial images kept as examples."""
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Outcome:
     epsilon: float
     ball: Ball
     right: np.ndarray
-    """bool [n]: the decision is still the true class. False where it was wrong to begin with."""
+    """bool [n]: the decision is still the true class. False where it was wrong before the attack."""
     near: np.ndarray
     """bool [n]: the prediction is still within the threshold of the true label."""
     rejected: np.ndarray
@@ -56,12 +56,12 @@ class Outcome:
 ARRAYS = [f.name for f in fields(Outcome) if f.type == "np.ndarray"]
 """Fields of an outcome that have a value for every image."""
 TALLIES = ("queries", "gradients", "seconds")
-"""Fields that count what it took."""
+"""Fields that count the cost of the attack."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """An image and what an attack made of it."""
+    """An image and its adversarial version."""
 
     place: int
     """Among the audited images."""
@@ -100,7 +100,7 @@ class Evaluation:
         return joint_digest(self.digests)
 
     def robust(self, epsilon: float | None = None) -> np.ndarray:
-        """Images that stood every attack at one epsilon (the largest): bool [n].
+        """Images that survived every attack at one epsilon (the largest): bool [n].
 
         The released code's variants of attacks do not count: they may leave the range of pixels.
         """
@@ -117,14 +117,14 @@ def evaluate(
     seed: int = 0,
     batch_size: int = 64,
     goals: np.ndarray | None = None,
-    progress: Progress = lambda images, attack: None,
+    progress: BatchDone = lambda images, attack: None,
     start: Evaluation | None = None,
     keep: Callable[[Evaluation, int], None] = lambda evaluation, done: None,
 ) -> Evaluation:
     """Attack the images at `indices` with every attack of `protocol`.
 
-    An image counts as right under an attack only if it was right to begin with and the file itself,
-    asked again with the confined adversarial image, still decides for the true class.
+    An image counts as right under an attack only if it was right before and the file itself still decides for
+    the true class on the clipped adversarial image.
 
     Args:
         target: the model under attack.
@@ -134,9 +134,9 @@ def evaluate(
         seed: decides the target classes and every random draw.
         batch_size: images at a time.
         goals: target class of every audited image, int64 [n]; None: drawn from the seed.
-        progress: told of each finished batch.
-        start: an evaluation that was stopped, to go on with.
-        keep: given the evaluation and the number of finished images after each batch.
+        progress: called after each batch.
+        start: an interrupted evaluation to resume.
+        keep: called with the evaluation and the number of finished images after each batch.
     """
     evaluation = start or blank(target, images, indices, protocol)
     if goals is None:
@@ -153,7 +153,7 @@ def evaluate(
 
 
 def blank(target: Target, images: ImageSet, indices: np.ndarray, protocol: Protocol) -> Evaluation:
-    """An evaluation of these images in which nothing has happened yet."""
+    """An empty evaluation of these images."""
     n = len(indices)
     evaluation = Evaluation(indices, images.labels[indices], np.full(n, -1), np.zeros(n, bool))
     evaluation.outcomes = _blank_outcomes(protocol, target.model.manifest, n)
@@ -191,8 +191,8 @@ class _Batch:
     goals: np.ndarray
     seed: int
 
-    def attack(self, protocol: Protocol, progress: Progress) -> None:
-        """Judge the clean images, then put them through every attack."""
+    def attack(self, protocol: Protocol, progress: BatchDone) -> None:
+        """Evaluate the clean images, then run every attack on them."""
         self.target.compare_next()
         seen = judge(self.target, self.clean, self.evaluation.labels[self.part])
         self.evaluation.decisions[self.part], self.evaluation.near[self.part] = seen.decisions, seen.near
@@ -219,7 +219,7 @@ class _Batch:
             self._run(attack, moving, self.evaluation.right[self.part] | self.evaluation.near[self.part])
 
     def _start(self, outcome: Outcome, seen: Judgement, earlier: Outcome | None) -> None:
-        """Enter how the images stood before the attack."""
+        """Record the outcomes before the attack."""
         part = self.part
         if earlier is None:
             outcome.right[part] = outcome.rounded[part] = self.evaluation.right[part]
@@ -231,7 +231,7 @@ class _Batch:
                 getattr(outcome, name)[part] = getattr(earlier, name)[part]
 
     def _run(self, attack: Attack, outcomes: list[Outcome], worth: np.ndarray) -> None:
-        """Attack the images worth attacking; each result is confined and asked of the file anew."""
+        """Attack the images that are still right; clip each result and verify it on the file."""
         chosen = np.flatnonzero(worth)
         if not len(chosen) or not outcomes:
             return
@@ -253,7 +253,7 @@ class _Batch:
     def _enter(
         self, outcome: Outcome, chosen: np.ndarray, clean: np.ndarray, adversarial: np.ndarray
     ) -> None:
-        """Judge adversarial images by the file and enter the result."""
+        """Evaluate adversarial images on the file and record the outcomes."""
         places = self.part[chosen]
         labels = self.evaluation.labels[places]
         seen = judge(self.target, adversarial, labels)

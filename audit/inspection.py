@@ -1,4 +1,4 @@
-"""`audit inspect`: what a file is and how it is understood."""
+"""`audit inspect`: what a model file contains and how vivavoce reads it."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def _noise(manifest: Manifest, count: int) -> np.ndarray:
 
 
 def _batch_dependent(model: ExportedModel) -> bool:
-    """Whether the file scores images otherwise when they come one by one."""
+    """Whether the file scores images differently one at a time."""
     images = _noise(model.manifest, 6)
     whole = model.answer(images).scores
     apart = np.concatenate([model.answer(images[k : k + 1]).scores for k in range(len(images))])

@@ -1,4 +1,4 @@
-"""What the file itself says of a batch: the only source of every figure."""
+"""The file's own answers to a batch: the only source of every figure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .target import Target
 
 @dataclass(frozen=True)
 class Judgement:
-    """The file's answers to N images, seen against their true classes. All bool [N] but the first."""
+    """The file's answers to N images, compared with their true classes. All but the first are bool [N]."""
 
     decisions: np.ndarray
     """int64 [N]."""
@@ -25,7 +25,7 @@ class Judgement:
 
 
 def judge(target: Target, images: np.ndarray, labels: np.ndarray) -> Judgement:
-    """Ask the file about images [N, C, H, W] whose true classes are `labels` [N].
+    """Evaluate the file on images [N, C, H, W] whose true classes are `labels` [N].
 
     Models without a threshold are near, reject and mislead never.
     """

@@ -1,4 +1,4 @@
-"""One audit on many machines: every shard of it a task of a Ray cluster."""
+"""One audit on many machines: every shard is a task of a Ray cluster."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PER_SLOT = 4
 
 @dataclass(frozen=True)
 class RayShards:
-    """Attacks the shards of an audit wherever a Ray cluster has room; see `Settings.spread`.
+    """Attacks the shards of an audit on a Ray cluster; see `Settings.spread`.
 
     Every node must see the model, and the data if they are files, under the same paths.
     """
@@ -42,7 +42,7 @@ class RayShards:
     address: str | None = None
     """See `cluster.Cluster`."""
     workers: int | None = None
-    """Shards at a time; None: as many as there is room for."""
+    """Shards at a time; None: as many as fit."""
 
     def __post_init__(self) -> None:
         need("ray", "ray", "--engine ray")
@@ -86,7 +86,7 @@ def _examine(how: RayShards, digest: str, shard: Shard, home: Path) -> Found:
     if answers_digest(model) != digest:
         raise VivavoceError(
             f"node {gethostname()} of the Ray cluster has a different {model.path.name}, or different "
-            "settings for it; copy the model and what belongs to it to every node"
+            "settings for it; copy the model and its settings file to every node"
         )
     images, _ = match(open_images(source_of(model, how.data)), model.manifest.classes, model.named)
     return attack(model, images, shard)
@@ -97,4 +97,7 @@ def _check_same_images(found: Evaluation, shard: Shard, target: Target, images: 
     labels = images.labels[shard.indices]
     first = images.pixels(shard.indices[:1], Fit.of(target.model.manifest.input))[0]
     if not np.array_equal(found.labels, labels) or found.digests[0] != image_digest(first, labels[0]):
-        raise VivavoceError(f"a node of the Ray cluster has other images as {images.name}")
+        raise VivavoceError(
+            f"a node of the Ray cluster has different images for {images.name}; "
+            "copy the same data to every node"
+        )

@@ -1,4 +1,4 @@
-"""What the commands that open a model share: options, the progress bar, the command as it was given."""
+"""What the commands that open a model share: options, the progress bar, the command line for the report."""
 
 from __future__ import annotations
 
@@ -47,18 +47,18 @@ Trust = Annotated[
 Address = Annotated[
     str | None,
     typer.Option(
-        help="Of the Ray cluster: HOST:PORT, ray://HOST:PORT, auto or local. Default: this machine's "
+        help="Ray cluster: HOST:PORT, ray://HOST:PORT, auto or local. Default: this machine's "
         "cluster, or Ray on this machine alone."
     ),
 ]
 
 
 def check_engine(engine: str, **of_ray: object) -> None:
-    """Refuse an engine that is none, and options that only Ray has without it.
+    """Reject an unknown engine, and options that only Ray has without it.
 
     Args:
-        engine: as it was given.
-        of_ray: such options by name; None: not given.
+        engine: the option's value.
+        of_ray: options of Ray by name; None: not given.
 
     Raises:
         VivavoceError: the message names the option.
@@ -66,15 +66,15 @@ def check_engine(engine: str, **of_ray: object) -> None:
     from ..errors import VivavoceError
 
     if engine not in ("local", "ray"):
-        raise VivavoceError(f"--engine: there is no {engine!r}; give local or ray")
+        raise VivavoceError(f"--engine must be local or ray, not {engine!r}")
     given = [name for name, value in of_ray.items() if value is not None]
     if engine == "local" and given:
-        raise VivavoceError(f"--{given[0]} is about a Ray cluster; give it with --engine ray")
+        raise VivavoceError(f"--{given[0]} needs --engine ray")
 
 
 @dataclass(frozen=True)
 class Feeding:
-    """How to feed a model that does not say so itself, as the command line tells it."""
+    """Preprocessing options for a model without a manifest."""
 
     scale: Annotated[
         float | None, _option("The model gets (x * SCALE - MEAN) / STD for x in 0..1, e.g. 255.")
@@ -83,17 +83,18 @@ class Feeding:
         None
     )
     std: Annotated[str | None, _option("One value, or one per channel.", "S[,S,S]")] = None
-    layout: Annotated[str | None, _option("nchw or nhwc. Default: seen from the input's shape.")] = None
+    layout: Annotated[str | None, _option("nchw or nhwc. Default: inferred from the input's shape.")] = None
     channels: Annotated[str | None, _option("rgb, bgr or grey.")] = None
-    size: Annotated[str | None, _option("Height and width, where the file leaves them open.", "H[xW]")] = None
+    size: Annotated[str | None, _option("Height and width, if the file leaves them open.", "H[xW]")] = None
     resize: Annotated[int | None, _option("Resize the shorter side to this before the crop.")] = None
     crop: Annotated[
-        int | None, _option("Side of the centre crop. Without --resize: of the image as it is.")
+        int | None,
+        _option("Side of the centre crop, which does not need --resize."),
     ] = None
     interpolation: Annotated[str | None, _option("nearest, bilinear, bicubic or lanczos.")] = None
     output_name: Annotated[str | None, _option("Which output holds the scores.")] = None
     classes: Annotated[
-        str | None, _option("File with one class name a line, in the order of the scores.", "FILE")
+        str | None, _option("File with one class name per line, in the order of the scores.", "FILE")
     ] = None
 
     def foreign(self) -> Foreign:
@@ -148,7 +149,7 @@ def _numbers(option: str, text: str | None) -> list[float] | None:
         return [float(part) for part in text.split(",")]
     except ValueError:
         raise VivavoceError(
-            f"--{option}: {text!r} is not a number, nor numbers with commas between"
+            f"--{option} must be a number or numbers separated by commas, not {text!r}"
         ) from None
 
 
@@ -159,12 +160,12 @@ def _size(text: str | None) -> list[int] | None:
         return None
     parts = text.lower().split("x")
     if len(parts) > 2 or not all(part.isdecimal() and int(part) for part in parts):
-        raise VivavoceError(f"--size: {text!r} is not a size; give 224 or 224x320 (height x width)")
+        raise VivavoceError(f"--size must be a number or HEIGHTxWIDTH, such as 224 or 224x320, not {text!r}")
     return [int(parts[0]), int(parts[-1])]
 
 
 def command_line() -> str:
-    """The command as it was given, without folders of this machine."""
+    """The command line, without folders of this machine."""
     return shlex.join(["audit", *(Path(a).name if Path(a).is_absolute() else a for a in sys.argv[1:])])
 
 

@@ -1,4 +1,4 @@
-"""What a user may say about an audit, and the plan made from it once, in which nothing is open."""
+"""The settings of an audit, and the plan made from them once, in which every choice is fixed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Settings:
     batch_size: int | None = None
     """Images at a time; None: what keeps resident memory under 2 GB, at most 64."""
     straight_through: bool = False
-    """Take step functions as the identity in the gradient, instead of having none."""
+    """Treat step functions as the identity in the gradient; otherwise they have no gradient."""
     targets: Path | tuple[int, ...] | None = None
     """A target class for every audited image: a CSV file `file,target`, or their numbers."""
     resume: Path | None = None
@@ -46,7 +46,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Plan:
-    """An audit with everything decided: which images, which attacks, in which batches."""
+    """An audit with every choice made: which images, which attacks, in which batches."""
 
     target: Target
     images: ImageSet
@@ -67,7 +67,7 @@ class Plan:
 
     @classmethod
     def of(cls, model: ExportedModel, settings: Settings) -> Plan:
-        """Decide what settings leave open.
+        """Resolve what the settings leave open.
 
         Raises:
             VivavoceError: the data do not fit the model, or a setting cannot be used.
@@ -111,10 +111,10 @@ class Plan:
 
 
 def source_of(model: ExportedModel, data: str | None) -> str:
-    """The data set to audit on: the one that was given, else the one the model was trained on.
+    """The data set to audit on: the given one, else the one the model was trained on.
 
     Raises:
-        VivavoceError: there is neither.
+        VivavoceError: neither is known.
     """
     trained = model.manifest.training
     source = data or (trained.dataset if trained else None)

@@ -61,7 +61,7 @@ class Protocol(msgspec.Struct, frozen=True):
     half-width in pixels is epsilon times its standard deviation."""
     targeted: tuple[bool, ...] = (False,)
     ensemble: bool = False
-    """Each attack sees only the images that stood the ones before it."""
+    """Each attack runs only on the images that survived the ones before it."""
     norm: Norm = "linf"
     std: tuple[float, ...] | None = None
     """Standard deviation per channel that normalised epsilons are in units of; None: the model's own.
@@ -77,7 +77,7 @@ class Protocol(msgspec.Struct, frozen=True):
         return f"{joined} at epsilon {self.epsilons[-1]:.4g} ({self.norm}, {self.epsilon_space})"
 
     def fitted(self, target: Target) -> Protocol:
-        """The same for one model, the only place where a protocol changes by itself.
+        """Adapt the protocol to one model; nothing else changes a protocol.
 
         Label models get an attack on the decision's margin beside the paper's own, unless attacks were
         chosen by name. Without a gradient only the attacks that need none are left, or else Square.
@@ -149,11 +149,11 @@ def resolve(
         epsilons: radii.
         space: `pixel` or `normalized`.
         norm: `linf` or `l2`.
-        as_released: put the released code's variants of the paper's attacks beside them.
+        as_released: also run the released code's variants of the paper's attacks.
         targeted: only targeted attacks, on targets that the user gives.
 
     Raises:
-        VivavoceError: a name is unknown, an epsilon negative or not a number, or two wishes do not fit.
+        VivavoceError: a name is unknown, an epsilon is negative or not a number, or two options conflict.
     """
     _check_names(name, attacks, space, norm)
     for epsilon in epsilons:
@@ -162,12 +162,10 @@ def resolve(
     protocol = PROTOCOLS[name]
     if norm == "l2":
         if name == "paper" or {"fgsm", "iterative"} & set(attacks):
-            raise VivavoceError(
-                "the paper's attacks live in the l-infinity box; for l2 give --protocol standard"
-            )
+            raise VivavoceError("the paper's attacks support linf only; for l2 give --protocol standard")
         epsilons = epsilons or (L2_EPSILON,)
     if as_released and name != "paper":
-        raise VivavoceError("--as-released is about the paper's attacks; give it with --protocol paper")
+        raise VivavoceError("--as-released needs --protocol paper")
     chosen = tuple(dict.fromkeys(attacks)) or protocol.attacks
     if as_released:
         chosen += tuple(f"{attack}-released" for attack in chosen if f"{attack}-released" in ATTACKS)
@@ -184,18 +182,18 @@ def resolve(
 
 def _check_names(name: str, attacks: Sequence[str], space: str | None, norm: str | None) -> None:
     if name not in PROTOCOLS:
-        raise VivavoceError(f"no protocol {name!r}; there are {', '.join(PROTOCOLS)}")
+        raise VivavoceError(f"no protocol {name!r}; choose one of {', '.join(PROTOCOLS)}")
     _check_attacks(attacks)
     if space not in (None, "pixel", "normalized"):
-        raise VivavoceError(f"no epsilon space {space!r}; give pixel or normalized")
+        raise VivavoceError(f"the epsilon space must be pixel or normalized, not {space!r}")
     if norm not in (None, "linf", "l2"):
-        raise VivavoceError(f"no norm {norm!r}; give linf or l2")
+        raise VivavoceError(f"the norm must be linf or l2, not {norm!r}")
 
 
 def _check_attacks(attacks: Sequence[str]) -> None:
     for attack in attacks:
         if attack not in ATTACKS:
-            raise VivavoceError(f"no attack {attack!r}; there are {', '.join(ATTACKS)}")
+            raise VivavoceError(f"no attack {attack!r}; choose one of {', '.join(ATTACKS)}")
 
 
 def default(manifest: Manifest) -> Protocol:
@@ -204,12 +202,12 @@ def default(manifest: Manifest) -> Protocol:
 
 
 def counts(attack: str) -> bool:
-    """Whether what the attack of this name breaks counts in verdicts; one of another version does."""
+    """Whether the results of this attack count in verdicts; those of an unknown attack do."""
     return attack not in ATTACKS or ATTACKS[attack].counts
 
 
 def takes_target(attack: str) -> bool:
-    """Whether a target class makes a difference to the attack of this name; see `Attack`."""
+    """Whether a target class changes what the attack of this name does; see `Attack`."""
     return attack not in ATTACKS or ATTACKS[attack].takes_target
 
 

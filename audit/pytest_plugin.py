@@ -1,7 +1,7 @@
 """The fixture `vivavoce`: robustness and regressions of an exported model as tests.
 
-pytest imports this in every session of every project beside which vivavoce is installed, so nothing
-heavy is imported until a test asks for an audit.
+pytest imports this in every session of every project that has vivavoce installed, so nothing heavy is
+imported until a test runs an audit.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..artifacts import ExportedModel, Foreign
-    from .gate.checking import Checked
+    from .gate.checking import CheckResult
     from .run import Audit
 
 
@@ -33,7 +33,7 @@ class Examiner:
         seed: int = 0,
         foreign: Foreign | None = None,
     ) -> Examination:
-        """Take a model into examination; it is attacked when something is asserted of it.
+        """Prepare an audit of a model; the attacks run with the first assertion.
 
         Args:
             model: path, or name of a shipped model.
@@ -49,7 +49,7 @@ class Examiner:
 
 
 class Examination:
-    """A model and how to examine it. The audits are kept: asserting twice costs once."""
+    """A model and how to audit it. Each audit runs once, however many assertions use it."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class Examination:
         return self._audits[epsilon]
 
     def assert_robust(self, epsilon: float, at_least: float) -> None:
-        """Assert that a share of the images stands every attack, and that the attacks can be believed.
+        """Assert that a share of the images survives every attack, and that the attacks can be trusted.
 
         Args:
             epsilon: radius of the box, in the protocol's units (pixels of 0..1 for `quick` and `standard`).
@@ -92,7 +92,7 @@ class Examination:
         if share < at_least:
             _fail(f"robust accuracy {share:.1%} is under {at_least:.1%}", _table(report))
         if masked:
-            _fail(f"the attacks cannot be believed: {masked[0].meaning}", _table(report))
+            _fail(f"the attacks cannot be trusted: {masked[0].meaning}", _table(report))
 
     def assert_no_regression(
         self,
@@ -101,7 +101,7 @@ class Examination:
         max_drop: float = 1.0,
         row_drops: Mapping[str, float] | None = None,
         alpha: float = 0.05,
-    ) -> Checked:
+    ) -> CheckResult:
         """Assert what `audit check` asserts; see `vivavoce.audit.check`.
 
         Args:
@@ -111,7 +111,7 @@ class Examination:
             alpha: probability of any false alarm among the rows.
         """
         __tracebackhide__ = True
-        from .gate.checking import Checked as Result
+        from .gate.checking import CheckResult as Result
         from .gate.checking import audit_again, open_like
         from .gate.comparison import compare_reports
         from .gate.limits import Limits
@@ -129,7 +129,7 @@ class Examination:
 
 
 def _counts(check: str, protocol: str) -> bool:
-    """Whether a check is about this protocol's figures: one is about the paper's attacks alone."""
+    """Whether a check applies to this protocol's figures: one applies to the paper's attacks only."""
     return check != "margin attack breaks more" or protocol == "paper"
 
 

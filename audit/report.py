@@ -30,7 +30,7 @@ class Model(msgspec.Struct, frozen=True):
     size: int | None = None
     """Bytes of all its files."""
     foreign: Foreign | None = None
-    """How a file without a manifest was fed and read; its class names are in `manifest`."""
+    """Preprocessing of a file without a manifest; its class names are in `manifest`."""
 
 
 class Data(msgspec.Struct, frozen=True):
@@ -114,7 +114,7 @@ class ImageOutcome(msgspec.Struct, frozen=True, omit_defaults=True):
     file: str | None = None
     index: int | None = None
     target: int | None = None
-    """The class it was to be driven to, where the user chose it."""
+    """The target class, where the user chose it."""
 
 
 class Environment(msgspec.Struct, frozen=True):
@@ -139,12 +139,12 @@ class Report(msgspec.Struct, frozen=True):
     diagnosis: tuple[Check, ...]
     references: tuple[Reference, ...] = msgspec.field(name="baselines")
     notes: tuple[str, ...]
-    """What attacks had to do otherwise than published, and why."""
+    """How attacks deviated from their publications, and why."""
     verdict: str
     images: tuple[ImageOutcome, ...]
     environment: Environment
     straight_through: bool = False
-    """Whether the gradient took step functions as the identity."""
+    """Whether the gradient treated step functions as the identity."""
     speed: Speed | None = None
     schema: Literal[1] = SCHEMA
 
@@ -163,7 +163,7 @@ def load_report(path: str | Path) -> Report:
 
     report = read_json(Path(path), Report, "a report of an audit")
     if fault := next(faults(report), None):
-        raise VivavoceError(f"{path}: a report that is damaged, or was edited ({fault})")
+        raise VivavoceError(f"{path}: the report is damaged or was edited ({fault}); run the audit again")
     return report
 
 

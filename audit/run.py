@@ -1,4 +1,4 @@
-"""One audit from the file to the report: what every command and caller runs."""
+"""One audit from the file to the report, for the commands and the Python API."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from .state import StateFile, fingerprint
 from .summary import write_report
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, and how much of how much is finished (0 of 0: not counted)."""
+"""Called with the current step, and the finished and total number of items (0 and 0: not counted)."""
 
 
 @dataclass(frozen=True)
 class Audit:
-    """A finished audit: its report, and what pictures and sounds are made of."""
+    """A finished audit: its report, and the data behind its pictures and sounds."""
 
     report: Report
     evaluation: Evaluation
@@ -43,7 +43,7 @@ def robustness(
 
     Args:
         model: from `vivavoce.artifacts.open_model`.
-        settings: how; None: as `audit robustness` without options.
+        settings: how to audit; None: as `audit robustness` without options.
         progress: called after every batch and check of the diagnosis.
 
     Raises:
@@ -52,7 +52,7 @@ def robustness(
     settings = settings or Settings()
     if settings.spread and settings.resume:
         raise VivavoceError(
-            "--resume does not work with --engine ray, which restarts lost shards by itself; leave it out"
+            "--resume cannot be used with --engine ray, which restarts lost shards itself; drop one of them"
         )
     plan = Plan.of(model, settings)
     state = _state(plan, settings.resume) if settings.resume else None

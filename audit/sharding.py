@@ -1,4 +1,4 @@
-"""Cutting one audit into shards that are attacked apart, and putting what was found together again."""
+"""Splits one audit into shards that are attacked separately, and merges their results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .target import Target
 
 @dataclass(frozen=True, kw_only=True)
 class Shard:
-    """Images of an audit, with all that decides what becomes of them."""
+    """Images of an audit, with everything that determines their outcomes."""
 
     indices: np.ndarray
     """int64 [n]: their places in the data set."""
@@ -57,11 +57,11 @@ class Found:
 
 
 Spread = Callable[[Shard, Target, ImageSet, Callable[[int, str], None]], Evaluation]
-"""Attacks the images of a whole audit somewhere else, adds to the target's tally, and tells its progress."""
+"""Attacks the images of an audit elsewhere, adds to the target's counters, and reports progress."""
 
 
 def attack(model: ExportedModel, images: ImageSet, shard: Shard) -> Found:
-    """Attack one shard with a model that nobody asked anything before."""
+    """Attack one shard with a freshly opened model."""
     target = Target(model, straight_through=shard.straight_through)
     found = evaluate(
         target, images, shard.indices, shard.protocol,
@@ -74,7 +74,7 @@ def attack(model: ExportedModel, images: ImageSet, shard: Shard) -> Found:
 
 
 def merge(whole: Shard, parts: Sequence[Found], target: Target, images: ImageSet) -> Evaluation:
-    """Put the parts of all shards, in their order, together to what one evaluation would have found.
+    """Merge the results of all shards, in order, into what one evaluation would have found.
 
     Args:
         whole: what was cut.

@@ -1,4 +1,4 @@
-"""How long a model takes for one image, beside a network that is the same everywhere."""
+"""Latency of a model for one image, relative to a fixed reference network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The state of an audit that may be killed: what is finished, in one file, and how to go on."""
+"""The state of an unfinished audit in one file, and how to resume from it."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class StateFile:
         write_whole(self.path, MAGIC + hashlib.sha256(content).digest() + content)
 
     def load(self, evaluation: Evaluation, target: Target) -> None:
-        """Bring a blank evaluation and a fresh target to where the stopped audit was.
+        """Restore a blank evaluation and a fresh target to the state of the interrupted audit.
 
         Raises:
             VivavoceError: the file is not a state, is damaged, or belongs to a different audit.
@@ -68,14 +68,14 @@ class StateFile:
             changed = [name for name in self.fingerprint if state.fingerprint[name] != self.fingerprint[name]]
             if changed:
                 raise VivavoceError(
-                    f"{self.path}: the state of a different audit ({', '.join(changed)} changed); "
-                    "remove it to start again, or give a different --resume file"
+                    f"{self.path}: belongs to a different audit ({', '.join(changed)} changed); "
+                    "remove it to start over, or give a different --resume file"
                 )
             self._fill(evaluation, state, target)
         except (ValueError, KeyError, msgspec.DecodeError) as error:
             raise VivavoceError(
                 f"{self.path}: not the state of an audit, or damaged ({error}); "
-                "remove it to start again, or give a different --resume file"
+                "remove it to start over, or give a different --resume file"
             ) from error
 
     def _fill(self, evaluation: Evaluation, state: _State, target: Target) -> None:
@@ -152,7 +152,7 @@ def _restored(data: bytes, like: np.ndarray) -> np.ndarray:
 
 
 def fingerprint(target: Target, whole: Shard, digests: Sequence[str]) -> dict[str, str]:
-    """What decides the outcome of an audit, by the words that name it in an error.
+    """Everything that determines the outcome of an audit, by the name that errors use.
 
     Args:
         target: the model under attack.

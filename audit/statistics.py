@@ -13,7 +13,7 @@ Z95 = 1.959963984540054
 def wilson(successes: int, trials: int, z: float = Z95) -> tuple[float, float]:
     """Wilson score interval of a share (Wilson 1927): lower and upper end in 0..1.
 
-    For no trials nothing is known: (0, 1).
+    Without trials the interval is (0, 1).
     """
     if trials == 0:
         return 0.0, 1.0
@@ -38,7 +38,7 @@ def sign_test(more: int, fewer: int) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values corrected for being many (Holm 1979), in the given order.
+    """P-values corrected for multiple tests (Holm 1979), in the given order.
 
     Rejecting those at or under alpha errs in any of them with probability alpha at most, however they depend.
     """

@@ -1,4 +1,4 @@
-"""Sums an evaluation up as a report."""
+"""Summarises an evaluation as a report."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .statistics import wilson
 def write_report(
     plan: Plan, evaluation: Evaluation, checks: tuple[Check, ...], references: tuple[Reference, ...]
 ) -> Report:
-    """Sum an evaluation up."""
+    """Summarise an evaluation."""
     target = plan.target
     threshold = target.model.manifest.decoding.threshold is not None
     clean = _clean(evaluation, target.model.manifest.decoding.rule == "nearest", threshold)
@@ -135,7 +135,7 @@ def _environment(plan: Plan) -> Environment:
 
 
 def versions(model: ExportedModel) -> dict[str, str]:
-    """Versions of what an audit of this model runs on, by name."""
+    """Versions of the packages that an audit of this model uses, by name."""
     from importlib.metadata import PackageNotFoundError, version
 
     found = {"python": platform.python_version()}

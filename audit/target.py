@@ -1,4 +1,4 @@
-"""A model plus its gradient: all that an attack sees."""
+"""A model and its gradient: everything that an attack sees."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Gradient(Protocol):
 
 
 class Target:
-    """An exported model under attack, with a tally of what attacks asked of it.
+    """An exported model under attack, with counters of the attacks' queries.
 
     Args:
         model: the exported model.
@@ -65,7 +65,7 @@ class Target:
         self.not_finite = 0
         """Images that the file answered with a score that is infinite or not a number."""
         self.notes: list[str] = []
-        """What attacks had to do otherwise than published, and why; each once."""
+        """How attacks deviated from their publications, and why; each once."""
         self._gradients: dict[str, Gradient] = {}
         self._missing: str | None = None
         self._due = True
@@ -77,7 +77,7 @@ class Target:
 
     @property
     def gradient_missing(self) -> str | None:
-        """Why no gradient is available; None if it is. Whatever fails on the way to one is a reason."""
+        """Why no gradient is available; None if it is. Any failure to compute one is a reason."""
         if self._missing is None and self.loss not in self._gradients:
             try:
                 with preparing():
@@ -87,7 +87,7 @@ class Target:
         return self._missing
 
     def try_gradient(self, images: np.ndarray) -> None:
-        """Take one gradient that no tally counts, and do without if it is that of another function.
+        """Compute one uncounted gradient, and disable gradients if they belong to a different function.
 
         Args:
             images: float32 [N, C, H, W] in 0..1.
@@ -105,7 +105,7 @@ class Target:
             return
         if off.mean() > SHARE:
             self._missing = (
-                f"the graph prepared for it does not score as the file does ({off.mean():.0%} of the images "
+                f"the scores of its gradient graph are not those of the file ({off.mean():.0%} of the images "
                 "differ by more than rounding)"
             )
 
@@ -114,7 +114,7 @@ class Target:
         self._due = True
 
     def answer(self, images: np.ndarray) -> Outputs:
-        """Ask the file itself; images [N, C, H, W] in 0..1."""
+        """Run the file itself on images [N, C, H, W] in 0..1."""
         if not len(images):
             return self._no_answers()
         outputs = self.model.answer(images)
@@ -183,7 +183,7 @@ class Target:
                 flat &= ~dead
                 gradient = np.where(flat[:, None, None, None], slope, gradient)
                 value = np.where(flat, other, value) if loss == "cross-entropy" else value
-                self.note(f"{loss} is flat on some images: there attacks follow {STAND_INS[loss]} instead")
+                self.note(f"{loss} is flat on some images; attacks use {STAND_INS[loss]} for those")
         self.dead += int(dead.sum())
         return value, np.where(np.isfinite(gradient), gradient, 0), scores
 
@@ -200,13 +200,13 @@ class Target:
         return self._gradients[name](images, classes, rivals)[:2]
 
     def _no_answers(self) -> Outputs:
-        """What the file says of no images."""
+        """The file's outputs for an empty batch."""
         label = self.model.manifest.label
         none = np.zeros((0, self.classes), np.float32)
         return Outputs(none, np.zeros((0, *label.shape), np.float32), none) if label else Outputs(none)
 
     def note(self, text: str) -> None:
-        """Remember, once, that an attack did something otherwise than published."""
+        """Note, once, how an attack deviated from its publication."""
         if text not in self.notes:
             self.notes.append(text)
 

@@ -1,4 +1,4 @@
-"""Whether the parts of a report fit together: what its types cannot say."""
+"""Whether the parts of a report are consistent, beyond their types."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .report import Report
 
 
 def faults(report: Report) -> Iterator[str]:
-    """What is wrong with a report that was damaged or edited, in words; nothing where it is sound."""
+    """What is inconsistent in a damaged or edited report, in words; empty if nothing is."""
     images, data, classes = report.images, report.data, len(report.model.manifest.classes)
     if not len(images) == data.n >= 1:
         yield f"{len(images)} images, not {data.n}"

@@ -24,7 +24,7 @@ from ..errors import VivavoceError
 from ..export.build import export_run
 from ..files import write_whole
 from ..images.sources import well_known
-from ..train.data import Part, Splits
+from ..train.data import Split, Splits
 from ..train.learned.setting_up import default_label
 from ..train.parallel import World
 from ..train.run import CONFIG, pick_device, read_tensors
@@ -119,7 +119,7 @@ def _train(cell: Cell, folder: Path, device: str) -> None:
     trainer = prepare(choices, folder, pick_device(device), resume, World(), splits)
     epochs = trainer.config.recipe.epochs
     trainer.keep = frozenset(max(1, round(share * epochs)) for share in cell.snapshots)
-    trainer.train(lambda *_: None, lambda epoch: print(epoch.told(epochs), flush=True))
+    trainer.train(lambda *_: None, lambda epoch: print(epoch.line(epochs), flush=True))
 
 
 def choose(cell: Cell) -> Choices:
@@ -145,7 +145,7 @@ def _reduced(splits: Splits, limit: int) -> Splits:
     return replace(splits, validation=_some(splits.validation, limit), test=_some(splits.test, limit))
 
 
-def _some(part: Part, limit: int) -> Part:
+def _some(part: Split, limit: int) -> Split:
     if not 0 < limit < len(part):
         return part
     return part.subset(np.random.default_rng(0).permutation(len(part))[:limit])

@@ -5,7 +5,7 @@ import torch
 
 from vivavoce.artifacts import LabelBank
 from vivavoce.train import run
-from vivavoce.train.data import Part, Splits, open_splits
+from vivavoce.train.data import Split, Splits, open_splits
 from vivavoce.train.loop import Trainer
 from vivavoce.train.recipes import resolve
 from vivavoce.train.setup import Choices, configure
@@ -13,7 +13,7 @@ from vivavoce.train.setup import Choices, configure
 CPU = torch.device("cpu")
 
 
-def pixels(part: Part) -> np.ndarray:
+def pixels(part: Split) -> np.ndarray:
     """The images of a part that is in memory: uint8 [N, 3, H, W]."""
     assert isinstance(part.images, np.ndarray)
     return part.images
@@ -23,7 +23,7 @@ def few_digits(train: int, held: int) -> Splits:
     """So many training images, and `held` images each for validation and test."""
     whole = open_splits("digits", 0)
     first, second, third = (
-        Part(part.images[:count], part.classes[:count])
+        Split(part.images[:count], part.classes[:count])
         for part, count in ((whole.train, train), (whole.validation, held), (whole.test, held))
     )
     return Splits("digits", "digits", whole.classes, first, second, third, whole.mean, whole.std, False)

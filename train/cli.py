@@ -144,5 +144,5 @@ def run_to_end(trainer: Trainer) -> dict[str, Any] | None:
         task = bar.add_task("training", total=None, note="")
         return trainer.train(
             lambda step, steps, loss: bar.update(task, completed=step, total=steps, note=f"loss {loss:.3f}"),
-            lambda epoch: bar.console.print(epoch.told(recipe.epochs)),
+            lambda epoch: bar.console.print(epoch.line(recipe.epochs)),
         )

@@ -28,7 +28,7 @@ IN_MEMORY = 4 * 2**30
 
 
 @dataclass(frozen=True)
-class Part:
+class Split:
     """One part of a data set: images uint8 [N, 3, H, W], in memory or on disk, and classes int64 [N]."""
 
     images: np.ndarray | LazyImages
@@ -38,11 +38,11 @@ class Part:
         """Count the images."""
         return len(self.classes)
 
-    def subset(self, indices: np.ndarray) -> Part:
+    def subset(self, indices: np.ndarray) -> Split:
         """The images at `indices`, in that order."""
         lazy = isinstance(self.images, LazyImages)
         images = self.images.view(indices) if lazy else self.images[indices]
-        return Part(images, self.classes[indices])
+        return Split(images, self.classes[indices])
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,9 @@ class Splits:
     source: str
     """What `open_splits` was given: the name, or the folder's path."""
     classes: tuple[str, ...]
-    train: Part
-    validation: Part
-    test: Part
+    train: Split
+    validation: Split
+    test: Split
     mean: tuple[float, ...]
     std: tuple[float, ...]
     flip: bool
@@ -115,7 +115,7 @@ def held_out(n: int, seed: int, level: int | None, dataset: str) -> tuple[np.nda
     return order[:held], order[held:] if level is None else order[held : held + level * n // 100]
 
 
-def _digits() -> tuple[tuple[str, ...], Part, Part]:
+def _digits() -> tuple[tuple[str, ...], Split, Split]:
     """Scikit-learn's digits less the test images that ship with the package, and those."""
     from sklearn.datasets import load_digits
 
@@ -133,7 +133,7 @@ def _digits() -> tuple[tuple[str, ...], Part, Part]:
     )
 
 
-def _folder(root: Path, side: int) -> tuple[tuple[str, ...], Part, Part]:
+def _folder(root: Path, side: int) -> tuple[tuple[str, ...], Split, Split]:
     missing = [name for name in ("train", "test") if not (root / name).is_dir()]
     if missing:
         raise VivavoceError(
@@ -154,24 +154,24 @@ def _folder(root: Path, side: int) -> tuple[tuple[str, ...], Part, Part]:
     return train.classes, _read(train, side), _read(test, side)
 
 
-def _archived(name: str, root: Path | None, side: int) -> tuple[tuple[str, ...], Part, Part]:
+def _archived(name: str, root: Path | None, side: int) -> tuple[tuple[str, ...], Split, Split]:
     train, test = archived(name, root, "train"), archived(name, root, "test")
     return train.classes, _read(train, side), _read(test, side)
 
 
-def _read(source: ImageSet, side: int) -> Part:
+def _read(source: ImageSet, side: int) -> Split:
     """Hold the images in memory if they fit, else leave them on disk."""
     fit = Fit(side, side)
     if len(source) * fit.channels * side * side > IN_MEMORY:
-        return Part(LazyImages(source, fit), source.labels.astype(np.int64))
+        return Split(LazyImages(source, fit), source.labels.astype(np.int64))
     return _part(source.pixels(np.arange(len(source)), fit), source.labels)
 
 
-def _part(pixels: np.ndarray, classes: np.ndarray) -> Part:
-    return Part(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)), classes.astype(np.int64))
+def _part(pixels: np.ndarray, classes: np.ndarray) -> Split:
+    return Split(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)), classes.astype(np.int64))
 
 
-def _statistics(train: Part) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _statistics(train: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation per channel in 0..1, to four digits, of ten thousand images at most."""
     pixels = train.images[:10_000]
     mean, std = pixels.mean((0, 2, 3)) / 255, pixels.std((0, 2, 3)) / 255

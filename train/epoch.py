@@ -29,7 +29,7 @@ class Epoch:
         """Higher is better: validation accuracy, ties by lower validation loss."""
         return self.validation_accuracy, -self.validation_loss
 
-    def told(self, epochs: int) -> str:
+    def line(self, epochs: int) -> str:
         """A line for people, of a run of so many epochs."""
         return (
             f"epoch {self.epoch}/{epochs}: loss {self.train_loss:.3f}, validation accuracy "

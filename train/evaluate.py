@@ -8,7 +8,7 @@ import torch
 
 from ..artifacts.decoding import THRESHOLD
 from .augment import to_unit
-from .data import Part
+from .data import Split
 from .model import Contract
 from .objectives import Objective
 
@@ -28,7 +28,7 @@ class Score:
 def evaluate(
     contract: Contract,
     objective: Objective,
-    part: Part,
+    part: Split,
     device: torch.device,
     *,
     precision: str = "float32",

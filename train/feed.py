@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch import Tensor
 
-from .data import Part
+from .data import Split
 from .lazy import LazyImages
 
 
@@ -20,7 +20,7 @@ class Feed:
         device: where batches are wanted.
     """
 
-    def __init__(self, part: Part, device: torch.device) -> None:
+    def __init__(self, part: Split, device: torch.device) -> None:
         self.device = device
         self.classes = torch.from_numpy(part.classes).to(device)
         self.lazy = part.images if isinstance(part.images, LazyImages) else None

@@ -33,7 +33,7 @@ from .recipes import SIDE
 from .registry import make_objective
 from .run import CHECKPOINT, RESULT, Config, read_tensors, save_tensors, snapshot
 
-Progress = Callable[[int, int, float], None]
+StepDone = Callable[[int, int, float], None]
 """Called with the step, the number of steps and the loss: after every step, on a GPU after some."""
 
 LOOKS = {"cpu": 1, "cuda": 25}
@@ -90,7 +90,7 @@ class Trainer:
         """The network that is judged, and the labels that its predictions are compared with now."""
         return Contract(self.judged, self.objective.bank(self.bank)).to(self.device)
 
-    def train(self, progress: Progress, report: Callable[[Epoch], None]) -> dict[str, Any] | None:
+    def train(self, progress: StepDone, report: Callable[[Epoch], None]) -> dict[str, Any] | None:
         """Train to the last epoch.
 
         Returns:
@@ -141,7 +141,7 @@ class Trainer:
         self.journal.finish(self.history)
         return result
 
-    def _epoch(self, number: int, progress: Progress) -> tuple[float, float]:
+    def _epoch(self, number: int, progress: StepDone) -> tuple[float, float]:
         """One pass over the training part; all its randomness comes from the seed and its number.
 
         Returns:

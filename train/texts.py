@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from ..errors import VivavoceError
-from .data import Part, Splits, held_out
+from .data import Split, Splits, held_out
 from .labels.bert import open_encoder, package_folder
 
 Which = Literal["train", "test"]
@@ -78,9 +78,9 @@ def open_texts(
         name,
         dataset,
         CLASSES,
-        Part(parts[1], classes[taken]),
-        Part(parts[0], classes[held]),
-        Part(parts[2], test_classes),
+        Split(parts[1], classes[taken]),
+        Split(parts[0], classes[held]),
+        Split(parts[2], test_classes),
         (0.0,),
         (1.0,),
         flip=False,

@@ -1,1 +1,1 @@
-"""Attacks: each turns images into adversarial images inside a box, seeing only a target."""
+"""Attacks: each turns images into adversarial images in a ball and sees only a `Target`."""

@@ -1,9 +1,8 @@
-"""Attacks on label banks with a threshold: to be heard as nothing, or as another class.
+"""Attacks on label banks with a threshold: make the answer rejected, or accepted for a wrong class.
 
-Under a threshold an answer counts only if some row of the bank is within it. That can go wrong in two
-ways, which are attacked apart: the right answer is rejected, or a wrong one is accepted. (The decision
-for the nearest row alone is attacked by `APGD` with `margin` and `difference`: scores fall with the
-squared distance to each row.)
+Under a threshold an answer counts only if some row of the bank is within it. This can fail in two ways, and
+each has its own attack: the right answer is rejected, or a wrong one is accepted. (`APGD` with `margin` and
+`difference` attacks the decision for the nearest row: scores fall with the squared distance to each row.)
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ def falsely_accepted(outputs: Outputs, labels: np.ndarray, threshold: float) -> 
 class Rejection(Attack):
     """Auto-PGD away from every row of the bank.
 
-    It climbs the mean smooth L1 to the nearest row, at first the true one, until none is within the
+    It increases the mean smooth L1 to the nearest row, at first the true one, until no row is within the
     threshold.
 
     Args:
@@ -79,7 +78,7 @@ class FalseAcceptance(Attack):
     Args:
         steps: gradient steps per start.
         restarts: random starts per class.
-        rivals: how many other classes, the likeliest first; None: all.
+        rivals: number of other classes to try, the likeliest first; None: all.
     """
 
     name = "false-acceptance"
@@ -90,7 +89,7 @@ class FalseAcceptance(Attack):
     def sweep(
         self, target: Target, images: np.ndarray, goal: Goal, balls: Sequence[Ball], streams: Streams
     ) -> Iterator[np.ndarray]:
-        """See `Attack.sweep`; a targeted goal is attacked alone.
+        """See `Attack.sweep`; for a targeted goal only the target class is tried.
 
         Raises:
             VivavoceError: the model has no threshold.

@@ -26,12 +26,12 @@ class APGD(Attack):
     With `cross-entropy` the attack APGD-CE, with `dlr` APGD-DLR, with `targeted-dlr` the targeted APGD
     of the ensemble, against the 9 likeliest other classes one after the other. On label banks `margin`
     and `difference` on the scores are the margin between the distances to the rows of the bank, which is
-    what the decision depends on. An image that is broken is left alone from then on.
+    what the decision depends on. An image is not attacked further once it is adversarial.
 
     Args:
-        loss: a name in `gradient.losses.LOSSES`; too few classes for it: the margin, see `Target.notes`.
+        loss: a name in `gradient.losses.LOSSES`; with too few classes for it, the margin; see `Target.notes`.
         steps: gradient steps per start.
-        restarts: random starts per class that is attacked.
+        restarts: random starts per attacked class.
         rivals: for a loss between two classes: how many other classes to go against; None: all.
     """
 

@@ -1,4 +1,4 @@
-"""What an attack is, what it is after, and the ball that none may leave."""
+"""The interface of an attack, its goal, and the ball that its results stay in."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Ball:
     def confine(self, candidates: np.ndarray, images: np.ndarray) -> np.ndarray:
         """Bring candidates [N, C, H, W] back into the ball around `images` and into 0..1.
 
-        Every attack's result passes here before it is judged. A pixel that is not a number becomes the
+        Every attack's result is clipped here before it is evaluated. A pixel that is not a number becomes the
         clean one. In l2 a candidate is clipped to 0..1 and then drawn straight towards its clean image,
         which stays in 0..1 because both ends are.
         """
@@ -62,21 +62,21 @@ class Ball:
 
 @dataclass(frozen=True)
 class Goal:
-    """What an attack is after."""
+    """The goal of an attack."""
 
     labels: np.ndarray
     """int64 [N]: the true classes."""
     targets: np.ndarray | None = None
-    """int64 [N]: the classes to be decided for; None: any but the true one."""
+    """int64 [N]: the classes to reach; None: any but the true one."""
 
     @property
     def targeted(self) -> bool:
-        """Whether one class is to be reached, and not just the true one left."""
+        """Whether the goal is a given class, and not just any wrong one."""
         return self.targets is not None
 
     @property
     def classes(self) -> np.ndarray:
-        """int64 [N]: the class that a loss is about, to get away from or to get to."""
+        """int64 [N]: the class that the loss is computed for: the true class, or the target."""
         return self.labels if self.targets is None else self.targets
 
     @property
@@ -95,21 +95,21 @@ class Goal:
 
 
 class Attack(ABC):
-    """Turns images into adversarial images, seeing nothing of the model but a `Target`.
+    """Turns images into adversarial images and sees only a `Target` of the model.
 
-    The class attributes say what protocols and reports need to know about it.
+    The class attributes describe the attack to protocols and reports.
     """
 
     name: str
     """Names its random streams, so variants that differ in their settings alone may share it."""
     needs_gradient: ClassVar[bool] = True
-    """Without a gradient it cannot run; otherwise it asks for scores only."""
+    """Whether it needs gradients; otherwise it needs scores only."""
     takes_target: ClassVar[bool] = True
-    """A target class makes a difference to it."""
+    """Whether a target class changes what it does."""
     stays_in_ball: ClassVar[bool] = True
-    """What it returns is confined to the ball and to 0..1 before it is judged."""
+    """Whether its results are clipped to the ball and to 0..1 before they are evaluated."""
     counts: ClassVar[bool] = True
-    """What it breaks counts in the verdict."""
+    """Whether its results count in the verdict."""
 
     @abstractmethod
     def sweep(
@@ -120,9 +120,9 @@ class Attack(ABC):
         Args:
             target: the model under attack.
             images: the clean images.
-            goal: where to.
-            balls: how far.
-            streams: each image's own randomness.
+            goal: the classes to avoid or to reach.
+            balls: the allowed perturbations, by rising radius.
+            streams: a random stream per image.
 
         Yields:
             Adversarial images [N, C, H, W], one batch per ball: the best found for each image.

@@ -1,8 +1,8 @@
-"""Everyday corruptions at five severities: what a model should stand before anyone attacks it.
+"""Common corruptions at five severities: a model should withstand them without any attack.
 
 The kinds and their strengths are those of CIFAR-10-C (Hendrycks and Dietterich 2019, "Benchmarking neural
 network robustness to common corruptions and perturbations"), which were tuned for images of 32 by 32.
-Results are rounded down to 8 bits, as there. They lie in no ball.
+Results are rounded down to 8 bits, as there. They are not confined to a ball.
 """
 
 from __future__ import annotations
@@ -104,8 +104,8 @@ class Corruption:
     def __post_init__(self) -> None:
         if self.kind not in CORRUPTIONS or self.severity not in SEVERITIES:
             raise VivavoceError(
-                f"no corruption {self.kind!r} of severity {self.severity}; there are "
-                f"{', '.join(CORRUPTIONS)}, of severity 1 to 5"
+                f"no corruption {self.kind!r} of severity {self.severity}; choose one of "
+                f"{', '.join(CORRUPTIONS)} and a severity from 1 to 5"
             )
 
     @property

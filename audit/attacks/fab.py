@@ -21,7 +21,7 @@ CHUNK = 2**22
 
 
 class FAB(Attack):
-    """Looks for the nearest image that is decided otherwise, by stepping to linearised decision boundaries.
+    """Searches for the nearest image with a different decision by stepping to linearised decision boundaries.
 
     Algorithm 1 of the paper against one other class at a time: the boundary between it and the true
     class is linearised at the current point, and the next point is a mixture, overshot by eta, of the
@@ -84,7 +84,7 @@ class FAB(Attack):
             target: the model under attack.
             images: clean images, float32 [N, C, H, W].
             goal: where to.
-            ball: tells the norm, the proportions of the channels and how far random restarts go.
+            ball: gives the norm, the proportions of the channels and the radius of random restarts.
             streams: each image's own randomness.
 
         Returns:
@@ -206,7 +206,7 @@ class _Search:
         return np.flatnonzero(self.size > (self.enough or 0))
 
     def enter(self, places: np.ndarray, points: np.ndarray) -> np.ndarray:
-        """Ask the file about points [n, C, H, W], keep the nearer ones; who reached the goal: [n]."""
+        """Score points [n, C, H, W] with the file, keep the nearer ones; which reached the goal: [n]."""
         scores = self.target.answer(points).scores
         reached = self.goal.part(places).reached(scores)
         size = self.frame.length((points.astype(np.float64) - self.images[places]) / self.frame.scale)

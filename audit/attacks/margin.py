@@ -1,4 +1,4 @@
-"""PGD on the decision's margin over rising balls: what the paper's attacks are to be laid beside."""
+"""PGD on the decision's margin over rising balls: the reference for the paper's attacks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What attacks with gradients climb, and against which other classes."""
+"""The objectives that gradient attacks maximise, and the classes they are computed against."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ class ScoreObjective:
 
 
 def confirmed(target: Target, goal: Goal, points: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Where scores [N, K] say that the goal is reached, ask the file: bool [N].
+    """Where scores [N, K] reach the goal, check it on the file itself: bool [N].
 
     The gradient's graph computes the same scores as the file only up to rounding, and an attack that
-    stops at a success which the file then denies would have stopped too early.
+    stops at a success that the file does not confirm would have stopped too early.
     """
     reached = goal.reached(scores)
     if reached.any():
@@ -71,7 +71,7 @@ def usable_loss(loss: str, target: Target) -> str:
     fewest, substitute = FEWEST.get(loss, (0, loss))
     if target.classes >= fewest:
         return loss
-    target.note(f"{loss} needs {fewest} classes, the model has {target.classes}: {substitute} instead")
+    target.note(f"{loss} needs {fewest} classes, the model has {target.classes}; used {substitute} instead")
     return substitute
 
 

@@ -1,4 +1,4 @@
-"""Projected gradient descent (Madry et al. 2018), with momentum if wanted (Dong et al. 2018)."""
+"""Projected gradient descent (Madry et al. 2018), optionally with momentum (Dong et al. 2018)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .streams import Streams
 class PGD(Attack):
     """Steps of one length along the gradient, from random points of the ball.
 
-    An image that is broken is left alone from then on.
+    An image is not attacked further once it is adversarial.
 
     Args:
         loss: a loss of one class in `gradient.losses.LOSSES`; None: the target's own.

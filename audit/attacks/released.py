@@ -1,8 +1,8 @@
 """The attacks of Chen et al. 2021 as their released code runs them, faults included.
 
-They are kept to be laid beside the corrected ones: FGSM clamps to the image's own range, and the
+They are kept for comparison with the corrected ones: FGSM clamps to the image's own range, and the
 iterative method never clears the gradient, so that step n follows the sum of the gradients so far.
-Neither heeds the range of pixels, so these alone may leave 0..1.
+Both ignore the range of pixels, so only these attacks may leave 0..1.
 """
 
 from __future__ import annotations

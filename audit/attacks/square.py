@@ -19,7 +19,7 @@ stretched to other numbers, as in the ensemble of Croce and Hein 2020)."""
 class Square(Attack):
     """Changes a random square at a time and keeps the change if it lowers the margin.
 
-    An image that is broken is left alone from then on.
+    An image is not attacked further once it is adversarial.
 
     Args:
         queries: per image.
@@ -63,7 +63,7 @@ class Square(Attack):
 
 
 def goal_margin(goal: Goal, scores: np.ndarray) -> np.ndarray:
-    """What is missing to the goal, in scores: [N]; below 0 where it is reached.
+    """Distance to the goal, in scores: [N]; below 0 where it is reached.
 
     Untargeted: score of the true class minus the largest other; targeted: largest other minus the
     target's.

@@ -1,1 +1,1 @@
-"""Can the attacks be believed? What was observed, one small check per way to be fooled, the verdict."""
+"""Can the attacks be trusted? Observations, one small check per way that attacks fail, and the verdict."""

@@ -1,4 +1,4 @@
-"""What the diagnosis looks at: how one fixed set of images fared under every probe."""
+"""The data of the diagnosis: the outcomes of one fixed set of images under every probe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs the diagnosis's own attacks on one fixed set of images and writes down what happened."""
+"""Runs the diagnosis's own attacks on one fixed set of images and records the outcomes."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ IMAGES = 64
 STEPS = 20
 QUERIES = 300
 HUGE = 0.5
-"""Half-width of the box in which nothing should survive."""
+"""Half-width of the box in which no image should survive."""
 
 
 @dataclass
 class Probes:
-    """The fixed set of images, and how to put an attack on it."""
+    """The fixed set of images, and how to run an attack on it."""
 
     target: Target
     clean: np.ndarray
@@ -54,7 +54,7 @@ class Probes:
 
 
 def telling_epsilon(evaluation: Evaluation) -> float:
-    """The epsilon at which about half of the images stand the protocol: where probes tell most apart."""
+    """The epsilon at which about half of the images survive the protocol, where probes differ most."""
     half = evaluation.right.mean() / 2
     grid = sorted({o.epsilon for o in evaluation.outcomes if o.epsilon > 0} or {0.0})
     return min(grid, key=lambda epsilon: abs(evaluation.robust(epsilon).mean() - half))
@@ -76,7 +76,7 @@ def observe(
     Args:
         probes: the images and the ball.
         evaluation: the audit itself.
-        progress: told of each probe before it runs.
+        progress: called with each probe before it runs.
     """
     target = probes.target
     seen: dict[str, Any] = {}

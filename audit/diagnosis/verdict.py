@@ -12,7 +12,7 @@ def verdict(survived: np.ndarray, under: str, checks: tuple[Check, ...]) -> str:
     """One sentence.
 
     Args:
-        survived: bool [n], images that stood every attack.
+        survived: bool [n], images that survived every attack.
         under: the attacks and their epsilon, in words.
         checks: the diagnosis.
     """

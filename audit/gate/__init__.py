@@ -1,1 +1,1 @@
-"""The gate: an exported file against an earlier audit, image by image."""
+"""The gate: compares an exported file with an earlier audit, image by image."""

@@ -1,4 +1,4 @@
-"""What changed between two audits beside the figures: the diagnosis, and what the files promise."""
+"""What changed between two audits besides the figures: the diagnosis, labels and threshold."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from ..report import Report
 
 LEVELS = ("fine", "suspicious", "masked")
 STRUCTURAL = frozenset({"no gradient", "probabilities for scores", "random answers"})
-"""Checks about the file, not about figures: no chance in them, and each hides a model from attacks."""
+"""Checks of the file, not of figures: chance plays no part, and each one hides a model from attacks."""
 
 Result = Literal["failed", "warning", "better"]
 
 
 class Change(msgspec.Struct, frozen=True):
-    """Something that is otherwise than before."""
+    """A difference between two audits."""
 
     name: str
     before: str
     after: str
     result: Result
     meaning: str
-    """One line for people."""
+    """One line to show."""
 
 
 def changes(before: Report, after: Report) -> Iterator[Change]:
-    """Every change; `failed` are those that make the new figures unbelievable or incomparable."""
+    """Every change; `failed` if the new figures can no longer be trusted or compared."""
     old = {check.name: check.level for check in before.diagnosis}
     for check in after.diagnosis:
         was = old.get(check.name, "fine")
@@ -46,17 +46,17 @@ def _promises(before: Report, after: Report) -> Iterator[Change]:
     if kinds[0] != kinds[1]:
         lost = old.label is not None
         meaning = f"labels were {kinds[0]}, are {kinds[1]}" + (
-            ": threshold figures mean another thing" if lost else ""
+            ": threshold figures cannot be compared" if lost else ""
         )
         yield Change("labels", kinds[0], kinds[1], "failed" if lost else "warning", meaning)
     elif old.decoding.threshold != new.decoding.threshold:
         was, now = (f"{m.decoding.threshold:g}" for m in (old, new))
-        meaning = f"the threshold moved from {was} to {now}: its figures mean another thing"
+        meaning = f"the threshold moved from {was} to {now}: its figures cannot be compared"
         yield Change("threshold", was, now, "failed", meaning)
 
 
 def same_threshold(before: Report, after: Report) -> bool:
-    """Whether threshold figures of both mean the same."""
+    """Whether threshold figures of both can be compared."""
     old, new = before.model.manifest, after.model.manifest
     if old.label is None or new.label is None:
         return False

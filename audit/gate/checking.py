@@ -1,4 +1,4 @@
-"""Running an earlier report's protocol on a model again, and comparing the two."""
+"""Repeats the audit of an earlier report on a new model, and compares the two."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from .pairing import class_differences, vectors
 
 
 @dataclass(frozen=True)
-class Checked:
-    """A comparison, and the audit of the new file behind it."""
+class CheckResult:
+    """The result of `check`: the comparison, and the audit of the new file."""
 
     comparison: Comparison
     audit: Audit
 
 
 class OtherData(VivavoceError):
-    """The data at hand are not the ones of the earlier report."""
+    """The data are not those of the earlier report."""
 
 
 def open_like(
@@ -41,8 +41,8 @@ def open_like(
 ) -> ExportedModel:
     """Open a model that is to be compared with an earlier one.
 
-    A file without a manifest that nobody tells anything about (neither `foreign` nor a `<model>.toml`
-    beside it) is fed and read as the earlier one was.
+    A file without a manifest, `foreign` options or a `<model>.toml` gets the preprocessing of the earlier
+    model.
 
     Raises:
         VivavoceError: as `open_model`.
@@ -61,14 +61,15 @@ def check(
     limits: Limits | None = None,
     data: str | None = None,
     progress: Progress = lambda *_: None,
-) -> Checked:
+) -> CheckResult:
     """Audit a model as its baseline was, and compare image by image.
 
     Args:
         model: opened, or a path or name.
         baseline: report of the earlier audit, or its file.
-        limits: what passes; None: one point, alpha 0.05.
-        data: where the baseline's images are; None: where they were, seen from here or from the baseline.
+        limits: how much a model may drop; None: one point, alpha 0.05.
+        data: where the baseline's images are; None: the baseline's own path, relative to the working
+            folder or to the baseline.
         progress: as for `robustness`.
 
     Raises:
@@ -79,7 +80,7 @@ def check(
     folder = None if isinstance(baseline, Report) else Path(baseline).parent
     opened = open_like(model, report) if isinstance(model, (str, Path)) else model
     audit = audit_again(opened, report, data, folder, progress)
-    return Checked(compare_reports(report, audit.report, limits), audit)
+    return CheckResult(compare_reports(report, audit.report, limits), audit)
 
 
 def audit_again(
@@ -95,12 +96,12 @@ def audit_again(
 
     Args:
         model: the new one.
-        earlier: its protocol, seed, limit and targets count.
+        earlier: gives the protocol, seed, limit and targets.
         data: as for `check`.
-        folder: where else to look for the data set that the report names.
+        folder: where else to look for the report's data set.
         progress: as for `robustness`.
-        command: what the new report says it was made by.
-        other_data: go on even if the images are others; the outcomes do not pair then.
+        command: the command line, for the new report.
+        other_data: accept different images; the outcomes then cannot be paired.
 
     Raises:
         OtherData: the images are not the earlier ones.
@@ -110,13 +111,15 @@ def audit_again(
     settings = replace(settings_of(earlier, data, folder), command=command)
     _name_classes(model, earlier.model.manifest.classes)
     for difference in class_differences(earlier.model.manifest.classes, model.manifest.classes):
-        raise VivavoceError(f"{model.path.name} is another classifier than the baseline's: {difference}")
+        raise VivavoceError(
+            f"{model.path.name} does not have the classes of the baseline's model: {difference}"
+        )
     old, new = earlier.model.manifest.input, model.manifest.input
     if earlier.protocol.epsilon_space == "normalized" and (earlier.protocol.std or old.std) != new.std:
         if old.channels != new.channels:
             raise VivavoceError(
-                f"{model.path.name} takes {new.channels} channels, the baseline's model {old.channels}: "
-                "their boxes cannot be the same"
+                f"{model.path.name} takes {new.channels} channels and the baseline's model {old.channels}: "
+                "they cannot be attacked in the same box"
             )
         protocol = msgspec.structs.replace(
             earlier.protocol, std=earlier.protocol.std or old.std, settled=True
@@ -158,7 +161,7 @@ def _refuse_other_data(model: ExportedModel, earlier: Report, settings: Settings
     """Compare the digests of the images before any attack."""
     if settings.data is None and earlier.data.source is None and not model.manifest.training:
         raise VivavoceError(
-            f"the baseline does not say where its data {earlier.data.name!r} are; give --data"
+            f"the baseline does not record where its data {earlier.data.name!r} are; give --data"
         )
     images, _ = match(open_images(source_of(model, settings.data)), model.manifest.classes, model.named)
     indices = images.sample(settings.limit, settings.seed)
@@ -168,10 +171,11 @@ def _refuse_other_data(model: ExportedModel, earlier: Report, settings: Settings
     then, now = (Fit.of(m.input) for m in (earlier.model.manifest, model.manifest))
     if then != now:
         raise OtherData(
-            f"{model.path.name} takes other images than the baseline's model ({_words(now)}; {_words(then)})"
+            f"{model.path.name} takes a different input from the baseline's model "
+            f"({_words(now)}; {_words(then)})"
         )
     if joint_digest(image_digests(images, indices, now)) != old.digest:
-        raise OtherData(f"{images.name}: not the images or labels that the baseline was made on")
+        raise OtherData(f"{images.name}: the images or labels differ from the baseline's")
 
 
 def _words(fit: Fit) -> str:
@@ -187,17 +191,17 @@ def compare(
     alpha: float = 0.05,
     progress: Progress = lambda *_: None,
 ) -> Comparison:
-    """Compare two reports, two models, or one of each: no judgement, two-sided tests.
+    """Compare two reports, two models, or one of each, with two-sided tests and without a verdict.
 
     Args:
         before: a report, or a model, which is audited first.
         after: the same.
-        settings: how to audit where both are models; a report brings its own, `data` excepted.
-        alpha: probability of calling any row different by chance.
+        settings: how to audit if both are models; a report has its own settings, except for `data`.
+        alpha: probability that any row differs by chance alone.
         progress: as for `robustness`.
 
     Raises:
-        VivavoceError: they are not about the same images, or a model cannot be audited.
+        VivavoceError: the images differ, or a model cannot be audited.
     """
     return compare_audits(before, after, settings, alpha, progress)[0]
 

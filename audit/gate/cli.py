@@ -21,17 +21,17 @@ MaxDrop = Annotated[
     list[str] | None,
     typer.Option(
         metavar="POINTS",
-        help="Points that a row may drop, default 1.0; ROW=POINTS for some (`fgsm@*=3`). May repeat.",
+        help="Points that a row may drop, default 1.0; ROW=POINTS for single rows (`fgsm@*=3`). May repeat.",
     ),
 ]
 Alpha = Annotated[float, typer.Option(help="Probability of any false alarm among the rows.")]
 MaxLatency = Annotated[
     float | None,
-    typer.Option(metavar="RATIO", help="Fail above this ratio of times; else shown."),
+    typer.Option(metavar="RATIO", help="Fail above this ratio of latencies. Default: only shown."),
 ]
 MaxSize = Annotated[
     float | None,
-    typer.Option(metavar="RATIO", help="Fail above this ratio of sizes; else shown."),
+    typer.Option(metavar="RATIO", help="Fail above this ratio of file sizes. Default: only shown."),
 ]
 Output = Annotated[
     list[str] | None,
@@ -49,10 +49,10 @@ def check(
     model: ModelArgument,
     baseline: Annotated[
         Path | None,
-        typer.Option(help="Report of the earlier audit. Default: beside the model, its name with .json."),
+        typer.Option(help="Report of the earlier audit. Default: the model's path with the suffix .json."),
     ] = None,
     data: Annotated[
-        str | None, typer.Option(help="Where the baseline's images are. Default: where the baseline says.")
+        str | None, typer.Option(help="Where the baseline's images are. Default: the path in the baseline.")
     ] = None,
     max_drop: MaxDrop = None,
     alpha: Alpha = 0.05,
@@ -66,7 +66,7 @@ def check(
     trust_model: Trust = False,
     feeding: Feeding = NO_FEEDING,
 ) -> None:
-    """Audit a model as its baseline was audited, and fail if it has become worse.
+    """Repeat a baseline's audit on a model, and fail if the model has become worse.
 
     A row fails if it dropped by more than --max-drop points and that is not chance (exact McNemar test on
     the images, corrected over the rows). Exit status: 0 passed, 1 regression, 2 bad input, 3 our error.
@@ -93,7 +93,7 @@ def check(
             later = audit_again(opened, earlier, data, folder, progress, command).report
         except OtherData as error:
             if not update:
-                raise OtherData(f"{error}; give the same data, or accept these with --update") from None
+                raise OtherData(f"{error}; give the same data, or accept the new with --update") from None
             say(f"not compared: {error}", err=True)
             later = audit_again(opened, earlier, data, folder, progress, command, other_data=True).report
         else:
@@ -116,7 +116,7 @@ def _found_baseline(baseline: Path | None, path: Path, model: str) -> Path:
     found = baseline or path.with_suffix(".json")
     if not found.is_file():
         raise VivavoceError(
-            f"{found}: no such baseline; make one with: audit robustness {model} --output {found.name}"
+            f"{found}: no such baseline; create one with: audit robustness {model} --output {found.name}"
         )
     return found
 
@@ -138,9 +138,9 @@ def _tell(compared: Compared, output: list[str], losses: Losses) -> None:
 @feeds
 def compare(
     before: Annotated[str, typer.Argument(metavar="A", help="A model, or a report (.json).")],
-    after: Annotated[str, typer.Argument(metavar="B", help="The same; A is what it is compared with.")],
+    after: Annotated[str, typer.Argument(metavar="B", help="A model or report to compare with A.")],
     data: Annotated[
-        str | None, typer.Option(help="Images, for models. Default: A's own, or where a report says.")
+        str | None, typer.Option(help="Images, for models. Default: A's own, or the path in a report.")
     ] = None,
     protocol: Annotated[
         str | None, typer.Option(help="For two models: paper, standard or quick. Default: as A's audit.")
@@ -150,7 +150,7 @@ def compare(
     ] = None,
     limit: Limit = 1000,
     seed: Seed = 0,
-    alpha: Annotated[float, typer.Option(help="Probability of calling any row different by chance.")] = 0.05,
+    alpha: Annotated[float, typer.Option(help="Probability that any row differs by chance alone.")] = 0.05,
     output: Annotated[
         list[str] | None,
         typer.Option("--output", "-o", help="May repeat: .json .md .csv .png .svg .pdf"),
@@ -159,7 +159,7 @@ def compare(
     trust_model: Trust = False,
     feeding: Feeding = NO_FEEDING,
 ) -> None:
-    """Compare two models or two reports image by image, in the box of the first. It judges nothing.
+    """Compare two models or two reports image by image, in the box of the first. There is no verdict.
 
     Example: audit compare float.onnx int8.onnx --data photos/ --output comparison.png
     """
@@ -195,12 +195,12 @@ def quantize_check(
     model: ModelArgument,
     int8: Annotated[
         Path | None,
-        typer.Argument(metavar="[INT8]", help="Your quantised file. Default: one made here by onnxruntime."),
+        typer.Argument(metavar="[INT8]", help="Your quantised file. Default: one made by onnxruntime."),
     ] = None,
     data: Annotated[
         str | None, typer.Option(help="Images to audit and to calibrate on. Default: the model's own.")
     ] = None,
-    save: Annotated[Path | None, typer.Option(help="Keep the quantised file under this name.")] = None,
+    save: Annotated[Path | None, typer.Option(help="Save the quantised file here.")] = None,
     protocol: Annotated[str, typer.Option(help="quick, standard (AutoAttack) or paper.")] = "quick",
     epsilon: Annotated[
         list[float] | None, typer.Option(help="Instead of the protocol's epsilons; may repeat.")
@@ -216,8 +216,8 @@ def quantize_check(
 ) -> None:
     """Quantise a model to int8 and say whether the small file is safe to ship.
 
-    It is safe if the images show that no row dropped by more than --max-drop. Where they are too few to show
-    that, it cannot tell. Exit status: 0 safe or cannot tell, 1 regression, 2 bad input, 3 our error.
+    It is safe if the images show that no row dropped by more than --max-drop. With too few images the answer
+    is "cannot tell". Exit status: 0 safe or cannot tell, 1 regression, 2 bad input, 3 our error.
 
     Example: audit quantize-check model.onnx --data photos/ --save model-int8.onnx
     """

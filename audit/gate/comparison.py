@@ -1,4 +1,4 @@
-"""Two reports compared image by image: which figures dropped, whether that is chance, and what it means."""
+"""Compares two reports image by image: which figures dropped, and whether that could be chance."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Result = Literal["failed", "unproven", "tolerated", "same", "improved", "lower",
 
 
 class Pair(msgspec.Struct, frozen=True):
-    """One figure of both, on n images."""
+    """One figure of both models, on n images."""
 
     name: str
     """Short name, as `--max-drop` takes it."""
@@ -48,7 +48,7 @@ class Pair(msgspec.Struct, frozen=True):
         return 100 * (self.after - self.before)
 
     @property
-    def told(self) -> str:
+    def line(self) -> str:
         """The change in one line."""
         way = f"{abs(self.points):.1f} points {'lower' if self.points < 0 else 'higher'}"
         return (
@@ -58,7 +58,7 @@ class Pair(msgspec.Struct, frozen=True):
 
 
 class Ratio(msgspec.Struct, frozen=True):
-    """A cost of both."""
+    """A cost of both models."""
 
     name: str
     before: float
@@ -70,16 +70,16 @@ class Ratio(msgspec.Struct, frozen=True):
     failed: bool
 
     @property
-    def told(self) -> str:
+    def line(self) -> str:
         """The ratio in one line."""
         limit = f", limit x{self.limit:.2f}" if self.limit is not None else ""
-        aside = ", the machine's speed taken out" if self.unit == "ms" else ""
+        aside = ", relative to the machine's speed" if self.unit == "ms" else ""
         figures = f"{self.before:.3g} to {self.after:.3g} {self.unit}"
         return f"{self.name} x{self.ratio:.2f} ({figures}{aside}{limit})"
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """What became of a model."""
+    """The result of comparing a model with an earlier one."""
 
     gate: bool
     """Whether it judges (a check) or only shows (a comparison)."""
@@ -96,16 +96,16 @@ class Comparison(msgspec.Struct, frozen=True):
     agreement: float
     """Share of the clean images on which both decide for the same class."""
     smallest_drop: float | None
-    """Least drop, as a share, that so many images can show in one of so many rows."""
+    """Smallest drop, as a share, that n images can show in one of the rows."""
     verdicts: tuple[str, str]
     """The verdicts of both audits."""
 
     @property
     def failures(self) -> tuple[str, ...]:
         """One line for everything that failed; empty: passed."""
-        rows = [row.told for row in self.rows if row.result == "failed"]
+        rows = [row.line for row in self.rows if row.result == "failed"]
         grave = [f"{c.name}: {c.meaning}" for c in self.changes if c.result == "failed"]
-        costs = [ratio.told for ratio in self.ratios if ratio.failed]
+        costs = [ratio.line for ratio in self.ratios if ratio.failed]
         return (*rows, *grave, *costs)
 
     @property
@@ -136,13 +136,13 @@ class Comparison(msgspec.Struct, frozen=True):
         if self.passed and self.smallest_drop is None:
             return f"no regression found, but {self.resolution}"
         if self.passed:
-            return f"no regression: {self.after} stands in all {len(self.rows)} rows"
+            return f"no regression: {self.after} passes in all {len(self.rows)} rows"
         dropped = [row for row in self.rows if row.result == "failed"]
         parts = [f"{c.name}: {c.meaning}" for c in self.changes if c.result == "failed"]
-        parts += [ratio.told for ratio in self.ratios if ratio.failed]
+        parts += [ratio.line for ratio in self.ratios if ratio.failed]
         if dropped:
             worst = min(dropped, key=lambda row: row.points)
-            parts.insert(0, f"{len(dropped)} of {len(self.rows)} rows dropped, most of all {worst.told}")
+            parts.insert(0, f"{len(dropped)} of {len(self.rows)} rows dropped; the worst is {worst.line}")
         return f"regression: {'; '.join(parts)}"
 
     def to_json(self) -> bytes:
@@ -196,7 +196,7 @@ def compare_reports(
 
 
 def pair_up(pairs: list[tuple[Vector, Vector]], limits: Limits, gate: bool = True) -> tuple[Pair, ...]:
-    """Test every pair of outcome vectors, and judge them together."""
+    """Test every pair of outcome vectors, with a correction for multiple tests."""
     lost = [int((old.flags & ~new.flags).sum()) for old, new in pairs]
     gained = [int((new.flags & ~old.flags).sum()) for old, new in pairs]
     drops = [sign_test(*counts) for counts in zip(lost, gained, strict=True)]
@@ -246,7 +246,7 @@ def _ratios(before: Report, after: Report, limits: Limits) -> list[Ratio]:
     known = {ratio.name for ratio in found}
     for name, limit in (("file size", limits.max_size), ("latency", limits.max_latency)):
         if limit is not None and name not in known:
-            raise VivavoceError(f"the baseline does not tell its {name}; make it anew with --update")
+            raise VivavoceError(f"the baseline records no {name}; recreate it with --update")
     return found
 
 

@@ -1,4 +1,4 @@
-"""What failed, as code hosts show it: SARIF 2.1.0, GitLab's code quality, GitHub's annotations."""
+"""What failed, in the formats of code hosts: SARIF 2.1.0, GitLab's code quality, GitHub's annotations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .comparison import Comparison
 
 RULES = {
     "accuracy-regression": "A figure dropped by more than its tolerance, and that is not chance.",
-    "masked-gradient": "The new file hides from attacks, or promises something else than before.",
+    "masked-gradient": "The new file hides its gradient from attacks, or its labels or threshold changed.",
     "cost-regression": "The new file is larger or slower than allowed.",
 }
 MOST_ANNOTATIONS = 10
@@ -42,13 +42,13 @@ def findings(comparison: Comparison, where: str) -> Iterator[Finding]:
     """Everything that failed."""
     for row in comparison.rows:
         if row.result == "failed":
-            yield Finding("accuracy-regression", row.name, row.told, where)
+            yield Finding("accuracy-regression", row.name, row.line, where)
     for change in comparison.changes:
         if change.result == "failed":
             yield Finding("masked-gradient", change.name, f"{change.name}: {change.meaning}", where)
     for ratio in comparison.ratios:
         if ratio.failed:
-            yield Finding("cost-regression", ratio.name, ratio.told, where)
+            yield Finding("cost-regression", ratio.name, ratio.line, where)
 
 
 def sarif(comparison: Comparison, where: str) -> str:
@@ -105,7 +105,7 @@ def github_annotations(comparison: Comparison, where: str) -> list[str]:
     shown = found[: MOST_ANNOTATIONS - 1] if len(found) > MOST_ANNOTATIONS else found
     lines = [_command("error", f.where, f.message) for f in shown]
     if len(shown) < len(found):
-        lines.append(_command("error", where, f"and {len(found) - len(shown)} more; the log has them all"))
+        lines.append(_command("error", where, f"and {len(found) - len(shown)} more; see the log"))
     return lines or [_command("notice", where, comparison.summary)]
 
 

@@ -13,7 +13,7 @@ def junit(comparison: Comparison) -> str:
     """The comparison as a JUnit report, for any service that draws test results."""
     cases = [_row(row) for row in comparison.rows]
     cases += [_case(c.name, "diagnosis", c.result == "failed", c.meaning) for c in comparison.changes]
-    cases += [_case(r.name, "cost", r.failed, r.told) for r in comparison.ratios]
+    cases += [_case(r.name, "cost", r.failed, r.line) for r in comparison.ratios]
     failed = str(sum(case.find("failure") is not None for case in cases))
     counts = {"tests": str(len(cases)), "failures": failed, "errors": "0", "time": "0"}
     whole = Tree.Element("testsuites", {"name": "vivavoce audit check", **counts})
@@ -25,7 +25,7 @@ def junit(comparison: Comparison) -> str:
 
 
 def _row(row: Pair) -> Tree.Element:
-    return _case(row.title, "accuracy", row.result == "failed", f"{row.told}: {words(row)}")
+    return _case(row.title, "accuracy", row.result == "failed", f"{row.line}: {words(row)}")
 
 
 def _case(name: str, kind: str, failed: bool, told: str) -> Tree.Element:

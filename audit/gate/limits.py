@@ -1,4 +1,4 @@
-"""What a check lets pass."""
+"""The limits of a check."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ...errors import VivavoceError
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """How far a new file may fall behind its baseline."""
+    """How much worse than its baseline a new file may be."""
 
     max_drop: float = 1.0
-    """Points (hundredths) that a row may drop; what is more fails if it is significant too."""
+    """Points (hundredths) that a row may drop; a larger drop fails if it is also significant."""
     row_drops: tuple[tuple[str, float], ...] = ()
     """The same for rows whose name matches a pattern (`clean`, `fgsm@*`); the last that matches counts."""
     alpha: float = 0.05
@@ -31,14 +31,14 @@ class Limits(msgspec.Struct, frozen=True):
             VivavoceError: a value is out of its range.
         """
         if not 0 < self.alpha < 1:
-            raise VivavoceError(f"alpha must lie between 0 and 1, not {self.alpha:g}")
+            raise VivavoceError(f"alpha must be between 0 and 1, not {self.alpha:g}")
         for drop in (self.max_drop, *(points for _, points in self.row_drops)):
             if not 0 <= drop <= 100:
                 raise VivavoceError(f"the largest drop must be 0 to 100 points, not {drop:g}")
         for name in ("max_latency", "max_size"):
             ratio = getattr(self, name)
             if ratio is not None and not ratio > 0:
-                raise VivavoceError(f"{name.replace('_', ' ')} is a ratio above 0, not {ratio:g}")
+                raise VivavoceError(f"{name.replace('_', ' ')} must be a ratio above 0, not {ratio:g}")
 
     def tolerance(self, row: str) -> float:
         """Points that the row of this name may drop."""
@@ -57,13 +57,13 @@ class Limits(msgspec.Struct, frozen=True):
         names = list(rows)
         for pattern, _ in self.row_drops:
             if not any(fnmatchcase(name, pattern) for name in names):
-                raise VivavoceError(f"no row is called {pattern!r}; there are {', '.join(names)}")
+                raise VivavoceError(f"no row matches {pattern!r}; the rows are {', '.join(names)}")
 
 
 def read_limits(
     drops: Iterable[str], alpha: float, max_latency: float | None, max_size: float | None
 ) -> Limits:
-    """Limits from what the command line gives: `1.0` for all rows, `fgsm@*=3` for some.
+    """Limits from the command line: `1.0` for all rows, `fgsm@*=3` for single ones.
 
     Raises:
         VivavoceError: a drop is not a number, or a value is out of its range.
@@ -75,7 +75,7 @@ def read_limits(
             points = float(number)
         except ValueError:
             raise VivavoceError(
-                f"--max-drop: {text!r} is neither a number of points nor ROW=POINTS"
+                f"--max-drop must be a number of points or ROW=POINTS, not {text!r}"
             ) from None
         if pattern:
             rows.append((pattern, points))

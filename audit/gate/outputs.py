@@ -1,4 +1,4 @@
-"""Files that a comparison leaves, by suffix, and `gitlab:FILE`."""
+"""Output files of a comparison, by suffix, and `gitlab:FILE`."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _writer(name: str) -> tuple[Writer, Path]:
         return _gitlab, Path(name.removeprefix(GITLAB))
     path = Path(name)
     if path.suffix not in WRITERS:
-        raise VivavoceError(f"{name}: no such kind of output; give {', '.join(WRITERS)} or gitlab:FILE")
+        raise VivavoceError(f"{name}: unknown output format; use {', '.join(WRITERS)} or gitlab:FILE")
     return WRITERS[path.suffix], path
 
 
@@ -104,7 +104,7 @@ def check_outputs(names: list[str], gate: bool = True) -> None:
     for name in names:
         writer, path = _writer(name)
         if writer in FOR_GATES and not gate:
-            raise VivavoceError(f"{name}: that kind of output is a judgement; `audit check` writes it")
+            raise VivavoceError(f"{name}: only `audit check` writes this format")
         check_parent(path)
         if writer is _picture:
             need("matplotlib", "plot", "a picture")

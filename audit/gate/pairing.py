@@ -1,4 +1,4 @@
-"""Two reports side by side: the same rows on the same images, or a refusal that says what differs."""
+"""Pairs two reports: the same rows on the same images, or an error that says what differs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def vectors(report: Report) -> dict[str, Vector]:
         return {vector.name: vector for vector in _vectors(report)}
     except ValueError as error:
         raise VivavoceError(
-            f"the report of {report.model.file} is damaged, or was edited: {error}"
+            f"the report of {report.model.file} is damaged or was edited ({error}); run the audit again"
         ) from error
 
 
@@ -105,7 +105,7 @@ def _differences(before: Report, after: Report) -> Iterator[str]:
             told = "; ".join(_listed(conduct[name]) for conduct in pair)
             yield f"the protocols differ ({name.replace('_', ' ')}: {told})"
     if pair[0] | {"name": 0} == pair[1] | {"name": 0} and not _same_boxes(before, after):
-        yield "the same epsilons are not the same box in pixels; give the models, to attack both in one"
+        yield "equal epsilons are different boxes in pixels; give the models, to attack both in the same box"
 
 
 def _listed(value: object) -> str:
@@ -127,8 +127,8 @@ def _same_boxes(before: Report, after: Report) -> bool:
 def class_differences(before: tuple[str, ...], after: tuple[str, ...]) -> Iterator[str]:
     """How two models' classes differ, in words; nothing if they do not."""
     if len(before) != len(after):
-        yield f"{len(after)} classes, there {len(before)}"
+        yield f"{len(after)} classes instead of {len(before)}"
     elif before != after:
         k = next(k for k, names in enumerate(zip(before, after, strict=True)) if names[0] != names[1])
-        what = "in another order" if sorted(before) == sorted(after) else "of other names"
-        yield f"classes {what} (class {k} is {after[k]!r}, there {before[k]!r})"
+        what = "in a different order" if sorted(before) == sorted(after) else "with different names"
+        yield f"classes {what} (class {k} is {after[k]!r} instead of {before[k]!r})"

@@ -1,4 +1,4 @@
-"""A comparison as a picture; matplotlib is imported when one is asked for."""
+"""A comparison as a picture; matplotlib is imported on first use."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _from_clean(report: Report, rows: list[Row]) -> list[tuple[float, float, flo
 def _curve(
     panel, points: list[tuple[float, float, float, float]], colour: str, width: float, label: str
 ) -> None:
-    """The earlier curve is broad and pale, so that it shows where the later one lies on it."""
+    """The earlier curve is broad and pale, so that it stays visible below the later one."""
     x = [point[0] for point in points]
     accuracy, low, high = ([100 * point[k] for point in points] for k in (1, 2, 3))
     panel.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)

@@ -1,4 +1,4 @@
-"""Making an int8 file of a float one by onnxruntime, and auditing both."""
+"""Quantises a float model to int8 with onnxruntime, and audits both."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def check_quantised(
     save: Path | None = None,
     progress: Progress = lambda *_: None,
 ) -> tuple[Comparison, Report, Report]:
-    """Audit a float model and its int8 version, and judge the small one by the large one.
+    """Audit a float model and its int8 version, and check the int8 version against the float one.
 
     Args:
         model: the float model.
         int8: the quantised file; None: make one.
         settings: how to audit both.
-        limits: how far the int8 file may fall behind.
-        save: where to keep the file that is made.
+        limits: how much worse the int8 file may be.
+        save: where to save the quantised file.
         progress: as for `robustness`.
 
     Returns:
@@ -60,7 +60,7 @@ def check_quantised(
         VivavoceError: the model is not an ONNX file, or onnxruntime cannot quantise it.
     """
     if not isinstance(model, OnnxModel):
-        raise VivavoceError(f"{model.path}: only .onnx files are quantised here")
+        raise VivavoceError(f"{model.path}: only .onnx files can be quantised")
     if save:
         check_parent(save)
     with tempfile.TemporaryDirectory() as folder:
@@ -78,8 +78,8 @@ def check_quantised(
 def shipping(comparison: Comparison) -> str:
     """Whether the int8 file is safe to ship, in one sentence.
 
-    It is if every row is shown to have dropped by at most its tolerance: the upper end of each row's interval
-    at `alpha` is within it. It is not if the check failed. Otherwise the images cannot tell.
+    It is safe if the upper end of every row's interval for the drop at `alpha` is within the row's tolerance,
+    and unsafe if the check failed. Otherwise there are too few images to tell.
     """
     if not comparison.passed:
         return "not safe to ship"
@@ -94,7 +94,7 @@ def shipping(comparison: Comparison) -> str:
 
 
 def calibration_images(model: ExportedModel, settings: Settings) -> np.ndarray:
-    """Images that show the ranges of activations, float32 [n, C, H, W]; not audited ones, if it can be."""
+    """Calibration images, float32 [n, C, H, W]; not audited ones, if there are enough others."""
     source = source_of(model, settings.data)
     images, _ = match(open_images(source), model.manifest.classes, model.named)
     audited = images.sample(settings.limit, settings.seed)
@@ -107,7 +107,7 @@ def calibration_images(model: ExportedModel, settings: Settings) -> np.ndarray:
 def quantise(model: OnnxModel, images: np.ndarray, path: Path) -> None:
     """Write an int8 version of a model: static, symmetric weights per channel, quantise-dequantise format.
 
-    The comparison with the label bank stays in float: it is no weight of the network, and small.
+    The distances to the label bank stay in float: the bank is small and not a weight of the network.
 
     Raises:
         VivavoceError: onnxruntime cannot quantise the model, or the file cannot be written.

@@ -1,4 +1,4 @@
-"""A comparison for reading: on the terminal, as plain text, Markdown or CSV."""
+"""A comparison as a table: on the terminal, as plain text, Markdown or CSV."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ def words(row: Pair) -> str:
 
 
 def heading(comparison: Comparison) -> list[str]:
-    """Lines that say what is compared with what."""
-    told = [f"{comparison.after} against {comparison.before} on {comparison.n} images of {comparison.data}"]
+    """Lines that name the two models and the data."""
+    lines = [f"{comparison.after} against {comparison.before} on {comparison.n} images of {comparison.data}"]
     same = round(comparison.agreement * comparison.n)
     agreement = f"{comparison.agreement:.1%} ({same} of {comparison.n})"
-    return [*told, f"decisions on clean images that agree: {agreement}"]
+    return [*lines, f"decisions on clean images that agree: {agreement}"]
 
 
 def footing(comparison: Comparison) -> list[str]:
-    """Costs, and how fine the comparison is."""
+    """Costs, and the resolution of the comparison."""
     test = "one-sided" if comparison.gate else "two-sided"
     how = f"p: exact {test} McNemar test, corrected over {len(comparison.rows)} rows by Holm"
-    return [*(ratio.told for ratio in comparison.ratios), how, comparison.resolution]
+    return [*(ratio.line for ratio in comparison.ratios), how, comparison.resolution]
 
 
 def cells(row: Pair) -> tuple[str, ...]:
@@ -52,7 +52,7 @@ def cells(row: Pair) -> tuple[str, ...]:
 
 
 def show(comparison: Comparison, console: Console) -> None:
-    """Print the comparison, its verdict last and alone in colour that matters."""
+    """Print the comparison, with the verdict last and in colour."""
     if not console.is_terminal:
         console.width = max(console.width, WIDTH)
     for line in heading(comparison):

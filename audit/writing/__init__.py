@@ -1,1 +1,1 @@
-"""What an audit leaves behind: tables, pictures, a page, sounds."""
+"""The outputs of an audit: tables, pictures, a page, sounds."""

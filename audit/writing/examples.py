@@ -1,4 +1,4 @@
-"""The images of an audit that are looked at and listened to: before and after an attack."""
+"""The adversarial examples that an audit shows and plays, with their clean images."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ..run import Audit
 
 @dataclass(frozen=True)
 class Answered:
-    """What the model answers to one image."""
+    """The model's answer to one image."""
 
     image: np.ndarray
     """float32 [C, H, W] in 0..1."""
     name: str
     """Name of the decided class."""
     note: str
-    """How near it was, in words."""
+    """How close the prediction was, in words."""
     label: np.ndarray | None
     """Predicted label [*label shape]; None for logits."""
     sound: np.ndarray | None

@@ -21,7 +21,7 @@ SIDE = 128
 
 
 def page(audit: Audit) -> str:
-    """Render the page; it asks nothing of any other host."""
+    """Render the page; it loads nothing from other hosts."""
     import jinja2
 
     source = resources.files("vivavoce.audit.writing").joinpath("page.html.jinja").read_text("utf-8")

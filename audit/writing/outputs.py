@@ -1,4 +1,4 @@
-"""Files that an audit leaves, by suffix, and the sounds of its answers."""
+"""Output files of an audit, by suffix, and the sounds of its answers."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ WRITERS: dict[str, Callable[[Audit, str], bytes]] = {
     ".json": _json, ".html": _html, ".md": _markdown, ".csv": _csv,
     ".png": _picture, ".svg": _picture, ".pdf": _picture,
 }  # fmt: skip
-"""What makes a file's content, by suffix; it also gets the suffix, without the dot."""
+"""Makes a file's content, by suffix; called with the suffix, without the dot."""
 
 
 def check_outputs(paths: list[Path]) -> None:
-    """Refuse before the work what could not be written after it.
+    """Check before the audit that every output can be written after it.
 
     Raises:
         VivavoceError: an unknown suffix, no such folder, or a package is missing for a picture or page.
     """
     for path in paths:
         if path.suffix not in WRITERS:
-            raise VivavoceError(f"{path}: no such kind of output; give {', '.join(WRITERS)}")
+            raise VivavoceError(f"{path}: unknown output format; use {', '.join(WRITERS)}")
         check_parent(path)
         if WRITERS[path.suffix] in (_picture, _html):
             need("matplotlib", "plot", "a picture")
@@ -73,15 +73,15 @@ def write_outputs(audit: Audit, paths: list[Path], losses: Losses) -> None:
 
 
 def check_sounds(model: ExportedModel, folder: Path | None) -> None:
-    """Refuse a folder for sounds that is not there, or a model that does not speak.
+    """Check that the folder for sounds exists and the model speaks.
 
     Raises:
-        VivavoceError: one of the two.
+        VivavoceError: one of the two fails.
     """
     if folder is None:
         return
     if not folder.is_dir():
-        raise VivavoceError(f"{folder}: no such folder to write sounds to")
+        raise VivavoceError(f"{folder}: no such folder for sounds; create it first")
     check_voice(model)
 
 

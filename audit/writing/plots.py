@@ -1,4 +1,4 @@
-"""Robustness curves; matplotlib is imported when a picture is asked for."""
+"""Robustness curves; matplotlib is imported on first use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A report for reading: on the terminal, as Markdown, as CSV."""
+"""A report as a table: on the terminal, as Markdown, as CSV."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def title(attack: str, targeted: bool) -> str:
 
 
 def cell(row: Row) -> str:
-    """Accuracy in percent, and after a bar the threshold's where there is one."""
+    """Accuracy in percent, followed by a bar and the threshold accuracy if the model has a threshold."""
     text = f"{100 * row.accuracy:.1f}"
     return text if row.threshold_accuracy is None else f"{text} | {100 * row.threshold_accuracy:.1f}"
 
 
 def heading(report: Report) -> list[str]:
-    """Lines that say what was audited on what."""
+    """Lines that name the model and the data."""
     manifest, clean = report.model.manifest, report.clean
     kind = f"{manifest.label.kind} labels" if manifest.label else "logits"
     lines = [

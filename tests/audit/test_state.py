@@ -135,7 +135,7 @@ CHANGES = {
 def test_what_changed_is_named_and_refused(name, killed):
     change, words = CHANGES[name]
     change(killed)
-    with pytest.raises(VivavoceError, match=f"state of a different audit \\({words}[^\\n]*$"):
+    with pytest.raises(VivavoceError, match=f"belongs to a different audit \\({words}[^\\n]*$"):
         robustness(open_model(killed / "m.onnx"), settings(killed))
 
 

@@ -28,7 +28,7 @@ from torchvision import transforms
 from vivavoce.artifacts import LabelBank
 from vivavoce.images.classes import CLASSES
 from vivavoce.train.augment import augment, draw
-from vivavoce.train.data import CIFAR_STATISTICS, Part, Splits
+from vivavoce.train.data import CIFAR_STATISTICS, Split, Splits
 from vivavoce.train.loop import Trainer
 from vivavoce.train.model import Classifier
 from vivavoce.train.objectives import Moment
@@ -102,7 +102,7 @@ def our_steps(
 ) -> tuple[Step, Step]:
     """The same of `Trainer`, with the `fast` recipe."""
     device = torch.device(options.device)
-    part = Part(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)), classes)
+    part = Split(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)), classes)
     splits = Splits("random", "random", bank.classes, part, part, part, *CIFAR_STATISTICS, True)
     recipe = settle_precision(
         resolve("fast", True, options.encoder, {"batch_size": BATCH, **changes}), device

@@ -52,7 +52,7 @@ def test_the_gradient_of_another_function_is_dropped(monkeypatch):
     target = Target(open_model("digits-category"))
     target.try_gradient(IMAGES)
     assert target.gradient_missing is not None
-    assert "does not score as the file does" in target.gradient_missing
+    assert "scores of its gradient graph are not those of the file" in target.gradient_missing
     assert (target.queries, target.gradients) == (0, 0)
 
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from ...artifacts import LabelBank
 from ..augment import to_unit
-from ..data import Part, Splits
+from ..data import Split, Splits
 from ..model import Contract
 from ..objectives import Objective
 from .labelembed import LabelEmbedding
@@ -60,7 +60,7 @@ def finish(
 
 
 @torch.no_grad()
-def mean_answers(contract: Contract, part: Part, count: int) -> tuple[Tensor, Tensor]:
+def mean_answers(contract: Contract, part: Split, count: int) -> tuple[Tensor, Tensor]:
     """Mean output [count, *output shape] and mean feature vector [count, F] of the images of each class.
 
     In inference mode, each image paired with its own class (the adaptive-label authors' code pairs them in

@@ -7,14 +7,14 @@ import torch
 from torch import nn
 
 from ..augment import to_unit
-from ..data import Part
+from ..data import Split
 from ..model import Contract
 from ..run import Config
 
 BATCH = 512
 
 
-def judge_epoch(config: Config, contract: Contract, test: Part) -> dict[str, float]:
+def judge_epoch(config: Config, contract: Contract, test: Split) -> dict[str, float]:
     """Accuracies on the test part after an epoch, as fields of `history.Epoch`.
 
     Args:
@@ -31,13 +31,13 @@ def judge_epoch(config: Config, contract: Contract, test: Part) -> dict[str, flo
     return found
 
 
-def accuracy(contract: Contract, part: Part, batch: int) -> float:
+def accuracy(contract: Contract, part: Split, batch: int) -> float:
     """Share of images whose nearest label, or largest logit, is their class; inference mode."""
     contract.eval()
     return _share(contract, part, np.arange(len(part)), batch)
 
 
-def train_mode_accuracy(contract: Contract, part: Part, batch: int) -> float:
+def train_mode_accuracy(contract: Contract, part: Split, batch: int) -> float:
     """The same with batch statistics and dropout as in training, on shuffled batches.
 
     The answer to an image then depends on the others in its batch. Running statistics are left as they were.
@@ -53,7 +53,7 @@ def train_mode_accuracy(contract: Contract, part: Part, batch: int) -> float:
 
 
 @torch.no_grad()
-def _share(contract: Contract, part: Part, order: np.ndarray, batch: int) -> float:
+def _share(contract: Contract, part: Split, order: np.ndarray, batch: int) -> float:
     device = next(contract.parameters()).device
     right = 0
     # A last image by itself has no batch statistics: it joins the batch before.

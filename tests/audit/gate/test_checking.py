@@ -92,7 +92,7 @@ def test_other_data_are_refused_before_any_attack(folder):
     report = baseline(folder)
     told = []
     small_set(folder / "d.npz", seed=2)
-    with pytest.raises(OtherData, match="not the images or labels"):
+    with pytest.raises(OtherData, match="the images or labels differ from the baseline's"):
         audit_again(open_like("m.onnx", report), report, progress=lambda *a: told.append(a))
     small_set(folder / "d.npz", n=39)
     with pytest.raises(OtherData, match="39 images, but the baseline's data had 40"):
@@ -111,10 +111,10 @@ def test_data_at_an_absolute_path_must_be_given_again(folder):
 def test_another_size_of_image_or_number_of_classes_is_refused(folder):
     report = baseline(folder)
     small_model(folder / "k.onnx", k=5)
-    with pytest.raises(VivavoceError, match="5 classes, there 4"):
+    with pytest.raises(VivavoceError, match="5 classes instead of 4"):
         audit_again(open_like("k.onnx", report), report)
     small_model(folder / "s.onnx", side=5)
-    with pytest.raises(OtherData, match="other images than the baseline's model"):
+    with pytest.raises(OtherData, match="takes a different input from the baseline's model"):
         audit_again(open_like("s.onnx", report), report)
 
 

@@ -215,7 +215,7 @@ BAD = {
     ),
     "other data": (
         lambda r, t: ["model.onnx", "--baseline", edited(r, t, lambda x: x["data"].update(digest="0" * 64))],
-        "not the images or labels",
+        "the images or labels differ from the baseline's",
     ),
     "another number of images": (
         lambda r, t: ["model.onnx", "--baseline", edited(r, t, lambda x: x["data"].update(total=400))],
@@ -225,8 +225,8 @@ BAD = {
         lambda r, t: ["model.onnx", "--baseline", edited(r, t, lambda x: x["data"].update(source="photos"))],
         "photos: no such data set",
     ),
-    "alpha": (lambda r, t: ["model.onnx", "--alpha", "1.5"], "alpha must lie between 0 and 1"),
-    "drop": (lambda r, t: ["model.onnx", "--max-drop", "much"], "'much' is neither a number of points"),
+    "alpha": (lambda r, t: ["model.onnx", "--alpha", "1.5"], "alpha must be between 0 and 1"),
+    "drop": (lambda r, t: ["model.onnx", "--max-drop", "much"], "or ROW=POINTS, not 'much'"),
     "output": (lambda r, t: ["model.onnx", "-o", "r.docx"], "gitlab:FILE"),
     "output to nowhere": (lambda r, t: ["model.onnx", "-o", "no/r.xml"], "no such folder"),
     "gitlab to nowhere": (lambda r, t: ["model.onnx", "-o", "gitlab:"], "is a folder"),
@@ -247,7 +247,7 @@ def test_bad_input_gets_one_line_and_status_2(case, room, tmp_path):
 def test_a_pattern_without_a_row_is_refused_with_the_rows(room):
     done = call("check", "model.onnx", "--max-drop", "pgd@*=3", cwd=room)
     assert done.returncode == 2
-    assert "there are clean, fgsm@0.1, fgsm-targeted@0.1" in done.stderr
+    assert "the rows are clean, fgsm@0.1, fgsm-targeted@0.1" in done.stderr
 
 
 def test_compare_refuses_what_is_a_judgement_and_what_does_not_match(room, tmp_path):

@@ -81,7 +81,7 @@ def test_a_tolerance_of_its_own(shipped, lose):
     assert compare_reports(shipped, worse, Limits(row_drops=(("fgsm@*", 5.0),))).passed
     assert compare_reports(shipped, worse, Limits(max_drop=5)).passed
     assert not compare_reports(shipped, worse, Limits(5, (("fgsm@0.1", 1.0),))).passed
-    with pytest.raises(VivavoceError, match=r"no row is called 'pgd'; there are clean, fgsm@0\.1"):
+    with pytest.raises(VivavoceError, match=r"no row matches 'pgd'; the rows are clean, fgsm@0\.1"):
         compare_reports(shipped, worse, Limits(row_drops=(("pgd", 1.0),)))
 
 
@@ -178,10 +178,10 @@ MISMATCHES = {
     "norm: linf; l2": lambda r: replace(r, protocol=replace(r.protocol, norm="l2")),
     "straight-through": lambda r: replace(r, straight_through=True),
     "targets: drawn; 360 chosen": lambda r: replace(r, images=tuple(replace(i, target=1) for i in r.images)),
-    "not the same box": lambda r: replace(r, rows=tuple(map(elsewhere, r.rows))),
-    "9 classes, there 10": lambda r: renamed(r, r.model.manifest.classes[:9]),
-    "in another order": lambda r: renamed(r, r.model.manifest.classes[::-1]),
-    "of other names": lambda r: renamed(r, (*r.model.manifest.classes[:9], "ten")),
+    "are different boxes": lambda r: replace(r, rows=tuple(map(elsewhere, r.rows))),
+    "9 classes instead of 10": lambda r: renamed(r, r.model.manifest.classes[:9]),
+    "in a different order": lambda r: renamed(r, r.model.manifest.classes[::-1]),
+    "with different names": lambda r: renamed(r, (*r.model.manifest.classes[:9], "ten")),
 }  # fmt: skip
 
 
