@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import VivavoceError
@@ -47,6 +48,12 @@ PRIMITIVES = {"prim": {"NumToTensor", "data", "device", "dtype", "unchecked_cast
                        "TupleIndex", "RaiseException",
                        "requires_grad", "shape", "layout", "abs", "rangelist"}}  # fmt: skip
 """Operators in other name spaces of `ops`."""
+HARMFUL = {"save", "load", "from_file"}
+"""Names that no method of a file may have: operators on tensors read and write files by them."""
+REMOTE = {"rpc_async", "rpc_sync", "rpc_remote", "fork", "awaitable"}
+"""Names with which TorchScript starts work elsewhere."""
+FOREIGN = (ast.Import, ast.ImportFrom, ast.Lambda, ast.Await, ast.AsyncFunctionDef, ast.Global, ast.NamedExpr)
+"""Python that TorchScript does not write."""
 
 
 def checked(path: Path, trust: bool) -> io.BytesIO:
@@ -72,11 +79,17 @@ def checked(path: Path, trust: bool) -> io.BytesIO:
                 raise VivavoceError(f"{path}: unpacks to more than {ARCHIVE_LIMIT / 2**30:g} GiB")
             fresh = io.BytesIO()
             with zipfile.ZipFile(fresh, "w") as copy:
+                code: list[ast.Module] = []
                 for member in members:
                     content = archive.read(member)
-                    if not trust:
-                        _check_member(member.filename.split("/", 1)[-1], content)
+                    # torch finds members by their names behind the first folder, in upper or lower case.
+                    name = member.filename.split("/", 1)[-1].lower()
+                    if not trust and name.endswith(".pkl") and b"torch.classes" in content:
+                        raise _Unknown("holds objects of torch.classes")
+                    if not trust and name.startswith("code/") and name.endswith(".py"):
+                        code.append(_parsed(content))
                     copy.writestr(member.filename, content)
+                check_code(code)
     except VivavoceError:
         raise
     except _Unknown as unknown:
@@ -95,25 +108,43 @@ class _Unknown(Exception):
     """Code that is not known to be harmless; the text says what it does."""
 
 
-def _check_member(name: str, content: bytes) -> None:
-    if name.endswith(".pkl") and b"torch.classes" in content:
-        raise _Unknown("holds objects of torch.classes")
-    if not name.startswith("code/") or not name.endswith(".py"):
-        return
+def _parsed(content: bytes) -> ast.Module:
     if len(content) > CODE_LIMIT:
         raise _Unknown(f"is longer than {CODE_LIMIT} bytes")
     try:
-        tree = ast.parse(content.decode())
+        return ast.parse(content.decode())
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise _Unknown(f"cannot be read ({first_line(error)})") from None
-    inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    for node in ast.walk(tree):
+
+
+def check_code(modules: Sequence[ast.Module]) -> None:
+    """Check all code of one archive: only what it defines itself, and harmless operators, may be used."""
+    nodes = [node for module in modules for node in ast.walk(module)]
+    functions = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+    fields = {node.target.id for node in nodes
+              if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)}  # fmt: skip
+    own = (functions | fields | OPERATORS) - HARMFUL
+    inner = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
+    for node in nodes:
+        if isinstance(node, FOREIGN):
+            raise _Unknown(f"has a statement that TorchScript does not write ({type(node).__name__})")
         if isinstance(node, ast.FunctionDef) and node.name in ("__setstate__", "__getstate__"):
             raise _Unknown(f"defines {node.name}")
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not _known(node.func.id):
-            raise _Unknown(f"calls {node.func.id}")
+        if isinstance(node, ast.Call):
+            _check_call(node)
         if isinstance(node, ast.Name | ast.Attribute) and id(node) not in inner:
-            _check_chain(_dotted(node))
+            _check_chain(_dotted(node), own)
+
+
+def _check_call(call: ast.Call) -> None:
+    if isinstance(call.func, ast.Name) and not _known(call.func.id):
+        raise _Unknown(f"calls {call.func.id}")
+    if not isinstance(call.func, ast.Name | ast.Attribute):
+        raise _Unknown("calls what it has computed")
+    if isinstance(call.func, ast.Name) and call.func.id in ("getattr", "hasattr"):
+        name = call.args[1] if len(call.args) > 1 else None
+        if not isinstance(name, ast.Constant) or name.value in HARMFUL:
+            raise _Unknown("calls getattr for a name that it may not use")
 
 
 def _known(name: str) -> bool:
@@ -129,11 +160,17 @@ def _dotted(node: ast.expr) -> list[str]:
     return [node.id if isinstance(node, ast.Name) else "", *parts]
 
 
-def _check_chain(parts: list[str]) -> None:
+def _check_chain(parts: list[str], own: set[str]) -> None:
     """Check a name with dots: of an operator, or of what the file itself defines."""
+    name = ".".join(parts)
     if parts[0] == "torch" and not (len(parts) == 2 and parts[1] in OPERATORS):
-        raise _Unknown(f"calls {'.'.join(parts)}")
+        raise _Unknown(f"calls {name}")
     if parts[0] == "ops" and not (len(parts) == 3 and parts[2] in PRIMITIVES.get(parts[1], ())):
-        raise _Unknown(f"calls {'.'.join(parts)}")
-    if parts[0] == "__torch__" and parts[1:3] == ["torch", "classes"]:
-        raise _Unknown("uses torch.classes")
+        raise _Unknown(f"calls {name}")
+    if parts[0] == "__torch__":
+        if parts[1:3] == ["torch", "classes"]:
+            raise _Unknown("uses torch.classes")
+    elif parts[0] in REMOTE:
+        raise _Unknown(f"calls {parts[0]}")
+    elif parts[0] not in ("torch", "ops", "CONSTANTS") and not own.issuperset(parts[1:]):
+        raise _Unknown(f"uses {name}")
