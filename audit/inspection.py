@@ -26,7 +26,7 @@ def show_model(model: ExportedModel, console: Console) -> None:
 def _sections(model: ExportedModel) -> Iterator[tuple[str, list[str]]]:
     manifest = model.manifest
     yield model.path.name, _file_lines(model)
-    yield "input", _input_lines(manifest)
+    yield "input", _input_lines(model)
     bypassed = model.bypassed if isinstance(model, OnnxModel) else None
     dependent = _batch_dependent(model)
     yield "answers", _answer_lines(manifest, model.named, None if dependent else bypassed, dependent)
@@ -56,12 +56,15 @@ def _file_lines(model: ExportedModel) -> list[str]:
     return [f"ONNX, opset {opsets}, made by {maker}, {size}", digest]
 
 
-def _input_lines(manifest: Manifest) -> list[str]:
-    entry = manifest.input
+def _input_lines(model: ExportedModel) -> list[str]:
+    entry = model.manifest.input
     cropped = f"shorter side to {entry.resize}, centre crop" if entry.resize else "centre crop"
     resized = "resized to fit" if entry.resize is None else cropped
     plain = set(entry.mean) == {0.0} and set(entry.std) == {1.0}
-    numbers = "none" if plain else f"mean {_numbers(entry.mean)}, std {_numbers(entry.std)}, inside the graph"
+    # Without a manifest the numbers are the user's own, and vivavoce put them into the graph.
+    known = model.normalisation is not None or (isinstance(model, OnnxModel) and model.foreign is not None)
+    place = "inside the graph" if known else "as its manifest says (the file shows no such step to compare)"
+    numbers = "none" if plain else f"mean {_numbers(entry.mean)}, std {_numbers(entry.std)}, {place}"
     return [
         f"images {entry.channels} x {entry.height} x {entry.width}, {resized} ({entry.interpolation})",
         f"normalisation of 0..1: {numbers}",

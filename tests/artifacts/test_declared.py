@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 import pytest
 from breaking import changed
+from commands import finish, vivavoce
 from onnx import TensorProto, helper, numpy_helper
 from onnx.external_data_helper import set_external_data
 
@@ -123,8 +124,18 @@ def test_the_manifests_std_is_the_graphs_or_the_file_is_refused(write, tmp_path)
 def test_a_normalisation_that_cannot_be_read(tmp_path):
     model = open_model(with_manifest("digits-category", tmp_path / "m.onnx", lambda about: None, left_out))
     assert model.normalisation is None
+    _, said = finish(vivavoce("audit", "inspect", tmp_path / "m.onnx"))
+    assert "as its manifest says (the file shows no such step" in " ".join(said.split())
     with pytest.raises(VivavoceError, match="shows no such normalisation"):
         open_model(with_manifest("digits-category", tmp_path / "tiny.onnx", tiny_std, left_out))
+
+
+def test_a_tiny_std_ends_an_audit(tmp_path):
+    path = with_manifest("digits-category", tmp_path / "tiny.onnx", tiny_std)
+    status, said = finish(vivavoce("audit", "robustness", path, "--limit", 4))
+    assert status == 2
+    assert "but its graph divides by" in said
+    assert len(said.strip().splitlines()) == 1
 
 
 def test_a_bank_that_is_not_the_manifests_is_refused(tmp_path):

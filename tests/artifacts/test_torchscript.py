@@ -105,8 +105,8 @@ def archive(path, code, place="m/code/__torch__.py"):
 
 FAMILIES = [
     "alexnet", "vgg11_bn", "resnet18", "densenet121", "squeezenet1_0", "googlenet", "inception_v3",
-    "mobilenet_v2", "mobilenet_v3_small", "shufflenet_v2_x0_5", "mnasnet0_5", "efficientnet_b0", "efficientnet_v2_s",
-    "regnet_y_400mf", "convnext_tiny", "vit_b_32", "swin_t", "swin_v2_t", "maxvit_t",
+    "mobilenet_v2", "mobilenet_v3_small", "shufflenet_v2_x0_5", "mnasnet0_5", "efficientnet_b0",
+    "efficientnet_v2_s", "regnet_y_400mf", "convnext_tiny", "vit_b_32", "swin_t", "swin_v2_t", "maxvit_t",
 ]  # fmt: skip
 
 
