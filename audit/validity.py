@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from .protocol import ATTACKS, Protocol
-from .report import Report
+from .report import Report, unpack_bits
 
 
 def faults(report: Report) -> Iterator[str]:
@@ -29,6 +29,14 @@ def faults(report: Report) -> Iterator[str]:
     if speed is not None and not (speed.milliseconds > 0 and speed.reference > 0):
         yield "a speed that is not positive"
     yield from _protocol_faults(report.protocol, report.model.manifest.input.channels)
+    if [(row.attack, row.targeted, row.epsilon) for row in report.rows] != list(report.protocol.grid()):
+        yield "its rows are not those of its protocol"
+    flags = (report.clean.near, *(f for row in report.rows for f in (row.survivors, row.survivors_threshold)))
+    for text in filter(None, flags):
+        try:
+            unpack_bits(text, data.n)
+        except ValueError as error:
+            yield f"outcomes of single images that cannot be read: {error}"
 
 
 def _protocol_faults(protocol: Protocol, channels: int) -> Iterator[str]:
