@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 from .reexports import reexport
 
 if TYPE_CHECKING:
-    from .artifacts import ExportedModel, Foreign, LabelBank, Outputs, decide, open_model
+    from .artifacts import ExportedModel, LabelBank, Outputs, Preprocessing, decide, open_model
     from .audit import (
         Audit,
         Limits,
@@ -51,7 +51,7 @@ else:
     _load, __dir__ = reexport(
         __name__,
         {
-            "artifacts": ("ExportedModel", "Foreign", "LabelBank", "Outputs", "decide", "open_model"),
+            "artifacts": ("ExportedModel", "Preprocessing", "LabelBank", "Outputs", "decide", "open_model"),
             "audit": (
                 *("Audit", "Limits", "Protocol", "Report", "Settings"),
                 *("check", "compare", "load_report", "resolve", "robustness"),
@@ -74,11 +74,11 @@ else:
 __all__ = [
     "Audit",
     "ExportedModel",
-    "Foreign",
     "InputGradient",
     "LabelBank",
     "Limits",
     "Outputs",
+    "Preprocessing",
     "Protocol",
     "Report",
     "Settings",

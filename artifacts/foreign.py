@@ -1,11 +1,12 @@
-"""A file that nobody here wrote: what is known of it, and the graph that makes it speak our contract."""
+"""ONNX files without a manifest: inferring what they take and give, and adapting them to the contract."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -14,55 +15,39 @@ from onnx import TensorProto, helper, numpy_helper
 
 from ..documents import convert, read_toml
 from ..errors import VivavoceError
+from ..text import plain
 from .graph import rename, replace_nodes
-from .manifest import Decoding, Input, Interpolation, Manifest
+from .manifest import Decoding, Input, Manifest
+from .preprocessing import Preprocessing
 from .scores import as_rows, find_scores
 
 
-class Foreign(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How to feed and read a model without a manifest; None means: infer it.
-
-    The model gets `(x * scale - mean) / std` for x in 0..1.
-    """
-
-    scale: float | None = None
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
-    layout: Literal["nchw", "nhwc"] | None = None
-    channels: Literal["rgb", "bgr", "grey"] | None = None
-    size: tuple[int, int] | None = None
-    """Height and width, for a model whose input leaves them open or is flat."""
-    resize: int | None = None
-    """Resize the shorter side to this, then crop the centre to the model's height and width."""
-    crop: int | None = None
-    """Height and width of the centre crop; without `resize` the image is cropped as it is."""
-    interpolation: Interpolation | None = None
-    output_name: str | None = None
-    classes: str | None = None
-    """File with one class name a line, in the order of the scores."""
-
-
-def with_settings_beside(path: Path, options: Foreign | None) -> Foreign:
-    """Fill what `options` leave open from `<model>.toml` beside the file, if there is one.
+def with_settings_file(path: Path, options: Preprocessing | None) -> Preprocessing:
+    """Fill what `options` leave open from `<model>.toml` next to the model, if that file exists.
 
     Raises:
         VivavoceError: the file has an unknown name or a value of the wrong type.
     """
-    options = options or Foreign()
-    beside = path.with_suffix(".toml")
-    if not beside.exists():
+    options = options or Preprocessing()
+    file = path.with_suffix(".toml")
+    if not file.exists():
         return options
-    settings = convert(read_toml(beside, "the settings of a model"), Foreign, str(beside))
-    given = {k: v for k, v in msgspec.structs.asdict(options).items() if v is not None}
+    content = read_toml(file, "the settings of a model")
+    unknown = sorted(content.keys() - Preprocessing.__dataclass_fields__)
+    if unknown:
+        known = ", ".join(Preprocessing.__dataclass_fields__)
+        raise VivavoceError(f"{file}: unknown setting {plain(unknown[0])!r}; the settings are {known}")
+    settings = convert(content, Preprocessing, str(file))
+    given = options.given
     if settings.classes and "classes" not in given:
-        given["classes"] = str(beside.parent / settings.classes)
-    return msgspec.structs.replace(settings, **given)
+        given["classes"] = str(file.parent / settings.classes)
+    return replace(settings, **given)
 
 
 def adapt(
-    model: onnx.ModelProto, path: Path, options: Foreign
+    model: onnx.ModelProto, path: Path, options: Preprocessing
 ) -> tuple[onnx.ModelProto, Manifest, bool, str | None]:
-    """Give a foreign model the contract's input `image` and output `scores`.
+    """Give a preprocessing model the contract's input `image` and output `scores`.
 
     Preprocessing becomes nodes in front of the graph, so that everything downstream, gradients
     included, sees images [N, C, H, W] in 0..1. A Softmax or LogSoftmax at the end is bypassed: same
@@ -116,7 +101,7 @@ def adapt(
     return adapted, manifest, found.named, found.bypassed
 
 
-def _resize(options: Foreign, path: Path) -> int | None:
+def _resize(options: Preprocessing, path: Path) -> int | None:
     """What `Input.resize` is for these options."""
     for name, value in (("resize", options.resize), ("crop", options.crop)):
         if value is not None and value < 1:
@@ -134,7 +119,7 @@ FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
 
 
 class _Entry(msgspec.Struct, frozen=True):
-    """A foreign input as understood."""
+    """A preprocessing input as understood."""
 
     batch: int | str
     channels: int
@@ -151,7 +136,7 @@ class _Entry(msgspec.Struct, frozen=True):
     """The input's type, one of `FLOATS`."""
 
     @classmethod
-    def understand(cls, value: onnx.ValueInfoProto, path: Path, options: Foreign) -> _Entry:
+    def understand(cls, value: onnx.ValueInfoProto, path: Path, options: Preprocessing) -> _Entry:
         dims = [d.dim_value if d.dim_value > 0 else None for d in value.type.tensor_type.shape.dim]
         element = value.type.tensor_type.elem_type
         if element not in FLOATS:
@@ -178,7 +163,7 @@ class _Entry(msgspec.Struct, frozen=True):
 
 
 def _image_shape(
-    dims: Sequence[int | None], size: tuple[int, int] | None, path: Path, options: Foreign
+    dims: Sequence[int | None], size: tuple[int, int] | None, path: Path, options: Preprocessing
 ) -> tuple[int, int, int, bool, tuple[int, ...] | None]:
     """Channels, height, width, whether channels come last, and a shape to reshape to (or None)."""
     if len(dims) == 3:

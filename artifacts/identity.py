@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import msgspec
@@ -72,10 +72,10 @@ def answers_digest(model: ExportedModel) -> str:
     That is its identity, its manifest (class names, image size, threshold) and, for a file without a
     manifest, the preprocessing options as given or read from `<model>.toml`.
     """
-    foreign = getattr(model, "foreign", None)
-    if foreign is not None:
-        foreign = msgspec.structs.replace(foreign, classes=None)  # a path; the names are in the manifest
-    about = (identify(model.path).sha256, model.manifest, foreign)
+    preprocessing = getattr(model, "preprocessing", None)
+    if preprocessing is not None:
+        preprocessing = replace(preprocessing, classes=None)  # a path; the names are in the manifest
+    about = (identify(model.path).sha256, model.manifest, preprocessing)
     return hashlib.sha256(msgspec.json.encode(about)).hexdigest()
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from ..errors import VivavoceError
 from .limits import LONGEST_SIDE, LONGEST_WORD, MOST_BINS, MOST_CLASSES, FieldError, check_range, check_shape
+from .preprocessing import Interpolation
 from .runtime import first_line
 
 SCHEMA = 2
@@ -21,8 +22,6 @@ METADATA_KEY = "vivavoce"
 TORCHSCRIPT_FILE = "vivavoce.json"
 NAME_AUDIO = "name_audio"
 """Initializer, or buffer, with the sounds of `Manifest.names`."""
-
-Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 
 
 class Mel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -11,9 +11,9 @@ import numpy as np
 
 from ..errors import VivavoceError
 from .decoding import Outputs
-from .foreign import Foreign
 from .manifest import Manifest
 from .normalisation import Affine
+from .preprocessing import Preprocessing
 from .voice import FileVoice
 
 
@@ -67,13 +67,13 @@ def find_model(model: str | Path) -> Path:
 
 
 def open_model(
-    model: str | Path, foreign: Foreign | None = None, device: str = "cpu", trust: bool = False
+    model: str | Path, preprocessing: Preprocessing | None = None, device: str = "cpu", trust: bool = False
 ) -> ExportedModel:
     """Open an `.onnx`, TorchScript `.pt` or torch.export `.pt2` file, or a shipped model by name.
 
     Args:
         model: path or name.
-        foreign: how to understand an `.onnx` file without a vivavoce manifest; what it leaves open
+        preprocessing: how to understand an `.onnx` file without a vivavoce manifest; what it leaves open
             is looked up in `<model>.toml` beside the file, then inferred.
         device: `cpu` or `cuda`.
         trust: open a `.pt2` file, and a TorchScript file with unknown operators, too; both may run code
@@ -90,7 +90,7 @@ def open_model(
     if path.suffix == ".onnx":
         from .onnx_model import OnnxModel
 
-        return OnnxModel(path, foreign, device)
+        return OnnxModel(path, preprocessing, device)
     if path.suffix in (".pt", ".pth", ".ts"):
         _refuse_unless_torchscript(path)
         from .torch_model import TorchModel

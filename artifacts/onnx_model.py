@@ -12,11 +12,12 @@ from onnx import numpy_helper
 from ..errors import VivavoceError
 from .contract import check_bank, check_graph, check_normalisation
 from .decoding import Outputs
-from .foreign import Foreign, adapt, with_settings_beside
+from .foreign import adapt, with_settings_file
 from .graph import part
 from .manifest import METADATA_KEY, NAME_AUDIO, Manifest
 from .normalisation import Affine, read_normalisation
 from .onnx_file import read_onnx, read_structure
+from .preprocessing import Preprocessing
 from .runtime import check_device, first_line, make_session
 from .voice import FileVoice, has_voice
 
@@ -26,21 +27,21 @@ CONTRACT = ("scores", "label", "loss")
 class OnnxModel:
     """An ONNX classifier under the contract; see `ExportedModel`."""
 
-    def __init__(self, path: Path, foreign: Foreign | None = None, device: str = "cpu") -> None:
+    def __init__(self, path: Path, preprocessing: Preprocessing | None = None, device: str = "cpu") -> None:
         check_device(device)
         self.path, self.device = path, device
         self.voice: FileVoice | None = None
         model = read_onnx(path)
         text = next((p.value for p in model.metadata_props if p.key == METADATA_KEY), None)
         if text is None:
-            self.foreign: Foreign | None = with_settings_beside(path, foreign)
-            self.graph, self.manifest, self.named, self.bypassed = adapt(model, path, self.foreign)
+            self.preprocessing: Preprocessing | None = with_settings_file(path, preprocessing)
+            self.graph, self.manifest, self.named, self.bypassed = adapt(model, path, self.preprocessing)
         else:
-            if foreign and foreign != Foreign():
+            if preprocessing and preprocessing != Preprocessing():
                 raise VivavoceError(
                     f"{path}: its manifest already says how to feed it; drop the preprocessing options"
                 )
-            self.foreign = None
+            self.preprocessing = None
             self.bypassed: str | None = None
             self.graph, self.manifest, self.named = model, Manifest.from_json(text, str(path)), True
             check_graph(model, self.manifest, path)
@@ -52,7 +53,7 @@ class OnnxModel:
         self.bank = take_initializer(self.graph, "label_bank", keep=True)
         self.name_audio = take_initializer(self.graph, NAME_AUDIO)
         self.normalisation: Affine | None = None
-        if self.foreign is None:
+        if self.preprocessing is None:
             entry = self.manifest.input
             check_bank(self.bank, self.name_audio, self.manifest, path)
             self.normalisation = read_normalisation(self.graph, entry.channels, entry.height, entry.width)

@@ -11,15 +11,15 @@ import typer
 from ..console import Losses, make_app, run, showing, terminal
 from .gate.cli import check, compare, quantize_check
 from .options import (
-    NO_FEEDING,
+    NO_PREPROCESSING,
     Address,
     Device,
-    Feeding,
     ModelArgument,
+    Preprocessing,
     Trust,
     check_engine,
     command_line,
-    feeds,
+    takes_preprocessing,
     watching,
 )
 
@@ -27,7 +27,7 @@ app = make_app("Audit the robustness of an exported image classifier, on the fil
 
 
 @app.command()
-@feeds
+@takes_preprocessing
 def robustness(
     model: ModelArgument,
     data: Annotated[
@@ -101,7 +101,7 @@ def robustness(
     ] = None,
     device: Device = "cpu",
     trust_model: Trust = False,
-    feeding: Feeding = NO_FEEDING,
+    preprocessing: Preprocessing = NO_PREPROCESSING,
 ) -> None:
     """Attack a model and report its accuracy under attack, and whether the attacks can be trusted.
 
@@ -118,8 +118,7 @@ def robustness(
         typer.echo("note: --baselines is now --references; the next release removes the old name", err=True)
     check_outputs(output or [])
     check_engine(engine, address=address, workers=workers)
-    foreign = feeding.foreign()
-    opened = open_model(model, foreign, device, trust_model)
+    opened = open_model(model, preprocessing, device, trust_model)
     check_sounds(opened, wav)
     chosen = resolve(
         protocol or default(opened.manifest).name,
@@ -145,7 +144,7 @@ def robustness(
     if engine == "ray":
         from .on_ray import RayShards
 
-        spread = RayShards(model, foreign, device, trust_model, data, address, workers)
+        spread = RayShards(model, preprocessing, device, trust_model, data, address, workers)
         settings = replace(settings, spread=spread)
     with watching() as progress:
         audit = audit_model(opened, settings, progress)
@@ -169,12 +168,12 @@ def images_at_a_time(text: str) -> int | None:
 
 
 @app.command()
-@feeds
+@takes_preprocessing
 def inspect(
     model: ModelArgument,
     device: Device = "cpu",
     trust_model: Trust = False,
-    feeding: Feeding = NO_FEEDING,
+    preprocessing: Preprocessing = NO_PREPROCESSING,
 ) -> None:
     """Show what a model file contains, how vivavoce reads it, and whether its gradient is available.
 
@@ -183,8 +182,7 @@ def inspect(
     from ..artifacts import open_model
     from .inspection import show_model
 
-    foreign = feeding.foreign()
-    show_model(open_model(model, foreign, device, trust_model), terminal())
+    show_model(open_model(model, preprocessing, device, trust_model), terminal())
 
 
 app.command()(check)

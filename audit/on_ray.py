@@ -9,7 +9,7 @@ from socket import gethostname
 
 import numpy as np
 
-from ..artifacts import Foreign, open_model
+from ..artifacts import Preprocessing, open_model
 from ..artifacts.identity import answers_digest, files_of
 from ..cluster import Cluster, Lost, go_home
 from ..console import need
@@ -34,7 +34,7 @@ class RayShards:
 
     model: str
     """As `open_model` takes it, like the next three."""
-    foreign: Foreign | None = None
+    preprocessing: Preprocessing | None = None
     device: str = "cpu"
     trust: bool = False
     data: str | None = None
@@ -82,7 +82,7 @@ def _examine(how: RayShards, digest: str, shard: Shard, home: Path) -> Found:
 
     go_home(home)
     use_threads(1)
-    model = open_model(how.model, how.foreign, how.device, how.trust)
+    model = open_model(how.model, how.preprocessing, how.device, how.trust)
     if answers_digest(model) != digest:
         raise VivavoceError(
             f"node {gethostname()} of the Ray cluster has a different {model.path.name}, or different "

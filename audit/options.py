@@ -7,24 +7,24 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import fields
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from ..artifacts.preprocessing import Preprocessing
 from ..console import progress_bar
 
 if TYPE_CHECKING:
-    from ..artifacts import Foreign
     from .run import Progress
 
 PANEL = "Models without a manifest (or use <model>.toml with the same names)"
 
 
-def _option(text: str, metavar: str | None = None):
-    return typer.Option(help=text, rich_help_panel=PANEL, metavar=metavar)
+def _option(help: str, metavar: str | None):  # noqa: A002 -- the keys of a field's metadata
+    return typer.Option(help=help, rich_help_panel=PANEL, metavar=metavar)
 
 
 ModelArgument = Annotated[
@@ -72,79 +72,61 @@ def check_engine(engine: str, **of_ray: object) -> None:
         raise VivavoceError(f"--{given[0]} needs --engine ray")
 
 
-@dataclass(frozen=True)
-class Feeding:
-    """Preprocessing options for a model without a manifest."""
-
-    scale: Annotated[
-        float | None, _option("The model gets (x * SCALE - MEAN) / STD for x in 0..1, e.g. 255.")
-    ] = None
-    mean: Annotated[str | None, _option("One value, or one per channel: 0.485,0.456,0.406.", "M[,M,M]")] = (
-        None
-    )
-    std: Annotated[str | None, _option("One value, or one per channel.", "S[,S,S]")] = None
-    layout: Annotated[str | None, _option("nchw or nhwc. Default: inferred from the input's shape.")] = None
-    channels: Annotated[str | None, _option("rgb, bgr or grey.")] = None
-    size: Annotated[str | None, _option("Height and width, if the file leaves them open.", "H[xW]")] = None
-    resize: Annotated[int | None, _option("Resize the shorter side to this before the crop.")] = None
-    crop: Annotated[
-        int | None,
-        _option("Side of the centre crop, which does not need --resize."),
-    ] = None
-    interpolation: Annotated[str | None, _option("nearest, bilinear, bicubic or lanczos.")] = None
-    output_name: Annotated[str | None, _option("Which output holds the scores.")] = None
-    classes: Annotated[
-        str | None, _option("File with one class name per line, in the order of the scores.", "FILE")
-    ] = None
-
-    def foreign(self) -> Foreign:
-        """The same for `open_model`.
-
-        Raises:
-            VivavoceError: a value cannot be understood; the message names its option.
-        """
-        import msgspec
-
-        from ..artifacts import Foreign
-        from ..errors import VivavoceError
-
-        given = vars(self) | {
-            "mean": _numbers("mean", self.mean), "std": _numbers("std", self.std), "size": _size(self.size)
-        }  # fmt: skip
-        try:
-            return msgspec.convert({k: v for k, v in given.items() if v is not None}, Foreign)
-        except msgspec.ValidationError as error:
-            what, _, where = str(error).partition(" - at `$.")
-            raise VivavoceError(f"--{where.rstrip('`').replace('_', '-')}: {what}") from None
+NO_PREPROCESSING = Preprocessing()
 
 
-NO_FEEDING = Feeding()
-
-
-def feeds(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the fields of `Feeding` as options, gathered into its argument `feeding`."""
+def takes_preprocessing(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the fields of `Preprocessing` as options, gathered into its argument `preprocessing`."""
     own = inspect.signature(command, eval_str=True).parameters.values()
+    kinds = get_type_hints(Preprocessing)
     options = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
-        for name, kind in get_type_hints(Feeding, include_extras=True).items()
+        inspect.Parameter(
+            option.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[_as_given(kinds[option.name]), _option(**option.metadata)],
+        )
+        for option in fields(Preprocessing)
     ]
 
     @wraps(command)
     def gathered(**given: Any) -> None:
-        feeding = Feeding(**{option.name: given.pop(option.name) for option in options})
-        command(**given, feeding=feeding)
+        chosen = {option.name: given.pop(option.name) for option in options}
+        command(**given, preprocessing=_preprocessing(chosen))
 
-    parameters = [*(p for p in own if p.name != "feeding"), *options]
+    parameters = [*(p for p in own if p.name != "preprocessing"), *options]
     gathered.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     gathered.__annotations__ = {p.name: p.annotation for p in parameters}
     return gathered
 
 
-def _numbers(option: str, text: str | None) -> list[float] | None:
+def _as_given(kind: object) -> Any:
+    """The type in which the command line takes an option: a number, or text to be read here."""
+    return kind if kind in (int | None, float | None) else str | None
+
+
+def _preprocessing(given: dict[str, Any]) -> Preprocessing:
+    """The options of a command as `Preprocessing`.
+
+    Raises:
+        VivavoceError: a value cannot be understood; the message names its option.
+    """
+    import msgspec
+
     from ..errors import VivavoceError
 
-    if text is None:
-        return None
+    read = {"mean": _numbers, "std": _numbers, "size": _size}
+    values = {k: read[k](k, v) if k in read else v for k, v in given.items() if v is not None}
+    try:
+        return msgspec.convert(values, Preprocessing)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at `$.")
+        raise VivavoceError(f"--{where.rstrip('`').replace('_', '-')}: {what}") from None
+
+
+def _numbers(option: str, text: str) -> list[float]:
+    from ..errors import VivavoceError
+
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
@@ -153,14 +135,12 @@ def _numbers(option: str, text: str | None) -> list[float] | None:
         ) from None
 
 
-def _size(text: str | None) -> list[int] | None:
+def _size(option: str, text: str) -> list[int]:
     from ..errors import VivavoceError
 
-    if text is None:
-        return None
     parts = text.lower().split("x")
     if len(parts) > 2 or not all(part.isdecimal() and int(part) for part in parts):
-        raise VivavoceError(f"--size must be a number or HEIGHTxWIDTH, such as 224 or 224x320, not {text!r}")
+        raise VivavoceError(f"--{option}: {text!r} is not a size; give 224 or 224x320 (height x width)")
     return [int(parts[0]), int(parts[-1])]
 
 

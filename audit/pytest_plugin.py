@@ -14,7 +14,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..artifacts import ExportedModel, Foreign
+    from ..artifacts import ExportedModel, Preprocessing
     from .gate.checking import CheckResult
     from .run import Audit
 
@@ -31,7 +31,7 @@ class Examiner:
         epsilon_space: str | None = None,
         limit: int = 1000,
         seed: int = 0,
-        foreign: Foreign | None = None,
+        preprocessing: Preprocessing | None = None,
     ) -> Examination:
         """Prepare an audit of a model; the attacks run with the first assertion.
 
@@ -42,10 +42,10 @@ class Examiner:
             epsilon_space: `pixel` or `normalized`; None: the protocol's.
             limit: audit a stratified sample of this many images; 0: all.
             seed: of the sample and every attack.
-            foreign: how a model without a manifest is fed and read.
+            preprocessing: how a model without a manifest is fed and read.
         """
         source = None if data is None else str(data)
-        return Examination(Path(model), source, protocol, epsilon_space, limit, seed, foreign)
+        return Examination(Path(model), source, protocol, epsilon_space, limit, seed, preprocessing)
 
 
 class Examination:
@@ -59,10 +59,10 @@ class Examination:
         space: str | None,
         limit: int,
         seed: int,
-        foreign: Foreign | None,
+        preprocessing: Preprocessing | None,
     ) -> None:
         self.model, self.data, self.protocol, self.space = model, data, protocol, space
-        self.limit, self.seed, self.foreign = limit, seed, foreign
+        self.limit, self.seed, self.preprocessing = limit, seed, preprocessing
         self._audits: dict[float, Audit] = {}
 
     def at(self, epsilon: float) -> Audit:
@@ -75,7 +75,7 @@ class Examination:
         if epsilon not in self._audits:
             protocol = resolve(self.protocol, epsilons=[epsilon], space=self.space)
             settings = Settings(protocol=protocol, data=self.data, limit=self.limit, seed=self.seed)
-            self._audits[epsilon] = robustness(open_model(self.model, self.foreign), settings)
+            self._audits[epsilon] = robustness(open_model(self.model, self.preprocessing), settings)
         return self._audits[epsilon]
 
     def assert_robust(self, epsilon: float, at_least: float) -> None:
@@ -120,7 +120,7 @@ class Examination:
 
         limits = Limits(max_drop, tuple((row_drops or {}).items()), alpha)
         earlier = load_report(baseline)
-        opened: ExportedModel = open_like(self.model, earlier, self.foreign)
+        opened: ExportedModel = open_like(self.model, earlier, self.preprocessing)
         audit = audit_again(opened, earlier, self.data, Path(baseline).parent)
         comparison = compare_reports(earlier, audit.report, limits)
         if not comparison.passed:

@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from ..artifacts import Foreign, Manifest
+from ..artifacts import Manifest, Preprocessing
 from ..documents import json_of, read_json
 from ..errors import VivavoceError
 from .diagnosis.checks import Check
@@ -29,7 +29,7 @@ class Model(msgspec.Struct, frozen=True):
     manifest: Manifest
     size: int | None = None
     """Bytes of all its files."""
-    foreign: Foreign | None = None
+    preprocessing: Preprocessing | None = msgspec.field(default=None, name="foreign")
     """Preprocessing of a file without a manifest; its class names are in `manifest`."""
 
 

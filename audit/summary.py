@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import platform
+from dataclasses import replace
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from ..artifacts import ExportedModel
@@ -48,9 +48,9 @@ def write_report(
 
 def _model(model: ExportedModel) -> Model:
     identity = identify(model.path)
-    foreign = getattr(model, "foreign", None)
+    foreign = getattr(model, "preprocessing", None)
     if foreign is not None:
-        foreign = msgspec.structs.replace(foreign, classes=None)
+        foreign = replace(foreign, classes=None)
     return Model(model.path.name, identity.sha256, model.manifest, identity.bytes, foreign)
 
 

@@ -10,7 +10,8 @@ import pytest
 from mutations import VALUES, changed, damaged
 
 from vivavoce.artifacts import open_model
-from vivavoce.artifacts.foreign import Foreign, with_settings_beside
+from vivavoce.artifacts.foreign import with_settings_file
+from vivavoce.artifacts.preprocessing import Preprocessing
 from vivavoce.audit import load_report
 from vivavoce.audit.gate.checking import settings_of
 from vivavoce.audit.gate.comparison import compare_reports
@@ -65,7 +66,7 @@ SETTINGS = 'scale = 255.0\nmean = [0.5, 0.5, 0.5]\nlayout = "nhwc"\nsize = [32, 
 
 
 def test_settings_beside_a_model(tmp_path):
-    use = lambda path: with_settings_beside(path.with_suffix(".onnx"), Foreign())  # noqa: E731
+    use = lambda path: with_settings_file(path.with_suffix(".onnx"), Preprocessing())  # noqa: E731
     assert knock(tmp_path / "m.toml", damaged(SETTINGS.encode(), 300), use) > 100
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from ...artifacts import ExportedModel, Foreign, find_model, open_model
+from ...artifacts import ExportedModel, Preprocessing, find_model, open_model
 from ...artifacts.onnx_model import has_manifest
 from ...errors import VivavoceError
 from ...images import Fit, match, open_images
@@ -35,24 +35,24 @@ class OtherData(VivavoceError):
 def open_like(
     model: str | Path,
     earlier: Report,
-    foreign: Foreign | None = None,
+    preprocessing: Preprocessing | None = None,
     device: str = "cpu",
     trust: bool = False,
 ) -> ExportedModel:
     """Open a model that is to be compared with an earlier one.
 
-    A file without a manifest, `foreign` options or a `<model>.toml` gets the preprocessing of the earlier
+    A file without a manifest, preprocessing options or a `<model>.toml` gets the preprocessing of the earlier
     model.
 
     Raises:
         VivavoceError: as `open_model`.
     """
-    told = foreign is not None and foreign != Foreign()
+    told = preprocessing is not None and preprocessing != Preprocessing()
     path = find_model(model)
     silent = path.suffix == ".onnx" and path.is_file() and not path.with_suffix(".toml").exists()
-    if not told and silent and earlier.model.foreign and not has_manifest(path):
-        foreign = earlier.model.foreign
-    return open_model(model, foreign, device, trust)
+    if not told and silent and earlier.model.preprocessing and not has_manifest(path):
+        preprocessing = earlier.model.preprocessing
+    return open_model(model, preprocessing, device, trust)
 
 
 def check(

@@ -10,7 +10,16 @@ import typer
 
 from ...console import Losses, say, showing, terminal
 from ...files import write_whole
-from ..options import NO_FEEDING, Device, Feeding, ModelArgument, Trust, command_line, feeds, watching
+from ..options import (
+    NO_PREPROCESSING,
+    Device,
+    ModelArgument,
+    Preprocessing,
+    Trust,
+    command_line,
+    takes_preprocessing,
+    watching,
+)
 
 if TYPE_CHECKING:
     from ...artifacts import ExportedModel
@@ -44,7 +53,7 @@ Seed = Annotated[int, typer.Option(min=0, help="Seed of the sample, the targets 
 Limit = Annotated[int, typer.Option(min=0, help="Audit a stratified sample of this many images; 0: all.")]
 
 
-@feeds
+@takes_preprocessing
 def check(
     model: ModelArgument,
     baseline: Annotated[
@@ -64,7 +73,7 @@ def check(
     output: Output = None,
     device: Device = "cpu",
     trust_model: Trust = False,
-    feeding: Feeding = NO_FEEDING,
+    preprocessing: Preprocessing = NO_PREPROCESSING,
 ) -> None:
     """Repeat a baseline's audit on a model, and fail if the model has become worse.
 
@@ -82,11 +91,10 @@ def check(
 
     limits = read_limits(max_drop or (), alpha, max_latency, max_size)
     check_outputs(output or [])
-    foreign = feeding.foreign()
     path = find_model(model)
     baseline = _found_baseline(baseline, path, model)
     earlier = load_report(baseline)
-    opened = open_like(model, earlier, foreign, device, trust_model)
+    opened = open_like(model, earlier, preprocessing, device, trust_model)
     folder, command, comparison = baseline.parent, command_line(), None
     with watching() as progress:
         try:
@@ -135,7 +143,7 @@ def _tell(compared: Compared, output: list[str], losses: Losses) -> None:
     write_outputs(compared, output, losses)
 
 
-@feeds
+@takes_preprocessing
 def compare(
     before: Annotated[str, typer.Argument(metavar="A", help="A model, or a report (.json).")],
     after: Annotated[str, typer.Argument(metavar="B", help="A model or report to compare with A.")],
@@ -157,7 +165,7 @@ def compare(
     ] = None,
     device: Device = "cpu",
     trust_model: Trust = False,
-    feeding: Feeding = NO_FEEDING,
+    preprocessing: Preprocessing = NO_PREPROCESSING,
 ) -> None:
     """Compare two models or two reports image by image, in the box of the first. There is no verdict.
 
@@ -170,8 +178,7 @@ def compare(
     from .outputs import Compared, check_outputs, relative_path
 
     check_outputs(output or [], gate=False)
-    foreign = feeding.foreign()
-    first, second = (_opened(side, foreign, device, trust_model) for side in (before, after))
+    first, second = (_opened(side, preprocessing, device, trust_model) for side in (before, after))
     chosen = None
     if not isinstance(first, Report):
         chosen = resolve(protocol or default(first.manifest).name, epsilons=epsilon or ())
@@ -183,14 +190,14 @@ def compare(
     losses.end()
 
 
-def _opened(side: str, foreign, device: str, trust: bool) -> Report | ExportedModel:
+def _opened(side: str, preprocessing, device: str, trust: bool) -> Report | ExportedModel:
     from ...artifacts import open_model
     from ..report import load_report
 
-    return load_report(side) if side.endswith(".json") else open_model(side, foreign, device, trust)
+    return load_report(side) if side.endswith(".json") else open_model(side, preprocessing, device, trust)
 
 
-@feeds
+@takes_preprocessing
 def quantize_check(
     model: ModelArgument,
     int8: Annotated[
@@ -212,7 +219,7 @@ def quantize_check(
     max_latency: MaxLatency = None,
     max_size: MaxSize = None,
     output: Output = None,
-    feeding: Feeding = NO_FEEDING,
+    preprocessing: Preprocessing = NO_PREPROCESSING,
 ) -> None:
     """Quantise a model to int8 and say whether the small file is safe to ship.
 
@@ -230,8 +237,7 @@ def quantize_check(
 
     limits = read_limits(max_drop or (), alpha, max_latency, max_size)
     check_outputs(output or [])
-    foreign = feeding.foreign()
-    opened = open_model(model, foreign)
+    opened = open_model(model, preprocessing)
     settings = Settings(protocol=resolve(protocol, epsilons=epsilon or ()), data=data, limit=limit, seed=seed)
     with watching() as progress:
         comparison, *reports = check_quantised(opened, int8, settings, limits, save, progress)

@@ -68,7 +68,7 @@ def check_quantised(
         if int8 is None:
             progress("quantising", 0, 0)
             quantise(model, calibration_images(model, settings), path)
-        small = open_model(path, model.foreign)
+        small = open_model(path, model.preprocessing)
         first = robustness(model, settings, progress).report
         data = source_of(model, settings.data)
         second = audit_again(small, first, data, progress=progress).report

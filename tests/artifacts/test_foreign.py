@@ -5,7 +5,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from vivavoce.artifacts import Foreign, open_model
+from vivavoce.artifacts import Preprocessing, open_model
 from vivavoce.errors import VivavoceError
 
 K, H, W = 4, 5, 6
@@ -46,7 +46,7 @@ def test_plain_nchw_with_any_batch(batch, tmp_path):
 
 
 def test_scale_mean_and_std(tmp_path):
-    options = Foreign(scale=255.0, mean=(120.0, 110.0, 100.0), std=(50.0, 60.0, 70.0))
+    options = Preprocessing(scale=255.0, mean=(120.0, 110.0, 100.0), std=(50.0, 60.0, 70.0))
     model = open_model(save(tmp_path / "m.onnx", ["N", 3, H, W]), options)
     mean, std = (np.array(v, np.float32).reshape(1, 3, 1, 1) for v in (options.mean, options.std))
     expected = linear((IMAGES * 255 - mean) / std)
@@ -61,12 +61,12 @@ def test_nhwc_is_seen_from_the_shape(tmp_path):
 
 
 def test_bgr(tmp_path):
-    model = open_model(save(tmp_path / "m.onnx", ["N", 3, H, W]), Foreign(channels="bgr"))
+    model = open_model(save(tmp_path / "m.onnx", ["N", 3, H, W]), Preprocessing(channels="bgr"))
     np.testing.assert_allclose(model.answer(IMAGES).scores, linear(IMAGES[:, ::-1]), rtol=1e-5, atol=1e-5)
 
 
 def test_flat_input(tmp_path):
-    model = open_model(save(tmp_path / "m.onnx", ["N", 3 * H * W]), Foreign(size=(H, W)))
+    model = open_model(save(tmp_path / "m.onnx", ["N", 3 * H * W]), Preprocessing(size=(H, W)))
     np.testing.assert_allclose(model.answer(IMAGES).scores, linear(IMAGES), rtol=1e-5, atol=1e-5)
 
 
@@ -83,7 +83,7 @@ def test_settings_beside_the_file_and_options_over_them(tmp_path):
     model = open_model(tmp_path / "m.onnx")
     assert model.manifest.classes == ("a", "b", "c", "d")
     np.testing.assert_allclose(model.answer(IMAGES).scores, linear(IMAGES * 2 - 1), rtol=1e-4, atol=1e-4)
-    model = open_model(tmp_path / "m.onnx", Foreign(scale=3.0))
+    model = open_model(tmp_path / "m.onnx", Preprocessing(scale=3.0))
     np.testing.assert_allclose(model.answer(IMAGES).scores, linear(IMAGES * 3 - 1), rtol=1e-4, atol=1e-4)
 
 
@@ -101,14 +101,14 @@ def test_settings_that_are_wrong_are_named(settings, message, tmp_path):
 @pytest.mark.parametrize(
     ("shape", "options", "message"),
     [
-        (["N", 7, H, W], Foreign(), "7 channels"),
-        (["N", 3, None, None], Foreign(), "--size"),
-        (["N", 31], Foreign(), "--size"),
-        (["N", 3, H, W], Foreign(mean=(1.0, 2.0)), "2 values of mean for 3 channels"),
-        (["N", 3, H, W], Foreign(std=(0.0,)), "std must be positive"),
-        (["N", 3, H, W], Foreign(output_name="y"), "no output 'y'"),
-        (["N", 3, H, W], Foreign(classes="nowhere.txt"), "nowhere.txt"),
-        (["N", 3, H, W], Foreign(size=(9, 9)), "takes 5x6 images"),
+        (["N", 7, H, W], Preprocessing(), "7 channels"),
+        (["N", 3, None, None], Preprocessing(), "--size"),
+        (["N", 31], Preprocessing(), "--size"),
+        (["N", 3, H, W], Preprocessing(mean=(1.0, 2.0)), "2 values of mean for 3 channels"),
+        (["N", 3, H, W], Preprocessing(std=(0.0,)), "std must be positive"),
+        (["N", 3, H, W], Preprocessing(output_name="y"), "no output 'y'"),
+        (["N", 3, H, W], Preprocessing(classes="nowhere.txt"), "nowhere.txt"),
+        (["N", 3, H, W], Preprocessing(size=(9, 9)), "takes 5x6 images"),
     ],
 )
 def test_inputs_that_need_an_answer(shape, options, message, tmp_path):

@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from vivavoce.artifacts import Foreign, open_model
+from vivavoce.artifacts import Preprocessing, open_model
 from vivavoce.artifacts.identity import Identity, answers_digest, files_of, identify
 from vivavoce.errors import VivavoceError
 from vivavoce.files import sha256_of
@@ -95,7 +95,7 @@ def test_data_that_cannot_be_read_are_one_line(location, tmp_path, weights):
 def test_the_digest_of_answers_covers_settings_beside_the_file(two_files):
     plain = answers_digest(open_model(two_files))
     assert answers_digest(open_model(two_files)) == plain
-    assert answers_digest(open_model(two_files, Foreign(scale=255.0))) != plain
+    assert answers_digest(open_model(two_files, Preprocessing(scale=255.0))) != plain
     settings = two_files.with_suffix(".toml")
     settings.write_text("scale = 2.0\n")
     assert answers_digest(open_model(two_files)) != plain
@@ -103,5 +103,5 @@ def test_the_digest_of_answers_covers_settings_beside_the_file(two_files):
     seen = set()
     for classes in ("abcde", "abced"):
         names.write_text("\n".join(classes))
-        seen.add(answers_digest(open_model(two_files, Foreign(classes=str(names)))))
+        seen.add(answers_digest(open_model(two_files, Preprocessing(classes=str(names)))))
     assert len(seen | {plain}) == 3

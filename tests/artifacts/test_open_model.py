@@ -5,7 +5,7 @@ import pytest
 from onnx import helper, numpy_helper
 from onnx.external_data_helper import set_external_data
 
-from vivavoce.artifacts import Foreign, open_model, shipped_models
+from vivavoce.artifacts import Preprocessing, open_model, shipped_models
 from vivavoce.errors import VivavoceError
 
 
@@ -84,7 +84,7 @@ def test_nothing_is_unpickled(tmp_path):
 
 def test_preprocessing_options_do_not_fit_a_file_with_a_manifest():
     with pytest.raises(VivavoceError, match="manifest already says"):
-        open_model("digits-speech", Foreign(scale=255.0))
+        open_model("digits-speech", Preprocessing(scale=255.0))
 
 
 @pytest.mark.parametrize(

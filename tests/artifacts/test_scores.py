@@ -8,7 +8,7 @@ from onnx import helper, numpy_helper
 from torch import nn
 from torch.nn import functional as F
 
-from vivavoce.artifacts import Foreign, open_model
+from vivavoce.artifacts import Preprocessing, open_model
 from vivavoce.errors import VivavoceError
 
 WEIGHTS = np.random.default_rng(0).normal(0, 1, (12, 6)).astype(np.float32)
@@ -55,7 +55,7 @@ EMBEDDINGS = {
 def test_an_output_that_ends_in_an_l2_norm_is_an_embedding(name, tmp_path):
     after, consts = EMBEDDINGS[name]
     path = save(tmp_path / "m.onnx", after, consts=consts)
-    for options in (Foreign(), Foreign(output_name="y")):
+    for options in (Preprocessing(), Preprocessing(output_name="y")):
         with pytest.raises(VivavoceError, match="gives embeddings, not class scores") as caught:
             open_model(path, options)
         assert "\n" not in str(caught.value)
@@ -105,9 +105,11 @@ def test_an_output_called_an_embedding_is_one_unless_the_user_says_otherwise(tmp
     path = save(tmp_path / "m.onnx", after, output="image_embeds")
     with pytest.raises(VivavoceError, match="--output-name image_embeds"):
         open_model(path)
-    open_model(path, Foreign(output_name="image_embeds"))
+    open_model(path, Preprocessing(output_name="image_embeds"))
     (tmp_path / "names.txt").write_text("a\nb\nc\nd\ne\nf\n")
-    assert open_model(path, Foreign(classes=str(tmp_path / "names.txt"))).manifest.classes == tuple("abcdef")
+    assert open_model(path, Preprocessing(classes=str(tmp_path / "names.txt"))).manifest.classes == tuple(
+        "abcdef"
+    )
     after = [("Softmax", ["e"], "embedded_probabilities", {})]
     open_model(save(tmp_path / "p.onnx", after, output="embedded_probabilities"))
 

@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from vivavoce.artifacts import Foreign, open_model
+from vivavoce.artifacts import Preprocessing, open_model
 from vivavoce.audit import state as states
 from vivavoce.audit.plan import Settings
 from vivavoce.audit.protocol import resolve
@@ -156,7 +156,7 @@ def test_other_settings_are_refused(changes, words, killed):
 
 def test_options_and_versions_count(killed, monkeypatch):
     with pytest.raises(VivavoceError, match="the model or its settings changed"):
-        robustness(open_model(killed / "m.onnx", Foreign(scale=2.0)), settings(killed))
+        robustness(open_model(killed / "m.onnx", Preprocessing(scale=2.0)), settings(killed))
     monkeypatch.setattr(states, "versions", lambda model: {"onnxruntime": "0.0"})
     with pytest.raises(VivavoceError, match="the versions of packages changed"):
         robustness(open_model(killed / "m.onnx"), settings(killed))

@@ -8,35 +8,35 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vivavoce.artifacts import Foreign, open_model
+from vivavoce.artifacts import Preprocessing, open_model
 from vivavoce.audit.plan import Settings
 from vivavoce.audit.protocol import resolve
 from vivavoce.audit.run import robustness
 from vivavoce.errors import VivavoceError
 
-IMAGENET = Foreign(mean=(0.485, 0.456, 0.406), std=(0.225, 0.225, 0.225))
-CIFAR = Foreign(mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010))
+IMAGENET = Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.225, 0.225, 0.225))
+CIFAR = Preprocessing(mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010))
 COUNT = 60
 
 # File, data, options, clean accuracy that its source saw.
 FILES = [
-    ("marabou-cifar10__cifar10_small", "cifar10", Foreign(), 0.61),
-    ("marabou-cifar10__cifar10_medium", "cifar10", Foreign(), 0.69),
+    ("marabou-cifar10__cifar10_small", "cifar10", Preprocessing(), 0.61),
+    ("marabou-cifar10__cifar10_medium", "cifar10", Preprocessing(), 0.69),
     ("oval21__cifar_deep_kw", "cifar10", IMAGENET, 0.61),
     ("oval21__cifar_wide_kw", "cifar10", IMAGENET, 0.67),
     ("vit_pgd_2_3_16", "cifar10", CIFAR, 0.63),
     ("vit_ibp_3_3_8", "cifar10", CIFAR, 0.64),
-    ("cifar10_anshaj", "cifar10", Foreign(), 0.68),
-    ("verivital__Convnet_avgpool", "mnist", Foreign(), 0.97),
-    ("verivital__Convnet_maxpool", "mnist", Foreign(), 0.98),
-    ("eran__mnist_relu_9_200", "mnist", Foreign(), 0.965),
-    ("mnist_hyochan/mnist", "mnist", Foreign(), 0.99),
-    ("mnist_wuhan_lg", "mnist", Foreign(), 0.83),
-    ("akinobu_model", "mnist", Foreign(), None),
-    ("fashion_bogdi", "mnist", Foreign(mean=(0.5,), std=(0.5,)), None),
-    ("fashion_edwin19", "mnist", Foreign(output_name="output"), None),
-    ("mnist_brandonki", "mnist", Foreign(size=(5, 5), channels="grey"), None),
-    ("mnist_brandonki_quant", "mnist", Foreign(size=(5, 5), channels="grey"), None),
+    ("cifar10_anshaj", "cifar10", Preprocessing(), 0.68),
+    ("verivital__Convnet_avgpool", "mnist", Preprocessing(), 0.97),
+    ("verivital__Convnet_maxpool", "mnist", Preprocessing(), 0.98),
+    ("eran__mnist_relu_9_200", "mnist", Preprocessing(), 0.965),
+    ("mnist_hyochan/mnist", "mnist", Preprocessing(), 0.99),
+    ("mnist_wuhan_lg", "mnist", Preprocessing(), 0.83),
+    ("akinobu_model", "mnist", Preprocessing(), None),
+    ("fashion_bogdi", "mnist", Preprocessing(mean=(0.5,), std=(0.5,)), None),
+    ("fashion_edwin19", "mnist", Preprocessing(output_name="output"), None),
+    ("mnist_brandonki", "mnist", Preprocessing(size=(5, 5), channels="grey"), None),
+    ("mnist_brandonki_quant", "mnist", Preprocessing(size=(5, 5), channels="grey"), None),
 ]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vivavoce.artifacts.foreign import Foreign
+from vivavoce.artifacts.foreign import Preprocessing
 from vivavoce.artifacts.onnx_model import OnnxModel
 from vivavoce.errors import VivavoceError
 from vivavoce.images import Fit
@@ -133,6 +133,6 @@ def opened(folder, options) -> OnnxModel:
     onnx.save(
         helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), folder / "m.onnx"
     )
-    model = open_model(folder / "m.onnx", Foreign(**options))
+    model = open_model(folder / "m.onnx", Preprocessing(**options))
     assert isinstance(model, OnnxModel)
     return model

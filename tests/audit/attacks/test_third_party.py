@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from vivavoce.artifacts import decide, open_model
-from vivavoce.artifacts.foreign import Foreign
+from vivavoce.artifacts.preprocessing import Preprocessing
 from vivavoce.audit.attacks.apgd import APGD
 from vivavoce.audit.attacks.base import Attack, Ball, Goal
 from vivavoce.audit.attacks.fab import FAB
@@ -64,7 +64,7 @@ def open_target(folder: Path, model: str) -> Target:
     with (folder / "truth.csv").open() as file:
         row = next(r for r in csv.DictReader(file) if r["model"] == f"{model}.onnx")
     mean, std = (tuple(float(v) for v in row[key].split(" (")[0].split(",")) for key in ("mean", "std"))
-    options = Foreign(mean=mean, std=std, layout="nhwc" if row["layout"] == "NHWC" else None)
+    options = Preprocessing(mean=mean, std=std, layout="nhwc" if row["layout"] == "NHWC" else None)
     return Target(open_model(folder / "onnx" / f"{model}.onnx", options))
 
 

@@ -5,7 +5,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from vivavoce.artifacts import Foreign, open_model
+from vivavoce.artifacts import Preprocessing, open_model
 from vivavoce.audit import Settings, check, compare, resolve, robustness
 from vivavoce.audit.gate.checking import OtherData, audit_again, open_like
 from vivavoce.errors import VivavoceError
@@ -33,7 +33,7 @@ def small_set(path, n=40, seed=1):
     return path
 
 
-TOLD = Foreign(scale=100.0, mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7))
+TOLD = Preprocessing(scale=100.0, mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7))
 SETTINGS = Settings(protocol=resolve("paper", epsilons=[0.1], attacks=["fgsm"]), data="d.npz")
 
 
@@ -54,7 +54,7 @@ def baseline(folder, told=TOLD, settings=SETTINGS):
 
 def test_a_file_that_says_nothing_is_fed_as_its_baseline_was(folder):
     report = baseline(folder)
-    assert report.model.foreign == TOLD
+    assert report.model.preprocessing == TOLD
     assert check("m.onnx", "b.json").comparison.agreement == 1
     assert open_like("m.onnx", report).manifest.input == report.model.manifest.input
 
@@ -68,16 +68,16 @@ def test_settings_beside_the_new_file_count_more_than_the_baselines(folder):
 
 def test_another_normalisation_is_attacked_in_the_box_of_the_baseline(folder):
     report = baseline(folder)
-    other = open_model("m.onnx", Foreign(scale=100.0, std=(2.0, 2.0, 2.0)))
+    other = open_model("m.onnx", Preprocessing(scale=100.0, std=(2.0, 2.0, 2.0)))
     later = audit_again(other, report).report
     assert later.rows[0].epsilon_pixels == pytest.approx(report.rows[0].epsilon_pixels)
     assert later.rows[0].epsilon_pixels != pytest.approx((0.1 * 2 / 100,) * 3)
 
 
 def test_class_names_of_the_baseline_are_the_new_files(folder):
-    report = baseline(folder, Foreign(scale=100.0, classes="names.txt"))
+    report = baseline(folder, Preprocessing(scale=100.0, classes="names.txt"))
     assert report.model.manifest.classes == ("a", "b", "c", "d")
-    assert report.model.foreign == Foreign(scale=100.0)
+    assert report.model.preprocessing == Preprocessing(scale=100.0)
     checked = check("m.onnx", "b.json")
     assert checked.audit.report.model.manifest.classes == ("a", "b", "c", "d")
 

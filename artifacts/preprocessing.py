@@ -1,0 +1,42 @@
+"""How to feed and read a model that does not describe its preprocessing."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+"""Names of Pillow's resampling filters, in lower case."""
+
+
+def _option(text: str, metavar: str | None = None) -> Any:
+    """A field that is also an option of the commands, with its help."""
+    return field(default=None, metadata={"help": text, "metavar": metavar})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocessing:
+    """How to feed and read a model without a manifest; None means: infer it.
+
+    The model gets `(x * scale - mean) / std` for x in 0..1. The fields are the options of the commands
+    and the names in `<model>.toml`.
+    """
+
+    scale: float | None = _option("The model gets (x * SCALE - MEAN) / STD for x in 0..1, e.g. 255.")
+    mean: tuple[float, ...] | None = _option("One value, or one per channel: 0.485,0.456,0.406.", "M[,M,M]")
+    std: tuple[float, ...] | None = _option("One value, or one per channel.", "S[,S,S]")
+    layout: Literal["nchw", "nhwc"] | None = _option(
+        "nchw or nhwc. Default: inferred from the input's shape."
+    )
+    channels: Literal["rgb", "bgr", "grey"] | None = _option("rgb, bgr or grey.")
+    size: tuple[int, int] | None = _option("Height and width, if the file leaves them open.", "H[xW]")
+    resize: int | None = _option("Resize the shorter side to this before the crop.")
+    crop: int | None = _option("Side of the centre crop, which does not need --resize.")
+    interpolation: Interpolation | None = _option("nearest, bilinear, bicubic or lanczos.")
+    output_name: str | None = _option("Which output holds the scores.")
+    classes: str | None = _option("File with one class name per line, in the order of the scores.", "FILE")
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The fields that are not None."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
