@@ -25,9 +25,7 @@ class Preprocessing:
     scale: float | None = _option("The model gets (x * SCALE - MEAN) / STD for x in 0..1, e.g. 255.")
     mean: tuple[float, ...] | None = _option("One value, or one per channel: 0.485,0.456,0.406.", "M[,M,M]")
     std: tuple[float, ...] | None = _option("One value, or one per channel.", "S[,S,S]")
-    layout: Literal["nchw", "nhwc"] | None = _option(
-        "nchw or nhwc. Default: inferred from the input's shape."
-    )
+    layout: Literal["nchw", "nhwc"] | None = _option("nchw or nhwc. Default: inferred from the shape.")
     channels: Literal["rgb", "bgr", "grey"] | None = _option("rgb, bgr or grey.")
     size: tuple[int, int] | None = _option("Height and width, if the file leaves them open.", "H[xW]")
     resize: int | None = _option("Resize the shorter side to this before the crop.")
