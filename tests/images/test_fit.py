@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vivavoce.artifacts.foreign import Preprocessing
 from vivavoce.artifacts.onnx_model import OnnxModel
+from vivavoce.artifacts.preprocessing import Preprocessing
 from vivavoce.errors import VivavoceError
 from vivavoce.images import Fit
 from vivavoce.images.imageset import decode
