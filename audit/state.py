@@ -19,8 +19,10 @@ from .sharding import Shard
 from .summary import versions
 from .target import Target
 
-MAGIC = b"vivavoce audit state 2\n"
+MAGIC = b"vivavoce audit state 3\n"
 """What a state begins with; then the SHA-256 of the rest, and the rest as MessagePack."""
+COUNTS = ("queries", "gradients", "dead", "compared", "strayed", "not_finite")
+"""The counters of a target that a resumed audit goes on with."""
 LIMIT = 256 * MEBIBYTE
 """Bytes of the largest state that is read: 60,000 images in a hundred rows have 60 MB."""
 
@@ -50,7 +52,7 @@ class StateFile:
             for e in evaluation.examples
         ]
         state = _State(
-            self.fingerprint, len(evaluation.digests), (target.queries, target.gradients, target.dead),
+            self.fingerprint, len(evaluation.digests), {name: getattr(target, name) for name in COUNTS},
             target.notes,
             evaluation.decisions.tobytes(), evaluation.near.tobytes(), outcomes, examples,
         )  # fmt: skip
@@ -96,7 +98,8 @@ class StateFile:
             for e in state.examples
             if 0 <= e.place < len(evaluation.indices)
         ]
-        target.queries, target.gradients, target.dead = state.tally
+        for name in COUNTS:
+            setattr(target, name, state.tally[name])
         for note in state.notes:
             target.note(note)
 
@@ -119,7 +122,7 @@ class _Example(msgspec.Struct):
 class _State(msgspec.Struct):
     fingerprint: dict[str, str]
     done: int
-    tally: tuple[int, int, int]
+    tally: dict[str, int]
     notes: list[str]
     decisions: bytes
     near: bytes

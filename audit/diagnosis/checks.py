@@ -7,7 +7,7 @@ Adversarial Robustness") and Croce and Hein 2020 (AutoAttack's warnings).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
@@ -53,17 +53,13 @@ def check(name: str) -> Callable[[Callable[[Observations], Finding | None]], Cal
 
 def diagnose(seen: Observations) -> tuple[Check, ...]:
     """Run every check that has what it needs."""
-    return tuple(_run(seen))
+    found = ((name, function(seen)) for name, function in CHECKS.items())
+    return tuple(_answer(name, finding) for name, finding in found if finding is not None)
 
 
-def _run(seen: Observations) -> Iterator[Check]:
-    for name, function in CHECKS.items():
-        finding = function(seen)
-        if finding is None:
-            continue
-        statistic, limit, level, meaning = finding
-        spoke = statistic > limit
-        yield Check(name, level if spoke else "fine", statistic, limit, meaning, prose_of(name))
+def _answer(name: str, finding: Finding) -> Check:
+    statistic, limit, level, meaning = finding
+    return Check(name, level if statistic > limit else "fine", statistic, limit, meaning, prose_of(name))
 
 
 def prose_of(name: str) -> str:
@@ -147,8 +143,8 @@ def survival_at_huge_epsilon(seen: Observations) -> Finding | None:
         return None
     n, survived = len(seen.huge), int((~seen.huge).sum())
     low, _ = wilson(survived, n)
-    share = f"{survived / n:.1%} of the images survive"
-    meaning = f"{share} in a box of half the range; chance is {1 / seen.classes:.1%}"
+    share = f"{survived / n:.1%} of the images survive in a box of half the range"
+    meaning = f"{share}; chance is {1 / seen.classes:.1%}"
     return low - 1 / seen.classes, 0.0, "masked", meaning
 
 
@@ -213,8 +209,7 @@ def saturated_output(seen: Observations) -> Finding | None:
     gradients vanish. The statistic is the share of images whose scores are all 0 or 1."""
     if seen.scores is None:
         return None
-    scores = seen.scores
-    share = float((((scores == 0) | (scores == 1)).sum(1) >= scores.shape[1] - 1).mean())
+    share = float((((seen.scores == 0) | (seen.scores == 1)).sum(1) >= seen.scores.shape[1] - 1).mean())
     return share, 0.05, "masked", f"{share:.1%} of the images have scores that are exactly 0 and 1"
 
 
@@ -230,6 +225,15 @@ def probabilities_for_scores(seen: Observations) -> Finding | None:
     share = float((inside & (np.abs(seen.scores.sum(1) - 1) < 1e-3)).mean())
     meaning = f"the scores of {share:.0%} of the images lie in 0..1 and sum to 1, as behind a softmax"
     return share, 0.99, "suspicious", meaning
+
+
+@check("scores that are not finite")
+def scores_not_finite(seen: Observations) -> Finding | None:
+    """Scores that are infinite or not a number rank no class, so neither accuracy nor survival means anything
+    there. The statistic is the share of such images among the clean and changed images that were scored."""
+    bad, scored = seen.not_finite
+    meaning = f"{bad} of {scored} images have scores that are not finite"
+    return (bad / scored, 0.0, "suspicious", meaning) if scored else None
 
 
 @check("random answers")
@@ -252,6 +256,9 @@ def batch_dependent_answers(seen: Observations) -> Finding | None:
 def _differ(one: np.ndarray | None, other: np.ndarray | None, what: str, limit: float) -> Finding | None:
     if one is None or other is None:
         return None
+    if not (finite := (np.isfinite(one) & np.isfinite(other)).all(1)).any():
+        return None
+    one, other = one[finite], other[finite]
     difference = float(np.abs(one - other).max() / max(float(np.ptp(one)), 1e-12))
     return difference, limit, "suspicious", f"scores of {what} differ by {difference:.1e} of their range"
 
@@ -264,13 +271,8 @@ def lost_by_rounding(seen: Observations) -> Finding | None:
     if seen.rounded is None or not seen.rounded[0]:
         return None
     found, kept = seen.rounded
-    lost = 1 - kept / found
-    return (
-        lost,
-        0.5,
-        "suspicious",
-        f"{kept} of {found} adversarial examples still fool the model as 8-bit pixels",
-    )
+    meaning = f"{kept} of {found} adversarial examples still fool the model as 8-bit pixels"
+    return 1 - kept / found, 0.5, "suspicious", meaning
 
 
 @check("box below one pixel step")
@@ -290,8 +292,9 @@ def misread_model(seen: Observations) -> Finding | None:
     """If clean accuracy is near chance, the usual cause is wrong preprocessing (scale, channel order) or a
     wrong order of the classes, rather than a bad model. The statistic is twice chance minus the upper end of
     the accuracy's 95 % interval."""
-    _, upper = wilson(seen.clean_correct, seen.clean_total)
-    gap = min(2 / seen.classes, 0.9) - upper
+    if seen.not_finite[0]:
+        return None
+    gap = min(2 / seen.classes, 0.9) - wilson(seen.clean_correct, seen.clean_total)[1]
     accuracy = seen.clean_correct / max(seen.clean_total, 1)
     hint = ": probably a mistake in the preprocessing or in the order of the classes" if gap > 0 else ""
     return gap, 0.0, "suspicious", f"clean accuracy {accuracy:.1%}, chance {1 / seen.classes:.1%}{hint}"

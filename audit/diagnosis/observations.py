@@ -29,6 +29,8 @@ class Observations:
     """Why there is no gradient; None if there is one."""
     strayed: tuple[int, int] = (0, 0)
     """Images whose scores behind a gradient were compared with the file's, and how many differed."""
+    not_finite: tuple[int, int] = (0, 0)
+    """Clean and changed images with a score that is infinite or not a number, of all that the file scored."""
     single_step: np.ndarray | None = None
     """bool [n]: broken by FGSM."""
     iterative: np.ndarray | None = None

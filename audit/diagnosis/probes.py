@@ -98,6 +98,7 @@ def observe(
         dead=target.dead / max(target.gradients, 1),
         gradients_missing=target.gradient_missing,
         strayed=(target.compared, target.strayed),
+        not_finite=(target.not_finite, target.queries),
         largest=max((float(o.ball.radius.max()) for o in evaluation.outcomes), default=None),
         rounded=(int(np.sum(broken)), int(np.sum(kept))),
         **seen,

@@ -7,6 +7,9 @@ import numpy as np
 from ..statistics import wilson
 from .checks import Check
 
+ALWAYS = ("scores that are not finite", "box below one pixel step")
+"""Suspicious checks that a verdict names even where gradients are masked: its figure means little then."""
+
 
 def verdict(survived: np.ndarray, under: str, checks: tuple[Check, ...]) -> str:
     """One sentence.
@@ -20,6 +23,7 @@ def verdict(survived: np.ndarray, under: str, checks: tuple[Check, ...]) -> str:
     masked = [c.meaning for c in checks if c.level == "masked"]
     suspicious = [c.meaning for c in checks if c.level == "suspicious"]
     if masked:
+        masked += [c.meaning for c in checks if c.level == "suspicious" and c.name in ALWAYS]
         trust = f"masked because {'; '.join(masked)}"
     elif suspicious:
         trust = f"suspicious because {'; '.join(suspicious)}"

@@ -25,6 +25,7 @@ HEALTHY = Observations(
     clean_total=100,
     dead=0.0,
     strayed=(64, 0),
+    not_finite=(0, 360),
     single_step=broken(30),
     iterative=broken(40),
     longer=broken(41),
@@ -57,6 +58,7 @@ FAULTS = {
     "unstable scores": ({"flips": broken(4)}, "suspicious"),
     "saturated output": ({"scores": np.eye(K, dtype=np.float32)[np.arange(N) % K]}, "masked"),
     "probabilities for scores": ({"scores": np.full((N, K), 1 / K, np.float32)}, "suspicious"),
+    "scores that are not finite": ({"not_finite": (12, 360), "clean_correct": 11}, "suspicious"),
     "random answers": ({"scores_again": SCORES + np.float32(0.1)}, "suspicious"),
     "batch-dependent answers": ({"scores_apart": SCORES + np.float32(0.1)}, "suspicious"),
     "lost by rounding": ({"rounded": (40, 19)}, "suspicious"),
@@ -104,6 +106,23 @@ def test_a_box_below_one_pixel_step_is_never_just_trustworthy(radius, level):
     words = verdict(broken(64), "pgd", diagnose(seen))
     assert ("trustworthy" in words) == (level == "fine")
     assert ("smaller than one 8-bit pixel step" in words) == (level != "fine")
+
+
+def test_scores_that_are_not_finite_are_named_and_preprocessing_is_not_blamed():
+    bad = np.where(np.arange(N)[:, None] < 12, np.float32(np.nan), SCORES)
+    for scores in (bad, np.full_like(SCORES, np.inf)):
+        changes = {"scores": scores, "scores_again": scores, "scores_apart": scores}
+        checks = diagnose(replace(HEALTHY, not_finite=(12, 360), clean_correct=11, dead=0.5, **changes))
+        assert all(np.isfinite(check.statistic) for check in checks)
+        words = verdict(broken(64), "pgd", checks)
+        assert "12 of 360 images have scores that are not finite" in words
+        assert "preprocessing" not in words
+
+
+def test_a_box_below_one_pixel_step_is_named_beside_masked_gradients():
+    words = verdict(broken(64), "pgd", diagnose(replace(HEALTHY, largest=0.5 / 255, dead=0.5)))
+    assert "masked because" in words
+    assert "smaller than one 8-bit pixel step" in words
 
 
 def test_small_paired_differences_are_chance():
