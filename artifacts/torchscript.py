@@ -25,7 +25,7 @@ OPERATORS = set("""
     broadcast_to cat celu ceil channel_shuffle chunk clamp clamp_ clamp_max clamp_min clone concat
     constant_pad_nd contiguous conv1d conv2d conv_transpose1d conv_transpose2d _convolution
     _convolution_mode cos cosine_similarity cumsum detach dim div div_ dropout dropout_ einsum elu elu_
-    embedding empty_like eq numpy_T t
+    embedding empty empty_like bernoulli bernoulli_ rand rand_like randn eq numpy_T t
     erf exp expand expand_as eye feature_dropout flatten flip floor floor_divide floordiv format full
     full_like
     gather ge gelu glu group_norm gt hardshrink hardsigmoid hardsigmoid_ hardswish hardswish_ hardtanh
