@@ -1,8 +1,27 @@
 """The one exception that is meant for the person at the keyboard."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 
 class VivavoceError(Exception):
     """Bad input or usage, told in one line that says what is wrong and what to do.
 
     Commands print the message without a traceback and exit with status 2.
     """
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Put a file's path in front of a `VivavoceError` that does not name it.
+
+    Raises:
+        VivavoceError: the body raised one.
+    """
+    try:
+        yield
+    except VivavoceError as error:
+        if str(path) in str(error):
+            raise
+        raise VivavoceError(f"{path}: {error}") from error

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+
+from ..errors import VivavoceError
+from .manifest import Manifest
 
 THRESHOLD = 3.5
 """Mean smooth L1 under which Chen et al. 2021 (section 4.1) count a prediction as the label heard."""
@@ -20,6 +24,25 @@ class Outputs:
     """float32 [N, *label shape], the predicted label; label models only."""
     loss: np.ndarray | None = None
     """float32 [N, K], mean smooth L1 to each bank row; label models only."""
+
+    def check(self, count: int, manifest: Manifest, path: Path) -> Outputs:
+        """Check that the answers to `count` images have the shapes that the file declares; returns them.
+
+        A graph may compute other shapes than those it declares: nothing checks them until it runs.
+
+        Raises:
+            VivavoceError: an answer has a different shape; the message names the file.
+        """
+        classes = (len(manifest.classes),)
+        shapes = {"scores": classes, "label": manifest.label and manifest.label.shape, "loss": classes}
+        for name, shape in shapes.items():
+            answer: np.ndarray | None = getattr(self, name)
+            if answer is not None and shape is not None and answer.shape != (count, *shape):
+                raise VivavoceError(
+                    f"{path}: the file declares {name} of shape {[count, *shape]} for a batch of {count}, "
+                    f"but computes {list(answer.shape)}"
+                )
+        return self
 
 
 def decide(scores: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from ..errors import VivavoceError
+from ..errors import VivavoceError, naming
 from .contract import check_bank, check_graph, check_normalisation
 from .decoding import Outputs
 from .foreign import adapt, with_settings_file
@@ -35,7 +35,8 @@ class OnnxModel:
         text = next((p.value for p in model.metadata_props if p.key == METADATA_KEY), None)
         if text is None:
             self.preprocessing: Preprocessing | None = with_settings_file(path, preprocessing)
-            self.graph, self.manifest, self.named, self.bypassed = adapt(model, path, self.preprocessing)
+            with naming(path):
+                self.graph, self.manifest, self.named, self.bypassed = adapt(model, path, self.preprocessing)
         else:
             if preprocessing and preprocessing != Preprocessing():
                 raise VivavoceError(
@@ -73,14 +74,14 @@ class OnnxModel:
         """Run the file on images [N, C, H, W] in 0..1.
 
         Raises:
-            VivavoceError: onnxruntime fails on them.
+            VivavoceError: onnxruntime fails on them, or its answers have other shapes than those declared.
         """
         size = self.pinned or len(images)
         parts = [self._run(images[i : i + size], size) for i in range(0, len(images), size)]
-        whole = {name: np.concatenate([p[name] for p in parts]) for name in self._wanted}
+        whole = {name: np.concatenate([getattr(part, name) for part in parts]) for name in self._wanted}
         return Outputs(whole["scores"], whole.get("label"), whole.get("loss"))
 
-    def _run(self, images: np.ndarray, size: int) -> dict[str, np.ndarray]:
+    def _run(self, images: np.ndarray, size: int) -> Outputs:
         """One run, filled up with the last image where the file's batch size is fixed."""
         n = len(images)
         if n < size:
@@ -89,7 +90,11 @@ class OnnxModel:
             outputs = self.session.run(self._wanted, {"image": images})
         except Exception as error:  # onnxruntime's exceptions share no base class
             raise VivavoceError(f"{self.path}: onnxruntime failed on a batch: {first_line(error)}") from error
-        return {name: np.asarray(out)[:n] for name, out in zip(self._wanted, outputs, strict=True)}
+        found = {
+            name: np.atleast_1d(np.asarray(out))[:n] for name, out in zip(self._wanted, outputs, strict=True)
+        }
+        answers = Outputs(found["scores"], found.get("label"), found.get("loss"))
+        return answers.check(n, self.manifest, self.path)
 
 
 def take_initializer(model: onnx.ModelProto, name: str, keep: bool = False) -> np.ndarray | None:

@@ -66,12 +66,20 @@ class TorchModel:
         check_normalisation(None, self.manifest, path)
 
     def answer(self, images: np.ndarray) -> Outputs:
-        """Run the file on images [N, C, H, W] in 0..1."""
+        """Run the file on images [N, C, H, W] in 0..1.
+
+        Raises:
+            VivavoceError: torch fails on them, or its answers have other shapes than those declared.
+        """
         import torch
 
-        with torch.no_grad():
-            outputs = self.module(torch.from_numpy(images).to(self.device))
-        return Outputs(*(o.cpu().numpy() for o in outputs))
+        try:
+            with torch.no_grad():
+                outputs = self.module(torch.from_numpy(images).to(self.device))
+            answers = Outputs(*(o.cpu().numpy() for o in outputs))
+        except Exception as error:  # a damaged or foreign module raises anything
+            raise VivavoceError(f"{self.path}: torch failed on a batch: {first_line(error)}") from error
+        return answers.check(len(images), self.manifest, self.path)
 
 
 def _load(path: Path, device: str, extra: dict[str, str], trust: bool) -> torch.nn.Module:

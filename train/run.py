@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..artifacts import LabelBank
 from ..documents import parse_json, read_json
-from ..errors import VivavoceError
+from ..errors import VivavoceError, naming
 from ..files import replacing, write_whole
 from .learned.settings import ObjectiveSettings
 from .model import Classifier
@@ -130,7 +130,8 @@ def load_trained(folder: Path) -> tuple[Config, LabelBank | None, Classifier, di
     if not (folder / RESULT).exists():
         raise VivavoceError(f"{folder}: this run has not finished; go on with `vivavoce train … --resume`")
     tensors, result = read_tensors(folder / RESULT)
-    model = config.model(bank)
+    with naming(folder / CONFIG):
+        model = config.model(bank)
     _fill(model, tensors, folder / RESULT)
     return config, bank, model.eval(), result
 
