@@ -1,4 +1,4 @@
-"""Ray: reaching a cluster, and spreading tasks over it. Ray itself is imported when it is asked for."""
+"""Ray: connects to a cluster and runs tasks on it. Ray itself is imported on first use."""
 
 from __future__ import annotations
 
@@ -234,7 +234,7 @@ def _check_answers(address: str) -> None:
     except ValueError:
         host = port = None
     if not host or not port:
-        raise VivavoceError(f"--address: {address!r} is none; give HOST:PORT, ray://HOST:PORT, auto or local")
+        raise VivavoceError(f"--address must be HOST:PORT, ray://HOST:PORT, auto or local, not {address!r}")
     if client:
         need("grpc", "ray", "an address with ray://")
     try:

@@ -1,4 +1,4 @@
-"""What all commands share: how they end, how they show errors, how they show progress."""
+"""Shared by all commands: exit statuses, errors and progress."""
 
 from __future__ import annotations
 

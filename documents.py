@@ -1,4 +1,4 @@
-"""JSON and TOML from outside, and JSON for outside: one door each, whose every complaint is one line."""
+"""Reads JSON and TOML from outside and writes JSON. Every error is one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one exception that is meant for the person at the keyboard."""
+"""The exception for bad input and usage."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class VivavoceError(Exception):
-    """Bad input or usage, told in one line that says what is wrong and what to do.
+    """Bad input or usage. The message is one line that says what is wrong and what to do.
 
     Commands print the message without a traceback and exit with status 2.
     """

@@ -28,7 +28,7 @@ class ExportedModel(Protocol):
     bank: np.ndarray | None
     """Label bank inside the file, float32 [K, *label shape]; None for a model on logits."""
     named: bool
-    """Whether the file tells the names of its classes; otherwise they are called 0, 1, ..."""
+    """Whether the file names its classes; otherwise they are called 0, 1, ..."""
     name_audio: np.ndarray | None
     """Spectrograms of the spoken class names, float32 [K, bands, columns], that some files carry."""
     normalisation: Affine | None
@@ -100,12 +100,12 @@ def open_model(
         if not trust:
             raise VivavoceError(
                 f"{path}: torch's reader of .pt2 files may run code that the file brings along; if you trust "
-                "where it comes from, say --trust-model"
+                "its source, pass --trust-model"
             )
         from .torch_model import TorchModel
 
         return TorchModel(path, device)
-    raise VivavoceError(f"{path}: not a kind of model that opens here; give .onnx, TorchScript .pt or .pt2")
+    raise VivavoceError(f"{path}: unsupported model format; give .onnx, TorchScript .pt or .pt2")
 
 
 def _refuse_unless_torchscript(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The one door for `.onnx` files: read whole, checked against what they declare, refused in one line."""
+"""Reads `.onnx` files and checks what they declare. Every error is one line."""
 
 from __future__ import annotations
 

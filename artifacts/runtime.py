@@ -1,4 +1,4 @@
-"""onnxruntime, found and set up in one place."""
+"""Creates onnxruntime sessions."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def check_device(device: str) -> None:
             "(or vivavoce[gpu] on a machine with CUDA)"
         ) from None
     if device not in PROVIDERS:
-        raise VivavoceError(f"no device is called {device!r}; there are: {', '.join(PROVIDERS)}")
+        raise VivavoceError(f"no device {device!r}; choose one of {', '.join(PROVIDERS)}")
     if PROVIDERS[device] not in onnxruntime.get_available_providers():
         raise VivavoceError(
             "device cuda: the installed onnxruntime has no CUDA; install the extra `gpu` in place of `cpu` "

@@ -1,4 +1,4 @@
-"""Opening TorchScript `.pt` and torch.export `.pt2` files; nothing else on the ground floor imports torch."""
+"""Opening TorchScript `.pt` and torch.export `.pt2` files; nothing else in this folder imports torch."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def robustness(
 
     Args:
         model: from `vivavoce.artifacts.open_model`.
-        settings: how to audit; None: as `audit robustness` without options.
+        settings: how to audit; None: the defaults of `audit robustness`.
         progress: called after every batch and check of the diagnosis.
 
     Raises:

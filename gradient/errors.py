@@ -31,7 +31,7 @@ class UnsupportedOperator(VivavoceError):
 
 
 class Unprepared(VivavoceError):
-    """The model's gradient could not be prepared, for a reason that nobody foresaw."""
+    """The model's gradient could not be prepared, for an unexpected reason."""
 
 
 @contextmanager

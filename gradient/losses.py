@@ -150,10 +150,10 @@ def find(name: str) -> Loss:
     """Look a loss up by name.
 
     Raises:
-        VivavoceError: there is none of this name.
+        VivavoceError: no loss has this name.
     """
     if name not in LOSSES:
-        raise VivavoceError(f"no loss is called {name!r}; there are: {', '.join(LOSSES)}")
+        raise VivavoceError(f"no loss {name!r}; choose one of {', '.join(LOSSES)}")
     return LOSSES[name]
 
 

@@ -50,7 +50,7 @@ def differentiate(graph: Graph, loss: Value, image: str, missing: Observer | Non
         graph: holds the nodes from the image to the loss; gradient nodes are appended to it.
         loss: one number per image, so that each image's gradient is that of its own loss.
         image: name of the input.
-        missing: told of each node without a gradient and why; the walk then goes on with a stand-in.
+        missing: called with each node without a gradient and why; a stand-in then replaces it.
             By default the first such node raises.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What a model says of an image: class, how sure, and the sound of it."""
+"""A model's answer to an image: class, certainty and sound."""
 
 from __future__ import annotations
 

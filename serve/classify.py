@@ -1,4 +1,4 @@
-"""Answering many images one batch after the other, in whatever form was asked for."""
+"""Classifies images batch by batch and writes the answers."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def classify(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per image and line.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="A CSV table.")] = False,
 ) -> None:
-    """Say what is in an image: its class, how near the answer is to the label, and the sound of it.
+    """Classify images: the class, the distance to its label, and the spoken answer.
 
     The sound is made from the spectrogram that the model predicts, not from a recording; --voice label
     plays the label itself. "Not sure" means that no label is as near as the model's threshold asks.
@@ -47,7 +47,7 @@ def classify(
     from .classify import Form, Wishes, answer_all
 
     if as_json and as_csv:
-        raise VivavoceError("--json and --csv both: choose one")
+        raise VivavoceError("--json and --csv cannot be used together; choose one")
     form: Form = "json" if as_json else "csv" if as_csv else "text"
     if failed := answer_all(images, model, Wishes(form, top, wav, speak, voice)):
         raise VivavoceError(f"{failed} image{'s' if failed > 1 else ''} could not be read")
@@ -61,7 +61,7 @@ def listen(
     limit: Annotated[
         int, typer.Option(min=0, help="Hear a stratified sample of this many images; 0: all.")
     ] = 200,
-    seed: Annotated[int, typer.Option(help="Of the sample and of the blends.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the sample and of the blends.")] = 0,
     threshold: Annotated[
         float | None, typer.Option(help="Mean smooth L1 to compare with.", show_default="the model's")
     ] = None,

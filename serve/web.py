@@ -83,9 +83,9 @@ def build(runtime: Path, model: str) -> str:
 
 
 def bundle(entry: str) -> str:
-    """The page's rooms from one of them on, as one classic script: modules do not load from a file.
+    """The page's modules from one of them on, as one classic script: browsers load no modules from a file.
 
-    Each room becomes a function that returns what it exports.
+    Each module becomes a function that returns what it exports.
     """
     done: dict[str, str] = {}
 

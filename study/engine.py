@@ -1,4 +1,4 @@
-"""Where the cells of a study are worked on."""
+"""Where the cells of a study run."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class RayEngine:
         if self._cluster.gpus:
             return device
         if device == "cuda":
-            raise VivavoceError("device cuda: the engine was not told to ask for GPUs")
+            raise VivavoceError("device cuda: the engine requests no GPUs; create it with gpus=1")
         return "cpu"
 
 

@@ -91,7 +91,7 @@ def run(records: Records, engine: Engine, device: str, tell: Callable[[Step], No
         records: the study.
         engine: where.
         device: `auto`, `cpu` or `cuda`.
-        tell: told of every cell that ends.
+        tell: called with every cell that ends.
     """
     done = [record for record in records.records if record.result]
     left = [record for record in records.records if not record.result]

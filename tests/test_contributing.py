@@ -203,7 +203,7 @@ def test_an_attack(monkeypatch, tmp_path):
 def test_an_output(monkeypatch, tmp_path):
     path = tmp_path / "report.toy"
     wanted = ("--attack", "noise", "--epsilon", 0.1, "--output", path)
-    assert "no such kind of output" in str(run_audit(*wanted).exception)
+    assert "unknown output format" in str(run_audit(*wanted).exception)
 
     def toy(audit, kind):
         return f"{kind}: {audit.report.data.n}".encode()

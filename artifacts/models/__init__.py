@@ -1,1 +1,1 @@
-"""Models that ship with the package; README.md tells their figures."""
+"""Models that ship with the package; README.md lists their figures."""

@@ -142,7 +142,7 @@ class Comparison(msgspec.Struct, frozen=True):
         parts += [ratio.line for ratio in self.ratios if ratio.failed]
         if dropped:
             worst = min(dropped, key=lambda row: row.points)
-            parts.insert(0, f"{len(dropped)} of {len(self.rows)} rows dropped; the worst is {worst.line}")
+            parts.insert(0, f"{len(dropped)} of {len(self.rows)} rows dropped, most of all {worst.line}")
         return f"regression: {'; '.join(parts)}"
 
     def to_json(self) -> bytes:

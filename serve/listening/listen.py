@@ -20,6 +20,7 @@ from .hearing import Heard, Hearing, count
 from .listener import Listener
 
 Progress = Callable[[str, int, int], None]
+"""Called with the current step, and the finished and total number of sounds; see `audit.run.Progress`."""
 BATCH = 32
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 """How much of another class's label is blended in."""
@@ -63,7 +64,7 @@ def listen(
     check_spectrograms(opened)
     source = data or (opened.manifest.training.dataset if opened.manifest.training else None)
     if source is None:
-        raise VivavoceError("this model does not say what it was trained on; give --data")
+        raise VivavoceError("this model does not record its training data; give --data")
     images, _ = match(open_images(source), opened.manifest.classes, opened.named)
     indices = images.sample(limit, seed)
     words = opened.manifest.spoken or opened.manifest.classes

@@ -1,4 +1,4 @@
-"""What was heard, for reading: on the terminal, as JSON, as CSV, as a picture."""
+"""What the listener heard: on the terminal, as JSON, as CSV, as a picture."""
 
 from __future__ import annotations
 

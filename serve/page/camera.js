@@ -2,7 +2,7 @@
 
 const element = (id) => document.getElementById(id);
 
-// show: told the photograph; fail: told in a line why there is none.
+// show: called with the photograph; fail: called with a line that says why it is missing.
 export function setUpCamera(show, fail) {
   const dialog = element("shutter"), video = element("video");
   let stream = null;

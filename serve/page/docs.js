@@ -40,7 +40,7 @@ function section(method, path, told, schemas) {
   return make(
     "section", heading, make("p", ...prose(told.description ?? told.summary)),
     ...table("Body", bodies), ...table("Parameters", parameters), ...table("Reply", reply),
-    ...table("When it cannot", statuses.map(([status, { description }]) => [status, description])),
+    ...table("Errors", statuses.map(([status, { description }]) => [status, description])),
   );
 }
 

@@ -20,12 +20,12 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0 takes any that is free.")] = 8000,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Also answer to this host name; may repeat. * answers to any."),
+        typer.Option(metavar="NAME", help="Also accept this host name; may repeat. * accepts any."),
     ] = None,
 ) -> None:
-    """Answer over HTTP: a page for people at /, an API for programs at /v1/classify (told at /docs).
+    """Serve a model over HTTP: a page at /, an API at /v1/classify, described at /docs.
 
-    Stop it with Ctrl-C or SIGTERM; what it has accepted is answered first.
+    Stop it with Ctrl-C or SIGTERM; it answers accepted requests first.
 
     Example: vivavoce serve digits-speech --port 8000
     """
@@ -41,6 +41,6 @@ def serve(
     def started(url: str) -> None:
         typer.echo(f"{opened.path.stem} answers at {url} (Ctrl-C stops it)")
         if not is_local(url):
-            typer.echo("other machines can reach it; it knows no passwords and no encryption", err=True)
+            typer.echo("other machines can reach it; it has no passwords and no encryption", err=True)
 
     run(opened, host, port, allowed=allow_host or (), started=started)

@@ -16,7 +16,7 @@ class Limits:
     pixels: int = 50_000_000
     """Pixels of an image, by its header."""
     waiting: int = 64
-    """Requests that are accepted and not yet answered; the next one is told to come back."""
+    """Requests that are accepted and not yet answered; the next one gets status 503."""
     batch: int = 32
     """Images that the model is asked about at once."""
     connections: int = 1_000

@@ -75,8 +75,8 @@ def run(
         port: 0 for any that is free.
         limits: bounds on what the server takes on.
         allowed: more host names to answer to; see `hosts_for`.
-        started: told the address, once connections are taken.
-        ready: given the server, whose `should_exit` ends it.
+        started: called with the address, once the server accepts connections.
+        ready: called with the server, whose `should_exit` ends it.
 
     Raises:
         VivavoceError: the address cannot be listened on, or the model cannot answer.

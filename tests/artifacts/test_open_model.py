@@ -39,7 +39,7 @@ def test_shipped_models_open_by_name():
         ("gone.onnx", None, "no such model"),
         ("empty.onnx", b"", "empty"),
         ("text.onnx", b"This is a text, not a model.\n" * 20, "not an? .*ONNX model"),
-        ("model.h5", b"x", "not a kind of model"),
+        ("model.h5", b"x", "unsupported model format"),
         ("text.pt", b"some text", "not a TorchScript file"),
     ],
 )

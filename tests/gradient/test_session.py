@@ -121,7 +121,7 @@ def test_a_gradient_cut_off_by_choices_is_no_silent_zero(graph_of):
 
 def test_wrong_names_are_told():
     model = to_onnx(network("resnet"))
-    with pytest.raises(VivavoceError, match=r"no loss is called 'mse'.*cross-entropy"):
+    with pytest.raises(VivavoceError, match=r"no loss 'mse'.*cross-entropy"):
         InputGradient(model, "mse")
     with pytest.raises(VivavoceError, match=r"no input `x`.*image"):
         InputGradient(model, "cross-entropy", image="x")

@@ -76,7 +76,7 @@ def test_an_open_size_needs_a_shape():
 
 def test_a_device_that_is_not_there_is_told(graph_of):
     model = graph_of([node("Flatten", ["image"], ["scores"])], {}, ["N", 3, 1, 1], 3)
-    with pytest.raises(VivavoceError, match="no device is called 'tpu'"):
+    with pytest.raises(VivavoceError, match="no device 'tpu'"):
         InputGradient(model, "cross-entropy", device="tpu")
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
         with pytest.raises(VivavoceError, match=r"no CUDA; install.*vivavoce\[gpu\]"):

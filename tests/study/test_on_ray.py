@@ -190,7 +190,7 @@ def test_what_the_cluster_cannot_do_is_said_at_once(nodes, tmp_path):
     with pytest.raises(VivavoceError, match=r"node .* does not see .*missing; put it where every node does"):
         cluster.check_sees(tmp_path / "missing")
     cluster.close()
-    with pytest.raises(VivavoceError, match="not told to ask for GPUs"):
+    with pytest.raises(VivavoceError, match="the engine requests no GPUs"):
         list(RayEngine(nodes.address).run(records(tmp_path, [cell("category")]), "cuda"))
 
 

@@ -102,7 +102,7 @@ def show(
         Path | None, typer.Option(help="Write what --play plays to this .wav file instead.")
     ] = None,
 ) -> None:
-    """Tell what a bank holds; draw it as a sheet of pictures; play a label.
+    """Show what a bank holds; draw it as a sheet of pictures; play a label.
 
     Example: vivavoce labels show bank.npz -o bank.png
     """
@@ -251,7 +251,7 @@ def _warn(bank: LabelBank) -> None:
 
 
 def _tell_ignored(kind: str, given: dict[str, object]) -> None:
-    """Say which options make no difference to this kind."""
+    """Note which options do not apply to this kind."""
     if kind in KINDS and (ignored := KINDS[kind].ignored(given)):
         names = ", ".join(f"--{name.replace('_', '-')}" for name in ignored)
         say(f"note: {kind} labels take no {names}; ignored", err=True)

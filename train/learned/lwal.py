@@ -71,7 +71,7 @@ class AdaptiveLabels(Objective):
         """The labels as they are now.
 
         Raises:
-            VivavoceError: they have all run into one, so that nothing can be told apart.
+            VivavoceError: they have all become equal.
         """
         assert bank is not None
         now = replace(bank, labels=self.labels.cpu().numpy().copy())

@@ -53,7 +53,7 @@ def failed(room):
 def test_a_model_passes_against_the_baseline_beside_it(room):
     done = call("check", "model.onnx", cwd=room)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "no regression: model.onnx stands in all 4 rows"
+    assert done.stdout.splitlines()[-1] == "no regression: model.onnx passes in all 4 rows"
     assert "the smallest drop that 30 images can show: 23.3 points" in done.stdout
     assert "agree: 100.0% (30 of 30)" in done.stdout
 

@@ -1,4 +1,4 @@
-"""Who says a word: speech engines and recordings behind one small interface."""
+"""Speech engines and recordings behind one interface."""
 
 from __future__ import annotations
 
