@@ -164,7 +164,7 @@ def test_what_only_shows_may_change(file, tmp_path):
             ["run", "table1", "--budget", "smoke", "--engine", "slurm"],
             "--engine must be local or ray, not 'slurm'",
         ),
-        (["run", "table1", "--budget", "smoke", "--address", "here:1"], "with --engine ray"),
+        (["run", "table1", "--budget", "smoke", "--address", "here:1"], "--address needs --engine ray"),
         (["run", "table1", "--budget", "smoke", "--cpus", "2"], "--cpus needs --engine ray"),
         (["run", "table1", "--budget", "smoke", "--device", "tpu"], "no device 'tpu'"),
         (["run", "table1", "--budget", "smoke", "--set", "speed=1"], "the fields are"),
