@@ -19,6 +19,8 @@ WORDS = set("annotate bool float getattr hasattr int isinstance len list max min
             "unchecked_cast uninitialized str".split())  # fmt: skip
 """Functions without a module in front."""
 OPERATORS = set("""
+    _native_multi_head_attention _set_item all any clamp_min_ copy_ fill_ is_autocast_enabled is_grad_enabled
+    swapaxes zero_
     Int Float Bool FloatImplicit IntImplicit ScalarImplicit NumToTensor device dtype float32 float64 float16
     abs add add_ adaptive_avg_pool1d adaptive_avg_pool2d adaptive_max_pool2d addmm alpha_dropout amax amin
     append arange argmax avg_pool1d avg_pool2d baddbmm batch_norm bilinear bmm broadcast_tensors
@@ -46,7 +48,8 @@ OPERATORS = set("""
 """Operators on tensors, lists and numbers, by their names in `torch`; none reads or writes a file."""
 PRIMITIVES = {"prim": {"NumToTensor", "data", "device", "dtype", "unchecked_cast", "min", "max", "is_cuda",
                        "TupleIndex", "RaiseException",
-                       "requires_grad", "shape", "layout", "abs", "rangelist"}}  # fmt: skip
+                       "requires_grad", "shape", "layout", "abs", "rangelist",
+                       "is_nested", "type"}}  # fmt: skip
 """Operators in other name spaces of `ops`."""
 HARMFUL = {"save", "load", "from_file"}
 """Names that no method of a file may have: operators on tensors read and write files by them."""
