@@ -82,7 +82,7 @@ def test_an_objective(add_module, monkeypatch, tmp_path):
             return 2 * F.cross_entropy(output, classes)
 
     add_module("train.learned.toy", build=lambda request: Toy())
-    with pytest.raises(VivavoceError, match="no objective 'toy'"):
+    with pytest.raises(VivavoceError, match="toy"):
         resolve_settings(10, "toy")
     monkeypatch.setitem(OBJECTIVES, "toy", LearnedObjective("twice the cross-entropy", "toy"))
     settings = resolve_settings(10, "toy")
@@ -115,7 +115,7 @@ def test_a_label_kind(add_module, monkeypatch):
         return LabelBank("toy", np.eye(len(request.classes), dtype=np.float32), request.classes)
 
     add_module("train.labels.toy", build=make)
-    with pytest.raises(VivavoceError, match="no label kind 'toy'"):
+    with pytest.raises(VivavoceError, match="toy"):
         build("toy", ["a", "b"])
     monkeypatch.setitem(KINDS, "toy", Kind("rows of the identity", "toy"))  # type: ignore[arg-type]
     bank = build("toy", ["a", "b"])
@@ -185,8 +185,9 @@ def test_an_attack(monkeypatch, tmp_path):
         "--output",
         tmp_path / "r.json",
     )
-    refused = run_audit(*wanted)
-    assert "no attack 'dark'" in str(refused.exception)
+    refused = run_audit(*wanted).exception
+    assert isinstance(refused, VivavoceError)
+    assert "dark" in str(refused)
     monkeypatch.setitem(protocol.ATTACKS, "dark", Dark())
     assert run_audit(*wanted).exit_code == 0
     (row,) = msgspec.json.decode((tmp_path / "r.json").read_bytes())["rows"]
@@ -236,7 +237,7 @@ def test_a_figure_of_a_study(add_module, monkeypatch, tmp_path):
 
     add_module("study.figures.toy", draw=toy)
     records, path = open_study(tmp_path), tmp_path / "toy.png"
-    with pytest.raises(VivavoceError, match="no figure 'toy'"):
+    with pytest.raises(VivavoceError, match="toy"):
         draw("toy", records, path)
     monkeypatch.setitem(FIGURES, "toy", Figure("a line", "toy"))  # type: ignore[arg-type]
     draw("toy", records, path)
