@@ -180,6 +180,7 @@ class SlowModel:
         self._model, self.seconds = open_model("digits-speech"), seconds
         self.path, self.manifest, self.bank = self._model.path, self._model.manifest, self._model.bank
         self.voice, self.name_audio = self._model.voice, self._model.name_audio
+        self.normalisation = self._model.normalisation
         self.batches: list[int] = []
 
     def answer(self, images: np.ndarray) -> Outputs:
