@@ -72,7 +72,8 @@ def goal_margin(goal: Goal, scores: np.ndarray) -> np.ndarray:
     own = scores[rows, goal.classes]
     others = scores.copy()
     others[rows, goal.classes] = -np.inf
-    return goal.direction * (own - others.max(1))
+    with np.errstate(invalid="ignore"):  # infinity less infinity: not a number, which no comparison prefers
+        return goal.direction * (own - others.max(1))
 
 
 def share_of_pixels(first: float, iteration: int) -> float:

@@ -10,6 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from vivavoce.artifacts import open_model
 from vivavoce.audit.plan import Settings
 from vivavoce.audit.protocol import resolve
+from vivavoce.audit.report import load_report
 from vivavoce.audit.run import robustness
 
 QUICK = resolve("quick", attacks=["pgd"], epsilons=[0.06])
@@ -101,6 +102,20 @@ PLANTED = {
 def report_of(path):
     settings = Settings(protocol=QUICK, data="digits", limit=48, batch_size=48)
     return robustness(open_model(path), settings).report
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("above", [-1e9, 12.0], ids=["everywhere", "in places"])
+def test_scores_that_are_not_finite_leave_a_report_that_can_be_read(value, above, tmp_path):
+    nodes = [
+        helper.make_node("Greater", ["hidden", "above"], ["is"]),
+        helper.make_node("Where", ["is", "bad", "hidden"], ["scores"]),
+    ]
+    report = report_of(plant(tmp_path / "planted.onnx", nodes, [("above", above), ("bad", value)]))
+    assert "images have scores that are not finite" in report.verdict
+    assert "preprocessing" not in report.verdict
+    (tmp_path / "report.json").write_bytes(report.to_json())
+    assert load_report(tmp_path / "report.json") == report
 
 
 @pytest.mark.parametrize("fault", PLANTED)
