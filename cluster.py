@@ -44,7 +44,7 @@ class Cluster:
         gpus: the same.
 
     Raises:
-        VivavoceError: Ray is not installed, nobody answers at the address, or no node is large enough.
+        VivavoceError: Ray is not installed, nothing answers at the address, or no node is large enough.
     """
 
     def __init__(self, address: str | None = None, cpus: float = 1, gpus: float = 0) -> None:
@@ -222,10 +222,10 @@ def _runs_here() -> bool:
 
 
 def _check_answers(address: str) -> None:
-    """Refuse an address where nobody answers in the protocol that Ray speaks.
+    """Refuse an address where no Ray cluster answers.
 
     Raises:
-        VivavoceError: it is none, or silent.
+        VivavoceError: nothing answers there, or the answer is not Ray's.
     """
     client = address.startswith("ray://")
     try:

@@ -76,7 +76,7 @@ def read_about(arrays: dict[str, np.ndarray], kind: type[Kind], path: Path, what
     """Decode the JSON text that some archives carry as the array `about`.
 
     Raises:
-        VivavoceError: there is none, or it does not fit `kind`.
+        VivavoceError: the array is missing, or does not match `kind`.
     """
     try:
         return msgspec.json.decode(str(arrays["about"]), type=kind)

@@ -88,7 +88,7 @@ def make_session(
     options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, LEVELS[optimise])
     if optimised:
         options.optimized_model_filepath = str(optimised)
-    # With memory patterns the second run allocates everything anew, beside what the first one took: twice
+    # With memory patterns the second run allocates everything again and keeps what the first one took: twice
     # the memory (ResNet-50, 8 images: 0.72 -> 0.24 GB over the session's own), and no faster.
     options.enable_mem_pattern = False
     for key, value in SPINNING if _release(onnxruntime.__version__) >= BOUNDED else BLOCKING:
@@ -110,5 +110,5 @@ def _release(version: str) -> tuple[int, int]:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's text, or its type where there is none."""
+    """The first line of an error's text, or its type if the text is empty."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)

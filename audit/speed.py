@@ -11,7 +11,7 @@ import numpy as np
 from ..artifacts import ExportedModel, open_model
 
 REFERENCE = "digits-category"
-"""The shipped model that is timed alternately; what it takes tells how fast the machine is."""
+"""The shipped model that is timed alternately; its latency measures how fast the machine is."""
 BUDGET = 1.0
 """Seconds to spend."""
 ROUNDS = 25

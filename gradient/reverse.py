@@ -87,7 +87,7 @@ def loss_seed(loss: Value) -> np.ndarray:
 
 
 def node_gradients(graph: Graph, proto: onnx.NodeProto, dys: list[Value | None]) -> list[Value | None]:
-    """Apply a node's rule: the gradient of each input, None where there is none.
+    """Apply a node's rule: the gradient of each input, or None.
 
     Raises:
         MissingRule: there is no rule, or it refuses this node.

@@ -124,7 +124,7 @@ class InputGradient:
             loss float32 [N], gradient of each image's own loss float32 [N, C, H, W], scores float32 [N, K].
 
         Raises:
-            VivavoceError: the loss needs rivals and there are none.
+            VivavoceError: the loss needs `rivals` and they are missing.
         """
         images, classes = np.asarray(images, np.float32), {GOALS: np.asarray(goals, np.int64)}
         if self.loss.rivals:

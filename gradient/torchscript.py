@@ -35,7 +35,7 @@ class TorchScriptGradient:
         """Map images [N, C, H, W] and goals [N] to loss [N], gradient [N, C, H, W] and scores [N, K].
 
         Raises:
-            VivavoceError: the loss needs rivals and there are none, or more classes than there are.
+            VivavoceError: the loss needs `rivals` and they are missing, or the model has too few classes.
         """
         import torch
 

@@ -24,7 +24,7 @@ class RayEngine:
         gpus: of every cell.
 
     Raises:
-        VivavoceError: Ray is not installed, nobody answers at the address, or no node has that room.
+        VivavoceError: Ray is not installed, nothing answers at the address, or no node has that room.
     """
 
     def __init__(

@@ -68,7 +68,7 @@ def open_study(folder: Path) -> Records:
     """Read the folder of a study.
 
     Raises:
-        VivavoceError: there is none.
+        VivavoceError: the folder holds no study.
     """
     if not (folder / PLAN).exists():
         raise VivavoceError(f"{folder}: no study here (no {PLAN}); start one with `vivavoce study run`")

@@ -31,7 +31,7 @@ class Step:
     """Cells that have ended, those of earlier tries counted in."""
     total: int
     left: float | None
-    """Seconds that the rest will take, if cells of as much data take as long; None: nobody knows yet."""
+    """Seconds that the rest will take, if cells with as much data take as long; None: not known yet."""
 
 
 def begin(plan: Plan, folder: Path, accept_changes: bool = False) -> Records:

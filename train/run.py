@@ -115,7 +115,7 @@ def read_config(folder: Path) -> Config:
 
 
 def read_bank(folder: Path, file: str = BANK) -> LabelBank | None:
-    """The label bank of the run in `folder`, or another that it was given; None where there is none."""
+    """The label bank of the run in `folder`, or the one it was given; None without a bank."""
     path = folder / file
     return LabelBank.load(path) if path.exists() else None
 

@@ -29,7 +29,7 @@ def check_outputs(outputs: Sequence[Path]) -> None:
     """Refuse, before any work, what could not be written after it.
 
     Raises:
-        VivavoceError: a suffix that is none of `KINDS`, or no such folder.
+        VivavoceError: the suffix is not in `KINDS`, or the folder does not exist.
     """
     for path in outputs:
         if path.suffix.lower() not in KINDS:

@@ -58,7 +58,7 @@ class Batcher:
         return await future
 
     async def _work(self) -> None:
-        """Run batches until nobody waits."""
+        """Run batches until no request waits."""
         loop = asyncio.get_running_loop()
         while batch := self._next():
             images = np.stack([image for image, _ in batch])

@@ -82,7 +82,7 @@ class Reader:
 
 
 async def _image(request: Request, chunks: AsyncGenerator[bytes, None], limits: Limits) -> bytes:
-    """The whole body, or the file of a form; empty when there is none."""
+    """The whole body, or the file of a form; empty if the form has no file."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "multipart/form-data":
         return b"".join([chunk async for chunk in chunks])

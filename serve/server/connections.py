@@ -76,7 +76,7 @@ class Watched(H11Protocol):
         self.transport.abort()
 
     def _watch(self) -> None:
-        """Set the clock anew when what we wait for has changed; single bytes do not."""
+        """Restart the clock when what we wait for has changed; single bytes do not."""
         request = self.cycle if self.cycle and not self.cycle.response_complete else None
         if self._clock and request is self._request:
             return

@@ -118,7 +118,7 @@ def audio(samples: np.ndarray, rate: int) -> Audio:
 
 
 def describe(model: ExportedModel, limits: Limits) -> ModelReply:
-    """What a model says of itself."""
+    """What the server reports about the model."""
     manifest, label = model.manifest, model.manifest.label
     mel = label.mel if label else None
     seconds = None

@@ -31,7 +31,7 @@ class Meanings:
 
     Args:
         classes: their names.
-        wordnet: the database; None: there is none.
+        wordnet: the database; None if it is not installed.
     """
 
     def __init__(self, classes: tuple[str, ...], wordnet: WordNet | None) -> None:

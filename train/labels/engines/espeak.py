@@ -28,7 +28,7 @@ WORKER = Path(__file__).with_name("espeak_worker.py")
 
 
 class Espeak:
-    """Words by espeak-ng's command or, where there is none, by the library of a package."""
+    """Words by espeak-ng's command or, if it is not installed, by the library of a package."""
 
     def __init__(self, command: str | None, voice: str) -> None:
         self._command = command

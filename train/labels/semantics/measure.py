@@ -35,7 +35,7 @@ def open_banks(source: Path) -> dict[str, LabelBank]:
     """The banks of a training run, its own first, or the one in a file, by name.
 
     Raises:
-        VivavoceError: there are none.
+        VivavoceError: the run or file holds no bank.
     """
     if not source.is_dir():
         return {source.stem: LabelBank.load(source)}
