@@ -113,7 +113,7 @@ def _refuse_unless_torchscript(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             parts = {name.split("/", 1)[-1] for name in archive.namelist()}
-    except (zipfile.BadZipFile, OSError):
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):  # damage raises many kinds
         parts = set()
     if not any(part.startswith("code/") for part in parts) or "constants.pkl" not in parts:
         raise VivavoceError(

@@ -19,33 +19,73 @@ WORDS = set("annotate bool float getattr hasattr int isinstance len list max min
             "unchecked_cast uninitialized str".split())  # fmt: skip
 """Functions without a module in front."""
 OPERATORS = set("""
-    _native_multi_head_attention _set_item all any clamp_min_ copy_ fill_ is_autocast_enabled is_grad_enabled
-    swapaxes zero_
-    Int Float Bool FloatImplicit IntImplicit ScalarImplicit NumToTensor device dtype float32 float64 float16
-    abs add add_ adaptive_avg_pool1d adaptive_avg_pool2d adaptive_max_pool2d addmm alpha_dropout amax amin
-    append arange argmax avg_pool1d avg_pool2d baddbmm batch_norm bilinear bmm broadcast_tensors
-    broadcast_to cat celu ceil channel_shuffle chunk clamp clamp_ clamp_max clamp_min clone concat
-    constant_pad_nd contiguous conv1d conv2d conv_transpose1d conv_transpose2d _convolution
-    _convolution_mode cos cosine_similarity cumsum detach dim div div_ dropout dropout_ einsum elu elu_
-    embedding empty empty_like bernoulli bernoulli_ rand rand_like randn eq numpy_T t
-    erf exp expand expand_as eye feature_dropout flatten flip floor floor_divide floordiv format full
-    full_like
-    gather ge gelu glu group_norm gt hardshrink hardsigmoid hardsigmoid_ hardswish hardswish_ hardtanh
-    hardtanh_ im2col index index_select instance_norm is_floating_point items layer_norm le leaky_relu
-    leaky_relu_ len lerp linalg_norm linalg_vector_norm linear log log10 log1p log2 log_softmax
-    logical_and logical_not logical_or logsigmoid logsumexp lt masked_fill masked_fill_ matmul
-    max max_pool1d max_pool2d maximum mean meshgrid min minimum mish mm movedim mul mul_ narrow ne neg
-    neg_ new_full new_ones new_zeros norm numel one_hot ones ones_like pad permute pixel_shuffle
-    pixel_unshuffle pow prelu reciprocal reflection_pad1d reflection_pad2d relu relu6 relu6_ relu_
-    remainder repeat repeat_interleave replication_pad2d reshape roll round rsqrt rsub scalar_tensor
-    scaled_dot_product_attention select selu selu_ sigmoid sigmoid_ sign silu silu_ sin size slice
-    smooth_l1_loss mse_loss softmax softplus softshrink split split_with_sizes sqrt square squeeze squeeze_
-    stack std sub sub_ sum tanh tanh_ tensor tensor_split threshold threshold_ tile to topk transpose
-    tril triu type_as unbind unfold unflatten unsqueeze unsqueeze_ upsample_bicubic2d upsample_bilinear2d
-    upsample_nearest2d var var_mean view view_as warn where zeros zeros_like __contains__ __getitem__
-    __is__ __isnot__ __not__ __and__ __or__ __range_length __derive_index __interpolate extend
+    _adaptive_avg_pool2d _adaptive_avg_pool3d _assert_scalar _assert_tensor_metadata _convolution
+    _convolution_mode _fake_quantize_learnable_per_tensor_affine _log_softmax
+    _native_batch_norm_legit_no_training _native_multi_head_attention _reshape_alias _safe_softmax _set_item
+    _shape_as_tensor _softmax _stack _trilinear _unique2 _unsafe_view _unwrap_optional
+    _upsample_bicubic2d_aa _upsample_bilinear2d_aa _upsample_nearest_exact2d _weight_norm abs absolute acos
+    acosh adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d
+    adaptive_max_pool2d adaptive_max_pool3d add addbmm addcdiv addcmul addmm addmv addr adjoint
+    affine_grid_generator alias alias_copy all alpha_dropout amax amin aminmax angle any append arange
+    arccos arccosh arcsin arcsinh arctan arctan2 arctanh argmax argmin argsort argwhere as_tensor asin asinh
+    atan atan2 atanh atleast_1d atleast_2d atleast_3d avg_pool1d avg_pool2d avg_pool3d baddbmm batch_norm
+    bernoulli bilinear bin bincount bitwise_and bitwise_left_shift bitwise_not bitwise_or
+    bitwise_right_shift bitwise_xor block_diag bmm Bool broadcast_shapes broadcast_tensors broadcast_to
+    bucketize can_cast capitalize cartesian_prod cat cdist ceil celu chain_matmul channel_shuffle chunk
+    clamp clamp_max clamp_min clear clip clone col2im column_stack Complex complex concat concatenate conj
+    conj_physical constant_pad_nd contiguous conv1d conv2d conv3d conv_transpose1d conv_transpose2d
+    conv_transpose3d convolution copy copysign cos cosh cosine_similarity count count_nonzero cpu cross
+    cross_entropy_loss cummax cummin cumprod cumsum deg2rad degrees dequantize det detach detach_copy device
+    diag diag_embed diagflat diagonal diagonal_scatter dict diff digamma dim dist div divide divmod dot
+    dropout dsplit dstack dtype einsum element_size elu embedding embedding_bag empty empty_like endswith eq
+    equal erf erfc erfinv exp exp2 expand expand_as expand_copy expm1 extend eye fabs
+    fake_quantize_per_channel_affine fake_quantize_per_tensor_affine feature_alpha_dropout feature_dropout
+    fft_fft fft_fft2 fft_fftn fft_fftshift fft_ifft fft_ifft2 fft_ifftn fft_ifftshift fft_irfft fft_irfft2
+    fft_irfftn fft_rfft fft_rfft2 fft_rfftn fill fill_diagonal find fix flatten flip fliplr flipud Float
+    float16 float32 float64 float_power FloatImplicit floor floor_divide floordiv fmax fmin fmod format frac
+    frobenius_norm full full_like gather ge gelu get glu greater greater_equal grid_sampler grid_sampler_2d
+    grid_sampler_3d group_norm gru gru_cell gt hamming_window hann_window hardshrink hardsigmoid hardswish
+    hardtanh heaviside histc hsplit hstack huber_loss hypot im2col imag index index_add index_copy
+    index_fill index_put index_reduce index_select inner insert instance_norm Int int_repr IntImplicit
+    inverse is_autocast_enabled is_complex is_conj is_contiguous is_floating_point is_grad_enabled is_neg
+    is_nonzero is_same_size is_scripting is_signed isalnum isalpha isclose isdigit isfinite isin isinf
+    islower isnan isneginf isposinf isreal isspace isupper item items join keys kl_div kron kthvalue l1_loss
+    layer_norm ldexp le leaky_relu len lerp less less_equal lgamma lift lift_fresh linalg_cross linalg_det
+    linalg_diagonal linalg_inv linalg_matmul linalg_matrix_norm linalg_multi_dot linalg_norm linalg_qr
+    linalg_solve linalg_svd linalg_vecdot linalg_vector_norm linear linspace list log log10 log1p log2
+    log_sigmoid log_softmax logaddexp logaddexp2 logcumsumexp logdet logical_and logical_not logical_or
+    logical_xor logit logspace logsumexp lower lstm lstm_cell lstrip lt masked_fill
+    masked_scatter masked_select mathremainder matmul matrix_exp matrix_H matrix_power max max_pool1d
+    max_pool1d_with_indices max_pool2d max_pool2d_with_indices max_pool3d max_unpool2d maximum mean median
+    meshgrid mH min minimum mish mm mode moveaxis movedim mse_loss msort mT mul multinomial multiply mv
+    nan_to_num nanmean nanmedian nansum narrow native_batch_norm native_channel_shuffle native_dropout
+    native_group_norm native_layer_norm ne neg negative new_empty new_full new_ones new_zeros nll_loss
+    nll_loss_nd nonzero nonzero_numpy norm norm_except_dim normal not_equal nuclear_norm numel numpy_T
+    NumToTensor one_hot ones ones_like ord outer pad pairwise_distance percentFormat permute permute_copy
+    pixel_shuffle pixel_unshuffle polar pop positive pow prelu prod promote_types q_scale q_zero_point
+    quantile quantize_per_channel quantize_per_tensor rad2deg radians rand rand_like randint randint_like
+    randn randn_like random randperm range ravel real reciprocal reflection_pad1d reflection_pad2d
+    reflection_pad3d relu relu6 remainder remove renorm repeat repeat_interleave replace replication_pad1d
+    replication_pad2d replication_pad3d requires_grad reshape reshape_as resize resolve_conj resolve_neg
+    result_type reverse rfind rms_norm rnn_relu rnn_tanh roll rot90 round row_stack rpartition rrelu rsplit
+    rsqrt rstrip rsub scalar_tensor ScalarImplicit scaled_dot_product_attention scatter scatter_add
+    scatter_reduce searchsorted select select_copy selu sgn sigmoid sign signbit silu sin sinc sinh Size
+    size slice slice_copy slice_scatter smooth_l1_loss softmax softplus softshrink sort sorted special_erf
+    special_expit special_log_softmax special_logsumexp special_softmax split split_with_sizes
+    sqrt square squeeze squeeze_copy stack startswith std std_mean stft str strip sub subtract sum
+    sum_to_size svd swapaxes swapdims t t_copy take take_along_dim tan tanh tensor tensor_split tensordot
+    threshold tile to topk trace transpose transpose_copy tril tril_indices triu triu_indices true_divide
+    trunc type_as unbind unflatten unfold uniform unique_consecutive unique_dim unsafe_chunk unsafe_split
+    unsafe_split_with_sizes unsqueeze unsqueeze_copy update upper upsample_bicubic2d upsample_bilinear2d
+    upsample_linear1d upsample_nearest1d upsample_nearest2d upsample_nearest3d upsample_trilinear3d values
+    var var_mean view view_as view_as_complex view_as_real view_copy vsplit vstack warn where xlogy zero
+    zeros zeros_like __and__ __contains__ __derive_index __getitem__ __iand__ __interpolate __ior__ __is__
+    __isnot__ __ixor__ __lshift__ __not__ __or__ __range_length __round_to_zero_floordiv __rshift__ __xor__
 """.split())  # fmt: skip
-"""Operators on tensors, lists and numbers, by their names in `torch`; none reads or writes a file."""
+"""Operators on tensors, lists, numbers and text, by their names in `torch`; none reads or writes a file.
+
+The in-place form of each (with a final underscore) counts as well.
+"""
 PRIMITIVES = {"prim": {"NumToTensor", "data", "device", "dtype", "unchecked_cast", "min", "max", "is_cuda",
                        "TupleIndex", "RaiseException",
                        "requires_grad", "shape", "layout", "abs", "rangelist",
@@ -126,7 +166,7 @@ def check_code(modules: Sequence[ast.Module]) -> None:
     functions = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
     fields = {node.target.id for node in nodes
               if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)}  # fmt: skip
-    own = (functions | fields | OPERATORS) - HARMFUL
+    own = (functions | fields) - HARMFUL
     inner = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
     for node in nodes:
         if isinstance(node, FOREIGN):
@@ -155,6 +195,11 @@ def _known(name: str) -> bool:
     return name in WORDS or (name[0] == "_" and name[1:].isdecimal())
 
 
+def _harmless(name: str) -> bool:
+    """Whether an operator, or the one of which it is the in-place form, is known to be harmless."""
+    return name in OPERATORS or (name[-1:] == "_" and name[:-1] in OPERATORS)
+
+
 def _dotted(node: ast.expr) -> list[str]:
     parts: list[str] = []
     while isinstance(node, ast.Attribute):
@@ -166,7 +211,7 @@ def _dotted(node: ast.expr) -> list[str]:
 def _check_chain(parts: list[str], own: set[str]) -> None:
     """Check a name with dots: of an operator, or of what the file itself defines."""
     name = ".".join(parts)
-    if parts[0] == "torch" and not (len(parts) == 2 and parts[1] in OPERATORS):
+    if parts[0] == "torch" and not (len(parts) == 2 and _harmless(parts[1])):
         raise _Unknown(f"calls {name}")
     if parts[0] == "ops" and not (len(parts) == 3 and parts[2] in PRIMITIVES.get(parts[1], ())):
         raise _Unknown(f"calls {name}")
@@ -175,5 +220,7 @@ def _check_chain(parts: list[str], own: set[str]) -> None:
             raise _Unknown("uses torch.classes")
     elif parts[0] in REMOTE:
         raise _Unknown(f"calls {parts[0]}")
-    elif parts[0] not in ("torch", "ops", "CONSTANTS") and not own.issuperset(parts[1:]):
+    elif parts[0] not in ("torch", "ops", "CONSTANTS") and not all(
+        part in own or _harmless(part) for part in parts[1:]
+    ):
         raise _Unknown(f"uses {name}")

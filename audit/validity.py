@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import numpy as np
+
 from .protocol import ATTACKS, Protocol
 from .report import Report, unpack_bits
 
@@ -31,6 +33,10 @@ def faults(report: Report) -> Iterator[str]:
     yield from _protocol_faults(report.protocol, report.model.manifest.input.channels)
     if [(row.attack, row.targeted, row.epsilon) for row in report.rows] != list(report.protocol.grid()):
         yield "its rows are not those of its protocol"
+    for row in report.rows:
+        box = report.protocol.ball(row.epsilon, report.model.manifest.input).radius.ravel()
+        if len(row.epsilon_pixels) != len(box) or not np.allclose(row.epsilon_pixels, box, rtol=1e-5):
+            yield f"half-widths in pixels that are not those of epsilon {row.epsilon:g}"
     flags = (report.clean.near, *(f for row in report.rows for f in (row.survivors, row.survivors_threshold)))
     for text in filter(None, flags):
         try:

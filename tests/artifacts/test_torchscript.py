@@ -32,6 +32,35 @@ def test_ordinary_networks_are_opened(name, tmp_path):
     assert len(list(again.parameters())) == len(list(network(name).parameters()))
 
 
+class Ordinary(nn.Module):
+    """Operators that networks of classes, rather than layers, are made of."""
+
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.LSTM(32, 8, batch_first=True)
+
+    def forward(self, x):
+        grid = nn.functional.affine_grid(
+            torch.eye(2, 3).expand(len(x), 2, 3), list(x.shape), align_corners=False
+        )
+        x = nn.functional.grid_sample(x, grid, align_corners=False).clip(0, 1).nan_to_num_()
+        x = x.scatter_add(1, torch.zeros_like(x, dtype=torch.long), x).sort(-1)[0].argsort(-1).sinh().floor_()
+        x = torch.fft.rfft2(x).real[..., :32] + torch.where(torch.isfinite(x), x.cumprod(-1), x).mean()
+        features, _ = self.rnn(x.flatten(1, 2)[..., :32])
+        return torch.tensordot(features, torch.ones(8, 10), 1).median(1)[0]
+
+
+@pytest.mark.parametrize("how", ["traced", "scripted"])
+def test_ordinary_operators_are_known(how, tmp_path):
+    made = (
+        torch.jit.script(Ordinary())
+        if how == "scripted"
+        else torch.jit.trace(Ordinary(), torch.rand(2, 3, 32, 64))
+    )
+    cast(torch.jit.ScriptModule, made).save(str(tmp_path / "m.pt"))
+    assert torch.jit.load(checked(tmp_path / "m.pt", trust=False))(torch.rand(2, 3, 32, 64)).shape == (2, 10)
+
+
 def test_code_that_writes_files_is_refused_unless_trusted(tmp_path):
     torch.jit.script(Hostile(str(tmp_path / "canary"))).save(tmp_path / "m.pt")
     with pytest.raises(VivavoceError, match=r"calls torch\.save.*--trust-model"):

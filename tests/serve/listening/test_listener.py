@@ -30,5 +30,5 @@ def test_a_word_without_pronunciation():
 
 def test_without_pocketsphinx(monkeypatch):
     monkeypatch.setitem(sys.modules, "pocketsphinx", None)
-    with pytest.raises(VivavoceError, match=r"pip install 'vivavoce\[listen\]'"):
+    with pytest.raises(VivavoceError, match=r'pip install "vivavoce\[listen\]"'):
         Listener(["cat", "dog"])

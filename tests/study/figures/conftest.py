@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from vivavoce.artifacts import LabelBank
-from vivavoce.audit.report import Report, load_report
+from vivavoce.audit.report import Report, load_report, pack_bits
 from vivavoce.images.classes import CLASSES
 from vivavoce.study.cell import AuditPlan, Cell, Result
 from vivavoce.study.figures.style import Style
@@ -76,13 +76,20 @@ def report(cell: Cell, template: Report, n: int = 40) -> Report:
     """An audit in which accuracy falls by a tenth of all images for every tenth of epsilon."""
     speaks = cell.kind != "category"
     clean = accuracy(cell)
-    rows = []
-    for attack in ("fgsm", *(["margin"] if speaks else [])):
+    attacks = ("fgsm", *(["margin"] if speaks else []))
+    protocol = msgspec.structs.replace(
+        template.protocol, attacks=attacks, epsilons=EPSILONS, targeted=(False,)
+    )
+    nobody, rows = pack_bits(np.zeros(n, bool)), []
+    for attack in attacks:
         for epsilon in EPSILONS:
             left = clean - epsilon
+            radius = protocol.ball(epsilon, template.model.manifest.input).radius
             rows.append(
                 msgspec.structs.replace(
                     template.rows[0], attack=attack, targeted=False, epsilon=epsilon, accuracy=left,
+                    epsilon_pixels=tuple(radius.ravel().tolist()),
+                    survivors=nobody, survivors_threshold=nobody if speaks else None,
                     accuracy_initially_correct=left / clean,
                     threshold_accuracy=left / 2 if speaks else None,
                     threshold_initially_correct=left / clean if speaks else None,
@@ -90,9 +97,19 @@ def report(cell: Cell, template: Report, n: int = 40) -> Report:
             )  # fmt: skip
     data = msgspec.structs.replace(template.data, n=n)
     unattacked = msgspec.structs.replace(
-        template.clean, accuracy=clean, threshold=clean / 2 if speaks else None
+        template.clean,
+        accuracy=clean,
+        threshold=clean / 2 if speaks else None,
+        near=nobody if speaks else None,
     )
-    return msgspec.structs.replace(template, rows=tuple(rows), data=data, clean=unattacked)
+    return msgspec.structs.replace(
+        template,
+        rows=tuple(rows),
+        data=data,
+        clean=unattacked,
+        protocol=protocol,
+        images=template.images[:n],
+    )
 
 
 @pytest.fixture(scope="session")

@@ -107,7 +107,11 @@ def test_amounts_of_data_that_are_still_to_come(tmp_path, label_plan, write, fil
 def test_a_single_epsilon_is_no_curve(tmp_path, label_plan, write, fill_labels, template):
     def fill(cell, folder):
         fill_labels(cell, folder)
-        one = msgspec.structs.replace(template, rows=template.rows[:1])
+        row = template.rows[0]
+        protocol = msgspec.structs.replace(
+            template.protocol, attacks=(row.attack,), epsilons=(row.epsilon,), targeted=(row.targeted,)
+        )
+        one = msgspec.structs.replace(template, rows=(row,), protocol=protocol)
         (folder / cell.audit[0].report).write_bytes(one.to_json())
 
     with pytest.raises(VivavoceError, match="several epsilons"):

@@ -80,6 +80,8 @@ def read_sound(file: Path | BinaryIO, where: str = "") -> tuple[np.ndarray, int]
     try:
         with soundfile.SoundFile(file) as sound:  # librosa guesses on where soundfile gives up
             samples, rate = librosa.load(sound, sr=None, duration=LONGEST_FILE + 0.1)
+    except librosa.ParameterError:
+        raise VivavoceError(f"{where or file}: the recording has samples that are not numbers") from None
     except (OSError, soundfile.SoundFileError) as error:
         raise VivavoceError(f"{where or file}: not a sound file that can be read ({error})") from None
     if len(samples) > LONGEST_FILE * rate:
