@@ -109,12 +109,19 @@ def describe(
             dataset=config.dataset,
             split=f"{config.split}; {data_note}" if data_note else config.split,
             encoder=config.encoder,
-            recipe=", ".join([config.recipe.name, *([config.objective.name] if config.objective else [])]),
+            recipe=", ".join([config.recipe.name, *_also(config)]),
             epochs=result["epochs"],
             seed=config.seed,
             accuracy=result["accuracy"],
             versions=config.versions | {name: version(name) for name in ("onnx", "onnxscript")},
         ),
+    )
+
+
+def _also(config: Config) -> list[str]:
+    """What a run did beside its recipe, in words."""
+    return ([config.objective.name] if config.objective else []) + (
+        [str(config.adversarial)] if config.adversarial else []
     )
 
 

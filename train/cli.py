@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..console import need, progress_bar, say
+from . import adversarial_options as adversarial_option
 from .labels.kinds import KINDS
 from .learned import options
 from .learned.registry import OBJECTIVES
@@ -86,6 +87,10 @@ def train(
     label_momentum: options.LabelMomentum = None,
     recompute_labels: options.RecomputeLabels = False,
     train_mode_eval: options.TrainModeEval = False,
+    adversarial: adversarial_option.Method = None,
+    adversarial_epsilon: adversarial_option.Epsilon = None,
+    adversarial_steps: adversarial_option.Steps = None,
+    adversarial_loss: adversarial_option.Loss = None,
     seed: Annotated[int, typer.Option(help="Seed of split, initial weights, order and augmentation.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last whole epoch.")] = False,
@@ -109,10 +114,14 @@ def train(
         "warm_up": warm_up, "detach_labels": detach_labels, "label_momentum": label_momentum,
         "recompute_labels": recompute_labels, "train_mode_eval": train_mode_eval,
     }  # fmt: skip
+    attack = {
+        "method": adversarial, "epsilon": adversarial_epsilon, "steps": adversarial_steps,
+        "loss": adversarial_loss,
+    }  # fmt: skip
     label, recipe = default_label(objective, label, bank), recipe or usual_recipe(objective, dataset)
     choices = Choices(
         dataset, label, encoder, recipe, changes, seed, data_level, image_size, weights, wavs, bank,
-        objective=settings, text_model=text_model, name_audio=name_audio,
+        objective=settings, adversarial=attack, text_model=text_model, name_audio=name_audio,
     )  # fmt: skip
     with joined(pick_device(device)) as (world, where):
         result = run_to_end(prepare(choices, out, where, resume, world))
@@ -133,6 +142,8 @@ def run_to_end(trainer: Trainer) -> dict[str, Any] | None:
             f"{config.encoder}, {config.label} labels, {config.dataset}: {config.split}, "
             f"recipe {recipe.name}, {recipe.epochs} epochs, {recipe.precision}, on {trainer.device}{among}"
         )
+        if config.adversarial:
+            say(str(config.adversarial))
         if config.objective:
             name = config.objective.name
             say(f"objective {name}: {OBJECTIVES[name].summary}")

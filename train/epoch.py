@@ -24,14 +24,32 @@ class Epoch:
     test_accuracy_train_mode: float | None = None
     """The same with the network in training mode, as that paper's code judges."""
 
+    robust_accuracy: float | None = None
+    """On validation images under PGD; only with adversarial training."""
+    single_step_accuracy: float | None = None
+    """The same under one step; only with training on single steps."""
+
     @property
-    def rank(self) -> tuple[float, float]:
-        """Higher is better: validation accuracy, ties by lower validation loss."""
-        return self.validation_accuracy, -self.validation_loss
+    def rank(self) -> tuple[float, float, float]:
+        """Higher is better: accuracy under attack if known, validation accuracy, lower validation loss."""
+        return self.robust_accuracy or 0.0, self.validation_accuracy, -self.validation_loss
+
+    @property
+    def overfitted(self) -> bool:
+        """Catastrophic overfitting (Wong et al. 2020): only the single step of the training is withstood."""
+        single, robust = self.single_step_accuracy, self.robust_accuracy
+        return single is not None and robust is not None and single > 0.2 and robust < single / 2
 
     def line(self, epochs: int) -> str:
         """A line for people, of a run of so many epochs."""
+        robust = "" if self.robust_accuracy is None else f", robust {self.robust_accuracy:.2%}"
+        warning = (
+            f"; catastrophic overfitting: {self.single_step_accuracy:.2%} withstand one step, but PGD breaks "
+            "them; a smaller epsilon or --adversarial pgd avoids it"
+            if self.overfitted
+            else ""
+        )
         return (
             f"epoch {self.epoch}/{epochs}: loss {self.train_loss:.3f}, validation accuracy "
-            f"{self.validation_accuracy:.2%}, {self.seconds:.1f} s"
+            f"{self.validation_accuracy:.2%}{robust}, {self.seconds:.1f} s{warning}"
         )

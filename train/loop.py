@@ -6,14 +6,16 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..artifacts import LabelBank
 from ..errors import VivavoceError
+from .adversarial import Adversary
 from .airbench import SAMPLES, Airbench
 from .augment import alternating, augment, draw, to_unit
 from .average import Average, Lookahead
@@ -31,6 +33,7 @@ from .optimizers import make_optimizer, pack, set_rate, unpack
 from .parallel import World
 from .recipes import SIDE
 from .registry import make_objective
+from .robustness import robust_accuracies
 from .run import CHECKPOINT, RESULT, Config, read_tensors, save_tensors, snapshot
 
 StepDone = Callable[[int, int, float], None]
@@ -75,6 +78,8 @@ class Trainer:
         self.judged = self.average.model if self.average else self.model
         self.bank = bank
         self.objective = make_objective(config, bank, device, self.model, len(splits.train))
+        plan = config.adversarial
+        self.adversary = Adversary(plan, self.model, bank, device) if plan else None
         self.optimizer = make_optimizer(recipe, self.model, self.objective.parameters())
         self.network = self.world.wrap(self.model, device)
         self.feed = Feed(splits.train, device)
@@ -112,7 +117,9 @@ class Trainer:
         part, precision = self.splits.validation, self.config.recipe.precision
         score = evaluate(self.contract, self.objective, part, self.device, precision=precision)
         seconds = time.perf_counter() - started
-        curve = judge_epoch(self.config, self.contract, self.splits.test)
+        curve: dict[str, float] = judge_epoch(self.config, self.contract, self.splits.test)
+        if self.adversary:
+            curve |= robust_accuracies(self.contract, self.adversary, part, self.device, precision)
         epoch = Epoch(number + 1, rate, loss, score.loss, score.accuracy, seconds, **curve)
         if not self.history or epoch.rank > max(e.rank for e in self.history):
             self.best = {k: v.clone() for k, v in self.judged.state_dict().items()}
@@ -135,6 +142,7 @@ class Trainer:
             "epochs": self.config.recipe.epochs,
             "best_epoch": best.epoch,
             "accuracy": {"validation": best.validation_accuracy, "test": test.accuracy}
+            | ({} if best.robust_accuracy is None else {"validation_robust": best.robust_accuracy})
             | ({} if test.threshold is None or self.config.objective else {"test_threshold": test.threshold}),
         }
         save_tensors(self.folder / RESULT, self.best, result)
@@ -191,10 +199,7 @@ class Trainer:
         if self.sides is not None:
             draws = draws._replace(flipped=self.sides[moment.indices] ^ bool(moment.epoch % 2))
         images = augment(images, padding, draws.part(self.world.share(whole)), recipe.border)
-        images = to_unit(images)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
-            output = self.network(images)
-        loss = self.objective(output.float(), classes, moment)
+        loss = self._loss(to_unit(images), classes, moment, chance)
         set_rate(self.optimizer, rate)
         self.optimizer.zero_grad()
         # Gradients are averaged over processes, whose shares may differ by an image.
@@ -205,6 +210,22 @@ class Trainer:
         if self.average:
             self.average.update()
         return loss.detach()
+
+    def _loss(self, images: Tensor, classes: Tensor, moment: Moment, chance: torch.Generator) -> Tensor:
+        if self.adversary is None:
+            return self.objective(self._answer(self.network, images), classes, moment)
+        whole = torch.Size([len(moment.indices), *images.shape[1:]])
+        noise = self.adversary.noise(whole, chance)[self.world.share(len(moment.indices))].to(self.device)
+        attacked = self.adversary.attack(partial(self._answer, self.model), images, classes, noise)
+        if self.adversary.plan.method == "trades":
+            clean, divergence = self.adversary.combined(partial(self._answer, self.network), images, attacked)
+            return self.objective(clean, classes, moment) + divergence
+        return self.objective(self._answer(self.network, attacked), classes, moment)
+
+    def _answer(self, network: nn.Module, images: Tensor) -> Tensor:
+        half = self.config.recipe.precision == "bfloat16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+            return network(images).float()
 
     def save(self) -> None:
         """Write the checkpoint of the last whole epoch, and the logs."""

@@ -17,6 +17,7 @@ from ..artifacts import LabelBank
 from ..documents import parse_json, read_json
 from ..errors import VivavoceError, naming
 from ..files import replacing, write_whole
+from .adversarial import Adversarial
 from .learned.settings import ObjectiveSettings
 from .model import Classifier
 from .recipes import Recipe
@@ -49,6 +50,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Pretrained weights that the encoder started from: `imagenet` or a file."""
     objective: ObjectiveSettings | None = msgspec.field(default=None, name="aim")
     """A learned objective, `aim` in the file; None: what the label and recipe ask for."""
+    adversarial: Adversarial | None = None
+    """Train on adversarial images; None: on the images."""
     versions: dict[str, str] = {}
 
     def model(self, bank: LabelBank | None) -> Classifier:

@@ -7,10 +7,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 
 from ..artifacts import LabelBank
 from ..errors import VivavoceError
+from .adversarial import Adversarial, make_adversarial
 from .backbones import BACKBONES, STATISTICS, Backbone
 from .data import SIDE, Splits, open_splits
 from .encoders import make_encoder
@@ -45,6 +47,8 @@ class Choices:
     """A bank to take the labels from."""
     objective: dict[str, Any] = field(default_factory=dict)
     """What `learned.settings.resolve_settings` takes; empty: the label's own loss."""
+    adversarial: dict[str, Any] = field(default_factory=dict)
+    """What `make_adversarial` takes; empty: train on the images as they are."""
     text_model: Path | None = None
     """Folder of the Hugging Face encoder that reads texts."""
     name_audio: Path | None = None
@@ -98,12 +102,14 @@ def prepare(
     if objective and world.size > 1:
         raise VivavoceError("--objective trains in one process: its labels are those of a whole batch")
     bank, names = choices.labels(splits.classes, objective), choices.names(splits.classes)
+    adversarial = _adversarial(choices, bank)
     changes = choices.changes if splits.flip else {"flip": False} | choices.changes
     if objective and objective.label_dim:
         changes |= FOR_LEARNED
     recipe = settle_precision(resolve(choices.recipe, bank is not None, choices.encoder, changes), device)
     recipe = settle_batch(recipe, len(splits.classes), choices.changes.get("batch_size"))
     config = configure(choices, recipe, splits, bank, objective, names)
+    config = msgspec.structs.replace(config, adversarial=adversarial)
     if world.first:
         begin(out, config, bank, resume, names)
     world.wait()
@@ -111,6 +117,22 @@ def prepare(
     if resume:
         trainer.resume()
     return trainer
+
+
+def _adversarial(choices: Choices, bank: LabelBank | None) -> Adversarial | None:
+    """The adversarial training, if it fits the data and the labels."""
+    found = make_adversarial(**choices.adversarial)
+    if found is None:
+        return None
+    if choices.objective.get("name"):
+        raise VivavoceError("--adversarial trains on the label's own loss; leave --objective out")
+    if is_text(choices.dataset):
+        raise VivavoceError(f"--adversarial is for images, and {choices.dataset} holds texts")
+    if found.loss == "smooth-l1" and bank is None:
+        raise VivavoceError(
+            f"--adversarial-loss smooth-l1 needs a label bank, which {choices.label} lacks; give scores"
+        )
+    return found
 
 
 def configure(
