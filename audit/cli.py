@@ -154,6 +154,8 @@ def robustness(
     write_outputs(audit, output or [], losses)
     write_sounds(audit, wav, losses)
     losses.end()
+    if resume:
+        resume.unlink(missing_ok=True)
 
 
 def images_at_a_time(text: str) -> int | None:

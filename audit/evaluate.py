@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
-from functools import partial
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -26,6 +25,11 @@ EXAMPLES = 8
 """Adversarial images kept as examples."""
 
 
+FLAGS = ("right", "near", "rejected", "misled", "reached", "rounded")
+IMAGE = np.dtype([*((flag, np.bool_) for flag in FLAGS), ("moved", np.float32)])
+"""What one attack at one epsilon did to one image; the properties of `Outcome` say what each field means."""
+
+
 @dataclass
 class Outcome:
     """One attack at one epsilon on n images."""
@@ -34,27 +38,48 @@ class Outcome:
     targeted: bool
     epsilon: float
     ball: Ball
-    right: np.ndarray
-    """bool [n]: the decision is still the true class. False where it was wrong before the attack."""
-    near: np.ndarray
-    """bool [n]: the prediction is still within the threshold of the true label."""
-    rejected: np.ndarray
-    """bool [n]: the prediction is within the threshold of no label."""
-    misled: np.ndarray
-    """bool [n]: the decision is wrong, and the prediction within the threshold of that wrong label."""
-    reached: np.ndarray
-    """bool [n]: the decision is the target class."""
-    rounded: np.ndarray
-    """bool [n]: like `right`, after the adversarial image was rounded to 8-bit pixels."""
-    moved: np.ndarray
-    """float32 [n]: size of the change in the ball's norm; 0 where the image was not attacked."""
+    images: np.ndarray
+    """`IMAGE` [n]. The properties are views of its fields: writing to them writes here."""
     queries: int = 0
     gradients: int = 0
     seconds: float = 0.0
 
+    @property
+    def right(self) -> np.ndarray:
+        """bool [n]: the decision is still the true class. False where it was wrong before the attack."""
+        return self.images["right"]
 
-ARRAYS = [f.name for f in fields(Outcome) if f.type == "np.ndarray"]
-"""Fields of an outcome that have a value for every image."""
+    @property
+    def near(self) -> np.ndarray:
+        """bool [n]: the prediction is still within the threshold of the true label."""
+        return self.images["near"]
+
+    @property
+    def rejected(self) -> np.ndarray:
+        """bool [n]: the prediction is within the threshold of no label."""
+        return self.images["rejected"]
+
+    @property
+    def misled(self) -> np.ndarray:
+        """bool [n]: the decision is wrong, and the prediction within the threshold of that wrong label."""
+        return self.images["misled"]
+
+    @property
+    def reached(self) -> np.ndarray:
+        """bool [n]: the decision is the target class."""
+        return self.images["reached"]
+
+    @property
+    def rounded(self) -> np.ndarray:
+        """bool [n]: like `right`, after the adversarial image was rounded to 8-bit pixels."""
+        return self.images["rounded"]
+
+    @property
+    def moved(self) -> np.ndarray:
+        """float32 [n]: size of the change in the ball's norm; 0 where the image was not attacked."""
+        return self.images["moved"]
+
+
 TALLIES = ("queries", "gradients", "seconds")
 """Fields that count the cost of the attack."""
 
@@ -161,21 +186,8 @@ def blank(target: Target, images: ImageSet, indices: np.ndarray, protocol: Proto
 
 
 def _blank_outcomes(protocol: Protocol, manifest: Manifest, n: int) -> list[Outcome]:
-    none = partial(np.zeros, n, bool)
     return [
-        Outcome(
-            attack,
-            targeted,
-            epsilon,
-            ball=protocol.ball(epsilon, manifest.input),
-            right=none(),
-            near=none(),
-            rejected=none(),
-            misled=none(),
-            reached=none(),
-            rounded=none(),
-            moved=np.zeros(n, np.float32),
-        )
+        Outcome(attack, targeted, epsilon, protocol.ball(epsilon, manifest.input), np.zeros(n, IMAGE))
         for attack, targeted, epsilon in protocol.grid()
     ]
 
@@ -227,8 +239,8 @@ class _Batch:
             outcome.rejected[part], outcome.misled[part] = seen.rejected, seen.misled
             outcome.reached[part] = seen.decisions == self.goals
         else:
-            for name in ("right", "rounded", "near", "rejected", "misled", "reached"):
-                getattr(outcome, name)[part] = getattr(earlier, name)[part]
+            for flag in FLAGS:
+                outcome.images[flag][part] = earlier.images[flag][part]
 
     def _run(self, attack: Attack, outcomes: list[Outcome], worth: np.ndarray) -> None:
         """Attack the images that are still right; clip each result and verify it on the file."""

@@ -35,7 +35,10 @@ class Settings:
     targets: Path | tuple[int, ...] | None = None
     """A target class for every audited image: a CSV file `file,target`, or their numbers."""
     resume: Path | None = None
-    """Save the state in this file after every batch, and resume from it if it exists."""
+    """Save the state in this file after every batch, and resume from it if it exists.
+
+    The file outlives the audit, so that a report that can't be written costs no attack; remove it afterwards.
+    """
     references: bool = False
     """Also measure noise, corruptions and the smallest perturbation, to compare the attacks with."""
     command: str = ""

@@ -63,8 +63,6 @@ def robustness(
     if settings.references:
         beside = tuple(references(probes, _named(progress, "references")))
     report = write_report(plan, evaluation, checks, beside)
-    if state:
-        state.path.unlink(missing_ok=True)
     return Audit(report, evaluation, model)
 
 

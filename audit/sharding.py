@@ -9,7 +9,7 @@ import numpy as np
 
 from ..artifacts import ExportedModel
 from ..images import ImageSet
-from .evaluate import ARRAYS, EXAMPLES, TALLIES, Evaluation, blank, evaluate
+from .evaluate import EXAMPLES, TALLIES, Evaluation, blank, evaluate
 from .protocol import Protocol
 from .target import Target
 
@@ -88,8 +88,7 @@ def merge(whole: Shard, parts: Sequence[Found], target: Target, images: ImageSet
     merged.near = np.concatenate([f.near for f in found])
     merged.digests = [digest for f in found for digest in f.digests]
     for k, outcome in enumerate(merged.outcomes):
-        for name in ARRAYS:
-            setattr(outcome, name, np.concatenate([getattr(f.outcomes[k], name) for f in found]))
+        outcome.images = np.concatenate([f.outcomes[k].images for f in found])
         for name in TALLIES:
             setattr(outcome, name, sum(getattr(f.outcomes[k], name) for f in found))
     firsts = np.cumsum([0, *(len(f.indices) for f in found)])

@@ -14,7 +14,7 @@ from ..artifacts.identity import answers_digest
 from ..errors import VivavoceError
 from ..files import MEBIBYTE, read_bytes, write_whole
 from .digests import joint_digest
-from .evaluate import ARRAYS, TALLIES, Evaluation, Example
+from .evaluate import TALLIES, Evaluation, Example
 from .sharding import Shard
 from .summary import versions
 from .target import Target
@@ -44,8 +44,7 @@ class StateFile:
             VivavoceError: the file cannot be written.
         """
         outcomes = [
-            _Outcome({name: getattr(o, name).tobytes() for name in ARRAYS}, *(getattr(o, t) for t in TALLIES))
-            for o in evaluation.outcomes
+            _Outcome(o.images.tobytes(), *(getattr(o, t) for t in TALLIES)) for o in evaluation.outcomes
         ]
         examples = [
             _Example(e.place, e.attack, e.epsilon, e.clean.tobytes(), e.adversarial.tobytes())
@@ -87,8 +86,7 @@ class StateFile:
         evaluation.decisions = _restored(state.decisions, evaluation.decisions)
         evaluation.near = _restored(state.near, evaluation.near)
         for outcome, found in zip(evaluation.outcomes, state.outcomes, strict=True):
-            for name in ARRAYS:
-                setattr(outcome, name, _restored(found.arrays[name], getattr(outcome, name)))
+            outcome.images = _restored(found.images, outcome.images)
             for name in TALLIES:
                 setattr(outcome, name, getattr(found, name))
         entry = target.model.manifest.input
@@ -105,7 +103,7 @@ class StateFile:
 
 
 class _Outcome(msgspec.Struct):
-    arrays: dict[str, bytes]
+    images: bytes
     queries: int
     gradients: int
     seconds: float
@@ -149,9 +147,11 @@ def _restored(data: bytes, like: np.ndarray) -> np.ndarray:
     """An array from its bytes, of the shape and type of a blank one."""
     if len(data) != like.nbytes:
         raise ValueError(f"{len(data)} bytes for {like.nbytes}")
-    if like.dtype == bool and max(data, default=0) > 1:
-        raise ValueError("a flag that is neither 0 nor 1")
-    return np.frombuffer(data, like.dtype).reshape(like.shape).copy()
+    array = np.frombuffer(data, like.dtype).reshape(like.shape).copy()
+    for part in [array[name] for name in like.dtype.names or ()] or [array]:
+        if part.dtype == bool and (part.view(np.uint8) > 1).any():
+            raise ValueError("a flag that is neither 0 nor 1")
+    return array
 
 
 def fingerprint(target: Target, whole: Shard, digests: Sequence[str]) -> dict[str, str]:

@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 
 from ..errors import VivavoceError
+from ..files import make_folder, replacing
 from .data import Split, Splits, held_out
 from .labels.bert import open_encoder, package_folder
 
@@ -112,10 +113,9 @@ def encode(
             rows.append(pooled.float().numpy())
             progress(min(first + BATCH, len(texts)), len(texts))
     whole = np.concatenate(rows)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    fresh = kept.with_suffix(".new.npy")
-    np.save(fresh, whole)
-    fresh.replace(kept)
+    make_folder(kept.parent)
+    with replacing(kept) as fresh:
+        np.save(fresh, whole)
     return whole
 
 

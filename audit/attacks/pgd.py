@@ -1,4 +1,4 @@
-"""Projected gradient descent (Madry et al. 2018), optionally with momentum (Dong et al. 2018)."""
+"""Projected gradient descent (Madry et al. 2018)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from .streams import Streams
 
 
 class PGD(Attack):
-    """Steps of one length along the gradient, from random points of the ball.
+    """Steps of 2.5 / `steps` radii along the gradient, from random points of the ball.
+
+    Any start can reach any end (Madry et al. 2018).
 
     An image is not attacked further once it is adversarial.
 
@@ -22,27 +24,13 @@ class PGD(Attack):
         loss: a loss of one class in `gradient.losses.LOSSES`; None: the target's own.
         steps: gradient steps per start.
         restarts: random starts.
-        step: length of a step in radii; None: 2.5 / steps, so that any start can reach any end (Madry et
-            al. 2018).
-        momentum: share mu of the gradients so far in g' = mu g + gradient / |gradient|_1 (Dong et al. 2018,
-            equation 6); 0: none.
-        random_start: start at a random point, or else the first time at the clean image.
     """
 
     name = "pgd"
 
-    def __init__(
-        self,
-        loss: str | None = None,
-        steps: int = 20,
-        restarts: int = 1,
-        step: float | None = None,
-        momentum: float = 0.0,
-        random_start: bool = True,
-    ) -> None:
+    def __init__(self, loss: str | None = None, steps: int = 20, restarts: int = 1) -> None:
         self.loss, self.steps, self.restarts = loss, steps, restarts
-        self.step = np.float32(2.5 / steps if step is None else step)
-        self.momentum, self.random_start = np.float32(momentum), random_start
+        self.step = np.float32(2.5 / steps)
 
     def sweep(
         self, target: Target, images: np.ndarray, goal: Goal, balls: Sequence[Ball], streams: Streams
@@ -52,10 +40,7 @@ class PGD(Attack):
         for ball in balls:
             result, left = images.copy(), np.arange(len(images))
             for restart in range(self.restarts):
-                if self.random_start or restart:
-                    start = random_point(streams.part(left), restart, images[left], ball)
-                else:
-                    start = images[left]
+                start = random_point(streams.part(left), restart, images[left], ball)
                 result[left], reached = self._descend(objective, images[left], left, ball, start)
                 left = left[~reached]
                 if len(left) == 0:
@@ -66,7 +51,7 @@ class PGD(Attack):
         self, objective: ScoreObjective, images: np.ndarray, places: np.ndarray, ball: Ball, start: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """One start: the points where the attack ended [n, C, H, W], and whether each reached the goal."""
-        current, gathered = start.copy(), np.zeros_like(start)
+        current = start.copy()
         reached = np.zeros(len(start), bool)
         go = np.arange(len(start))
         for step in range(self.steps + 1):
@@ -76,7 +61,7 @@ class PGD(Attack):
             if len(go) == 0 or step == self.steps:
                 break
             share = np.abs(gradient).sum((1, 2, 3), keepdims=True)
-            gathered[go] = self.momentum * gathered[go] + gradient / np.maximum(share, 1e-30)
-            moved = current[go] + self.step * ball.radius * steepest(gathered[go], ball.norm)
+            direction = steepest(gradient / np.maximum(share, 1e-30), ball.norm)
+            moved = current[go] + self.step * ball.radius * direction
             current[go] = ball.confine(moved, images[go])
         return current, reached

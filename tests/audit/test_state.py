@@ -9,13 +9,17 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
+from typer.testing import CliRunner
 
 from vivavoce.artifacts import Preprocessing, open_model
 from vivavoce.audit import state as states
+from vivavoce.audit.attacks.fgsm import FGSM
+from vivavoce.audit.cli import app
 from vivavoce.audit.plan import Settings
 from vivavoce.audit.protocol import resolve
 from vivavoce.audit.run import robustness
 from vivavoce.audit.state import MAGIC
+from vivavoce.audit.writing import outputs
 from vivavoce.errors import VivavoceError
 
 SIDE = 8
@@ -92,7 +96,6 @@ def test_a_killed_audit_ends_in_the_same_report(killed):
     )
     assert seen[0] > 32, "the first batch is not attacked again"
     assert comparable(again.report) == comparable(whole.report)
-    assert not (killed / "state").exists()
     assert len(again.evaluation.examples) == len(whole.evaluation.examples) > 0
     for a, b in zip(again.evaluation.examples, whole.evaluation.examples, strict=True):
         np.testing.assert_array_equal(a.adversarial, b.adversarial)
@@ -181,17 +184,42 @@ def test_every_kind_of_damage_is_refused(killed):
         refused(killed)
 
 
+def test_the_command_keeps_the_state_until_its_outputs_are_written(made, tmp_path, monkeypatch):
+    state, report = tmp_path / "state", tmp_path / "report.json"
+    arguments = [
+        "robustness", made / "m.onnx", "--data", made / "data", "--attack", "fgsm", "--epsilon", 0.1,
+        "--resume", state, "--output", report,
+    ]  # fmt: skip
+    attacked = []
+    monkeypatch.setattr(FGSM, "sweep", lambda *given, sweep=FGSM.sweep: attacked.append(1) or sweep(*given))
+
+    def full(audit, kind):
+        raise VivavoceError("report.json: cannot be written (No space left on device)")
+
+    with monkeypatch.context() as disk:
+        disk.setitem(outputs.WRITERS, ".json", full)
+        failed = CliRunner().invoke(app, [*map(str, arguments)])
+    assert "No space left" in str(failed.exception)
+    assert state.exists()
+    assert attacked
+    first, _ = len(attacked), attacked.clear()
+    assert CliRunner().invoke(app, [*map(str, arguments)]).exit_code == 0
+    assert report.exists()
+    assert len(attacked) < first  # the diagnosis attacks a few images again
+    assert not state.exists()
+
+
 def test_arrays_that_do_not_fit_are_refused(killed):
     """With a digest that fits: nothing is taken from the file but what the audit expects."""
     whole = (killed / "state").read_bytes()
     plain = msgspec.msgpack.decode(whole[len(MAGIC) + 32 :])
-    array = next(iter(plain["outcomes"][0]["arrays"]))
     flag = plain["near"]
     for change in (
         {"decisions": plain["decisions"][:-1]}, {"near": flag + b"\0"}, {"near": b"\2" * len(flag)},
         {"done": 13}, {"done": -1}, {"outcomes": plain["outcomes"][1:]}, {"tally": {"queries": 1}},
-        {"outcomes": [o | {"arrays": o["arrays"] | {array: b""}} for o in plain["outcomes"]]},
-        {"outcomes": [o | {"arrays": {}} for o in plain["outcomes"]]}, {"fingerprint": {}},
+        {"outcomes": [o | {"images": o["images"][:-1]} for o in plain["outcomes"]]},
+        {"outcomes": [o | {"images": b"\2" + o["images"][1:]} for o in plain["outcomes"]]},
+        {"fingerprint": {}},
         {"examples": [e | {"clean": b"1"} for e in plain["examples"]]},
     ):  # fmt: skip
         content = msgspec.msgpack.encode(plain | change)

@@ -21,7 +21,7 @@ ATTACKS = {
     "fgsm": FGSM(),
     "iterative": Iterative(3),
     "pgd": PGD(steps=4),
-    "pgd-momentum": PGD("margin", steps=3, restarts=2, momentum=0.9, random_start=False),
+    "pgd-restarts": PGD("margin", steps=3, restarts=2),
     "apgd-ce": APGD(steps=8),
     "apgd-dlr": APGD("dlr", steps=6, restarts=2),
     "apgd-margin": APGD("margin", steps=6),

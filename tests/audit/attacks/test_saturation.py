@@ -16,7 +16,6 @@ ATTACKS = {
     "fgsm": FGSM(),
     "iterative": Iterative(),
     "pgd": PGD("cross-entropy", steps=10),
-    "pgd with momentum": PGD("cross-entropy", steps=10, momentum=0.9),
     "apgd-ce": APGD(steps=30),
 }
 SURE = 1e5
