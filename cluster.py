@@ -173,6 +173,8 @@ def _unseen(node: str, path: Path) -> str:
 def _connect(address: str | None) -> bool:
     """Connect this process; False if it is connected already."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Without this, Ray reports every process that it lost and will restart on our standard output.
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "(?s:.)")
     import ray
 
     if ray.is_initialized():
@@ -184,15 +186,7 @@ def _connect(address: str | None) -> bool:
     except Exception as error:  # of a dozen kinds
         hint = "" if os.environ.get("RAY_AUTH_MODE") else "; where it wants a token, set RAY_AUTH_MODE=token"
         raise VivavoceError(f"Ray at {found} cannot be used: {_first_line(error)}{hint}") from error
-    _quieten()
     return True
-
-
-def _quieten() -> None:
-    """Keep Ray from telling of every process that it lost, and will begin again, on our standard output."""
-    from ray._private import worker
-
-    worker.print_to_stdstream = lambda *_, **__: None
 
 
 def _find(address: str | None) -> str:

@@ -71,29 +71,9 @@ class FAB(Attack):
             if closest is None:
                 alike = [b.radius.max() for b in balls if (f := _Frame.of(b)) and f.like(frame)]
                 enough = None if self.minimum else float(min(alike))
-                closest, _ = self._closest(target, images, goal, frame, streams, enough, max(alike))
+                closest = self._closest(target, images, goal, frame, streams, enough, max(alike))
                 found.append((frame, closest))
             yield ball.confine(closest, images)
-
-    def closest(
-        self, target: Target, images: np.ndarray, goal: Goal, ball: Ball, streams: Streams
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """The smallest perturbations that reach the goal, which may lie outside the ball.
-
-        Args:
-            target: the model under attack.
-            images: clean images, float32 [N, C, H, W].
-            goal: where to.
-            ball: gives the norm, the proportions of the channels and the radius of random restarts.
-            streams: each image's own randomness.
-
-        Returns:
-            Images [N, C, H, W], and how far they are from the clean ones, float64 [N], in the ball's
-            norm: for l-infinity the largest change relative to the channel's half-width times the
-            largest half-width. Where nothing was found, the clean image and infinity.
-        """
-        frame = _Frame.of(ball) or _Frame(ball.norm, np.ones_like(ball.radius))
-        return self._closest(target, images, goal, frame, streams, None, float(ball.radius.max()))
 
     def _closest(
         self,
@@ -104,7 +84,11 @@ class FAB(Attack):
         streams: Streams,
         enough: float | None,
         reach: float,
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> np.ndarray:
+        """The nearest images found that reach the goal, or the clean ones: [N, C, H, W].
+
+        The search stops within `enough`; random restarts begin at most half of `reach` away.
+        """
         search = _Search(target, images, goal, frame, enough)
         rivals = list(opponents(target, images, goal, "difference", self.rivals))
         for turn, others in enumerate(rivals):
@@ -123,7 +107,7 @@ class FAB(Attack):
                 self._approach(search, left, others[left], start)
         if self.minimum:
             search.refine()
-        return search.points, search.size
+        return search.points
 
     def _approach(self, search: _Search, left: np.ndarray, others: np.ndarray, start: np.ndarray) -> None:
         """One start against one other class for each of the images `left`."""
