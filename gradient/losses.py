@@ -1,4 +1,6 @@
-"""Losses as graphs. Each grows when the model does worse on `goals`, one number per image.
+"""Losses as graphs: one number per image, about its class in `goals`.
+
+All but `score` and `probability` grow when the model does worse on that class.
 
 A loss is written forwards only; the rules differentiate it like any other part of the graph. To add
 one, write the function and put it in `LOSSES` with the output of the model that it needs.
@@ -67,6 +69,16 @@ def log_odds(graph: Graph, scores: Value, goals: Value) -> Value:
     own = goal.where(scores, 0.0).sum([1])
     gaps = goal.where(float(np.finfo(np.float32).min), scores - own)
     return gaps.reduce("ReduceLogSumExp", [1], keepdims=False)
+
+
+def score(graph: Graph, scores: Value, goals: Value) -> Value:
+    """The goal's own score; unlike the losses, it grows when the model is surer of the goal."""
+    return _one_hot(graph, scores, goals).where(scores, 0.0).sum([1], keepdims=False)
+
+
+def probability(graph: Graph, scores: Value, goals: Value) -> Value:
+    """softmax(scores)[goal] = e^(-cross-entropy); like the score, it grows when the model is surer."""
+    return (-cross_entropy(graph, scores, goals)).map("Exp")
 
 
 def margin(graph: Graph, scores: Value, goals: Value) -> Value:
@@ -139,6 +151,8 @@ LOSSES = {
     "cross-entropy": Loss(cross_entropy, "scores"),
     "log-odds": Loss(log_odds, "scores"),
     "margin": Loss(margin, "scores"),
+    "score": Loss(score, "scores"),
+    "probability": Loss(probability, "scores"),
     "dlr": Loss(difference_of_logits_ratio, "scores"),
     "difference": Loss(difference, "scores", rivals=True),
     "targeted-dlr": Loss(targeted_difference_of_logits_ratio, "scores", rivals=True),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import onnx
 
 from ..artifacts.graph import consumed
-from ..errors import VivavoceError
 from .errors import MissingRule
 from .graph import Graph, needed
 from .session import InputGradient
@@ -46,10 +45,7 @@ def batch_size(
         scores: name of the output.
     """
     gradient = InputGradient(model, loss, image=image, scores=scores)
-    rest = shape or gradient.declared_shape
-    if rest is None:
-        raise VivavoceError("the model leaves the image's size open; give it, as channels, height, width")
-    each = peak_bytes(gradient, rest)
+    each = peak_bytes(gradient, gradient.sizes(shape))
     weights = sum(t.ByteSize() for t in model.graph.initializer)
     fitting = int((budget_bytes - OVERHEAD - WEIGHT_COPIES * weights) / (each * WASTE))
     return max(1, min(largest, 1 << max(fitting, 1).bit_length() - 1))

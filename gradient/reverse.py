@@ -1,4 +1,7 @@
-"""Reverse mode: from the gradient of the loss backwards through the nodes to the image."""
+"""Reverse mode: from the gradient of the loss backwards through the nodes to the source.
+
+The source is the value with respect to which the gradient is taken: the input, or one inside the model.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from typing import TypeAlias
 import numpy as np
 import onnx
 
+from ..errors import VivavoceError
+from ..text import plain
 from . import layout
 from .errors import MissingRule, UnsupportedOperator
 from .graph import STANDARD, Graph
@@ -34,31 +39,32 @@ def title(node: onnx.NodeProto) -> tuple[str, str]:
     return (f"{domain}.{operator}" if domain else operator), node.name or next(o for o in node.output if o)
 
 
-def dependent(nodes: list[onnx.NodeProto], image: str) -> set[str]:
-    """Values through which the image can move the loss."""
-    names = {image}
+def dependent(nodes: list[onnx.NodeProto], source: str) -> set[str]:
+    """Values through which the source can move the loss."""
+    names = {source}
     for node in nodes:
         if node.op_type not in DISCRETE and names.intersection(node.input):
             names.update(output for output in node.output if output)
     return names
 
 
-def differentiate(graph: Graph, loss: Value, image: str, missing: Observer | None = None) -> Value:
-    """Emit the gradient of sum(loss) with respect to the image.
+def differentiate(graph: Graph, loss: Value, source: str, missing: Observer | None = None) -> Value:
+    """Emit the gradient of sum(loss) with respect to the source.
 
     Args:
-        graph: holds the nodes from the image to the loss; gradient nodes are appended to it.
+        graph: holds the nodes from the source to the loss; gradient nodes are appended to it.
         loss: one number per image, so that each image's gradient is that of its own loss.
-        image: name of the input.
+        source: name of a value.
         missing: called with each node without a gradient and why; a stand-in then replaces it.
             By default the first such node raises.
 
     Raises:
         UnsupportedOperator: a node on the way has no rule, its rule refuses it, or nothing
-            differentiable connects the image with the loss.
+            differentiable connects the source with the loss.
+        VivavoceError: the loss does not depend on the source at all.
     """
     nodes = list(graph.nodes)
-    depends = dependent(nodes, image)
+    depends = dependent(nodes, source)
     pending = {loss.name: graph.constant(loss_seed(loss)).expand(*loss.shape)}
     for proto in reversed(nodes):
         if not depends.intersection(proto.input) or not any(name in pending for name in proto.output):
@@ -76,9 +82,9 @@ def differentiate(graph: Graph, loss: Value, image: str, missing: Observer | Non
         for name, gradient in zip(proto.input, gradients, strict=False):
             if gradient is not None and name in depends:
                 pending[name] = layout.add(pending[name], gradient) if name in pending else gradient
-    if image not in pending:
-        raise UnsupportedOperator(*_cut(nodes, image), "the image reaches the loss only through choices")
-    return pending[image]
+    if source not in pending:
+        raise _cut(nodes, source)
+    return pending[source]
 
 
 def loss_seed(loss: Value) -> np.ndarray:
@@ -121,10 +127,12 @@ def _stand_ins(graph: Graph, proto: onnx.NodeProto) -> list[Value | None]:
     return stand_ins
 
 
-def _cut(nodes: list[onnx.NodeProto], image: str) -> tuple[str, str]:
-    """The first node that stops the image's influence; the last node if none does."""
-    depends = dependent(nodes, image)
-    stops = (
-        n for n in nodes if n.op_type in DISCRETE and depends.intersection(n.input) and n.op_type != "Shape"
-    )
-    return title(next(stops, nodes[-1]))
+def _cut(nodes: list[onnx.NodeProto], source: str) -> VivavoceError:
+    """The error that names the first node that stops the source's influence, or says that there is none."""
+    depends = dependent(nodes, source)
+    for node in nodes:
+        if node.op_type in DISCRETE and depends.intersection(node.input) and node.op_type != "Shape":
+            return UnsupportedOperator(
+                *title(node), f"`{plain(source)}` reaches the loss only through choices"
+            )
+    return VivavoceError(f"the loss does not depend on `{plain(source)}`")

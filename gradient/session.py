@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 import onnx
 import onnxruntime
 
 from ..artifacts.runtime import check_device, make_session
 from ..errors import VivavoceError
+from ..text import plain
 from . import losses
 from .agreement import strayed, tolerance
 from .errors import preparing
-from .graph import INT, Graph
+from .graph import FLOAT, INT, Graph
 from .reverse import differentiate
 from .specialisation import Specialiser
 from .value import Value
 
 SCORES, LOSS, GRADIENT, GOALS = "scores", "vivavoce_loss", "vivavoce_gradient", "vivavoce_goals"
-RIVALS = "vivavoce_rivals"
+RIVALS, VALUE = "vivavoce_rivals", "vivavoce_value"
 
 KEPT = 4
 """Batch sizes that stay loaded; each holds the weights."""
+
+
+class Evaluation(NamedTuple):
+    """What the graph computes for a batch of N."""
+
+    scores: np.ndarray
+    """float32 [N, K], by the file."""
+    loss: np.ndarray
+    """float32 [N]."""
+    gradient: np.ndarray
+    """Gradient of each image's own loss, of the shape of the input or of the value `of`."""
+    value: np.ndarray | None
+    """What the value `of` holds; None where the gradient is with respect to the input."""
 
 
 class InputGradient:
@@ -39,6 +56,7 @@ class InputGradient:
         threads: onnxruntime's threads; None: as many as there are cores.
         straight_through: take step functions (Sign, Round, Floor, ...) as the identity instead of refusing.
         scores: name of the output that holds the scores.
+        of: with respect to which value (see `inner_values`) the gradient is taken; None: the input.
 
     Raises:
         UnsupportedOperator: the gradient is not available.
@@ -56,6 +74,7 @@ class InputGradient:
         threads: int | None = None,
         straight_through: bool = False,
         scores: str = SCORES,
+        of: str | None = None,
     ) -> None:
         check_device(device)
         self.loss = losses.find(loss)
@@ -63,8 +82,15 @@ class InputGradient:
         self.device, self.threads, self.straight_through = device, threads, straight_through
         self.blocked = device == "cpu"
         self._needed = scores if self.loss.output == SCORES else self.loss.output
+        if self.loss.output != SCORES and all(o.name != self._needed for o in model.graph.output):
+            names = ", ".join(plain(o.name) for o in model.graph.output)
+            raise VivavoceError(
+                f"the loss `{loss}` needs a model that predicts labels; this one has no output "
+                f"`{self._needed}` (its outputs are: {names}): choose another loss, such as cross-entropy"
+            )
         with preparing():
-            self._prepared = Specialiser(model, image, list(dict.fromkeys([scores, self._needed])))
+            self._prepared = Specialiser(model, image, list(dict.fromkeys([scores, self._needed])), of)
+        self.of = None if of == self._prepared.image else of
         self._tolerance = tolerance(model, device, self._prepared.quantised)
         self.graph_scores = np.zeros((0, 0), np.float32)
         """float32 [N, K]: the scores of the last call by the prepared graph, whatever the file says."""
@@ -82,6 +108,14 @@ class InputGradient:
     def declared_shape(self) -> tuple[int, ...] | None:
         """The image's [C, H, W] as the model declares it, None where it leaves a size open."""
         return self._prepared.rest
+
+    def sizes(self, shape: Sequence[int] | None = None) -> tuple[int, ...]:
+        """The input's sizes after the batch: those given, or those the model declares.
+
+        Raises:
+            VivavoceError: the model leaves one open and none are given.
+        """
+        return self._prepared.sizes(shape)
 
     @property
     def declared_batch(self) -> int | None:
@@ -107,40 +141,49 @@ class InputGradient:
             output = losses.before_softmax(graph, output)
         rivals = [graph.input(RIVALS, (shape[0],), INT)] if self.loss.rivals else []
         loss = self.loss.function(graph, output, goals, *rivals)
-        gradient = differentiate(graph, loss, self._prepared.image)
-        return graph, {self.scores: graph.value(self.scores), LOSS: loss, GRADIENT: gradient}
+        source = graph.value(self.of or self._prepared.image)
+        if source.array is not None:
+            raise VivavoceError(f"`{plain(source.name)}` is a constant, and not computed from the input")
+        if source.dtype != FLOAT:
+            raise VivavoceError(f"`{plain(source.name)}` holds {source.dtype}; a gradient needs floats")
+        gradient = differentiate(graph, loss, source.name)
+        outputs = {self.scores: graph.value(self.scores), LOSS: loss, GRADIENT: gradient}
+        return graph, outputs | ({VALUE: graph.value(self.of)} if self.of else {})
 
     def __call__(
         self, images: np.ndarray, goals: np.ndarray, rivals: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Loss, gradient and scores of a batch.
+        """Loss, gradient and scores of a batch; see `evaluate`."""
+        found = self.evaluate(images, goals, rivals)
+        return found.loss, found.gradient, found.scores
+
+    def evaluate(self, images: np.ndarray, goals: np.ndarray, rivals: np.ndarray | None = None) -> Evaluation:
+        """Everything the graph computes for a batch.
 
         Args:
-            images: float32 [N, C, H, W].
+            images: [N, C, H, W], or whatever the input is: float32 unless the model takes another type.
             goals: int64 [N], the class that each image's loss is about.
             rivals: int64 [N], the class it is played off against; ignored by losses without one.
 
-        Returns:
-            loss float32 [N], gradient of each image's own loss float32 [N, C, H, W], scores float32 [N, K].
-
         Raises:
-            VivavoceError: the loss needs `rivals` and they are missing.
+            VivavoceError: the loss needs `rivals` and they are missing, or the model runs one batch size
+                only, and the value `of` does not have the images along its first axis.
         """
-        images, classes = np.asarray(images, np.float32), {GOALS: np.asarray(goals, np.int64)}
+        images, classes = np.asarray(images, self._prepared.dtype), {GOALS: np.asarray(goals, np.int64)}
         if self.loss.rivals:
             if rivals is None:
                 raise VivavoceError("this loss is between two classes; give `rivals`")
             classes[RIVALS] = np.asarray(rivals, np.int64)
         with preparing():
             step = self._prepared.step(images.shape[1:])
-        size = step or self._size(len(images), images.shape[1:])
+        size = step or (len(images) if self.of else self._size(len(images), images.shape[1:]))
         parts = []
         for k in range(0, max(len(images), 1), max(size, 1)):
             some = {name: array[k : k + size] for name, array in classes.items()}
-            parts.append(self._run(images[k : k + size], some, size))
-        loss, gradient, scores, own = map(np.concatenate, zip(*parts, strict=True))
+            parts.append(self._run(images[k : k + size], some, size, len(images) == size))
+        loss, gradient, scores, own, *value = map(np.concatenate, zip(*parts, strict=True))
         self.graph_scores = own
-        return loss, gradient, scores
+        return Evaluation(scores, loss, gradient, value[0] if value else None)
 
     def strayed(self, scores: np.ndarray) -> np.ndarray:
         """Which images of the last call the prepared graph scores otherwise than the file: bool [N].
@@ -151,9 +194,11 @@ class InputGradient:
         return strayed(self.graph_scores, scores, self._tolerance)
 
     def _run(
-        self, images: np.ndarray, classes: dict[str, np.ndarray], size: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Run one batch, filled up to a size with copies.
+        self, images: np.ndarray, classes: dict[str, np.ndarray], size: int, alone: bool
+    ) -> list[np.ndarray]:
+        """Loss, gradient, scores, the graph's own scores, and the value if any, of one batch.
+
+        It is filled up to a size with copies, unless it has that size and is the only one (`alone`).
 
         Copies, and not zeros: a dynamically quantised model looks at the range of the whole batch.
         """
@@ -162,13 +207,19 @@ class InputGradient:
             fill = np.arange(size) % count
             images, classes = images[fill], {name: array[fill] for name, array in classes.items()}
         feeds = {self._prepared.image: np.ascontiguousarray(images), **classes}
+        names = [LOSS, GRADIENT, self.scores, *([VALUE] if self.of else [])]
         with preparing():
-            found = self._session(images.shape).run([LOSS, GRADIENT, self.scores], feeds)
-        loss, gradient, own = (np.asarray(array)[:count] for array in found)
+            found = [np.asarray(array) for array in self._session(images.shape).run(names, feeds)]
+        if not alone and len(found[1]) != size:
+            raise VivavoceError(
+                f"`{plain(self.of or '')}` does not have the images along its first axis, and the model runs "
+                f"{size} at a time; give it {size}"
+            )
+        loss, gradient, own, *value = found if alone else (array[:count] for array in found)
         if self._file is None:
-            return loss, gradient, own, own
+            return [loss, gradient, own, own, *value]
         scores = np.asarray(self._file.run([self.scores], {self._file_input: images})[0])[:count]
-        return loss, gradient, scores, own
+        return [loss, gradient, scores, own, *value]
 
     def _size(self, count: int, rest: tuple[int, ...]) -> int:
         """The smallest batch size in use that is not more than twice as large, or else this one."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import onnx
+from onnx import helper
 
 from ..errors import VivavoceError
 from .preparation import normalise, specialise
 from .preparation.batch import agrees, widen
+from .preparation.marking import mark
 from .preparation.shapes import infer
 
 
@@ -20,20 +25,37 @@ class Specialiser:
         model: as it was read.
         image: name of the input; `image` also stands for the only input of a model that names it otherwise.
         outputs: names of the outputs to keep.
+        of: a value to keep apart from all simplification, if any.
 
     Raises:
-        VivavoceError: an input or output is not there.
+        VivavoceError: an input, output or value is not there, or the value cannot have a gradient.
     """
 
-    def __init__(self, model: onnx.ModelProto, image: str, outputs: list[str]) -> None:
+    def __init__(self, model: onnx.ModelProto, image: str, outputs: list[str], of: str | None = None) -> None:
         self.model, self.quantised = normalise(model, outputs)
         self.image = _input_name(self.model, image)
-        dims = next(v for v in self.model.graph.input if v.name == self.image).type.tensor_type.shape.dim
+        if of is not None and of != self.image:
+            mark(self.model, of, model)
+        tensor = next(v for v in self.model.graph.input if v.name == self.image).type.tensor_type
+        self.dtype = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+        """Type of the input."""
+        dims = tensor.shape.dim
         self.rest = tuple(d.dim_value for d in dims[1:]) if all(d.dim_value > 0 for d in dims[1:]) else None
         """Declared sizes after the batch, None where one is left open."""
         self.declared = max(dims[0].dim_value, 0) if dims else 0  # some writers say -1 for any
         self._pinned: dict[tuple[int, ...], onnx.ModelProto] = {}
         self._checked: dict[tuple[int, ...], bool] = {}
+
+    def sizes(self, shape: Sequence[int] | None = None) -> tuple[int, ...]:
+        """The input's sizes after the batch: those given, or those declared.
+
+        Raises:
+            VivavoceError: the model leaves one open and none are given.
+        """
+        rest = self.rest if shape is None else tuple(shape)
+        if rest is None:
+            raise VivavoceError("the model leaves the image's size open; give it, as channels, height, width")
+        return rest
 
     def step(self, rest: tuple[int, ...]) -> int | None:
         """The only batch size that can be run, None if any can."""

@@ -54,10 +54,8 @@ def _support(
     model: onnx.ModelProto, image: str, scores: str, shape: tuple[int, ...] | None, straight_through: bool
 ) -> list[Support]:
     prepared = Specialiser(model, image, [scores])
-    rest = shape or prepared.rest
-    if rest is None:
-        raise VivavoceError("the model leaves the image's size open; give it, as channels, height, width")
-    graph = Graph(prepared.at((prepared.declared or 1, *rest)), straight_through=straight_through)
+    size = (prepared.declared or 1, *prepared.sizes(shape))
+    graph = Graph(prepared.at(size), straight_through=straight_through)
     nodes = list(graph.nodes)
     missing: dict[str, str] = {}
     output = graph.value(scores)
@@ -68,6 +66,8 @@ def _support(
         )
     except UnsupportedOperator as refusal:
         missing[refusal.node] = refusal.reason
+    except VivavoceError as refusal:  # the scores are constant
+        missing[title(nodes[-1])[1]] = str(refusal)
     depends = dependent(nodes, prepared.image)
     return [_judged(node, missing, graph) for node in nodes if depends.intersection(node.input)]
 

@@ -60,6 +60,10 @@ def _on_scores(
     if name == "cross-entropy":
         return F.cross_entropy(scores, goals, reduction="none")
     own = scores.gather(1, goals[:, None]).squeeze(1)
+    if name == "score":
+        return own
+    if name == "probability":
+        return scores.softmax(1).gather(1, goals[:, None]).squeeze(1)
     if name == "log-odds":
         return (scores.scatter(1, goals[:, None], float("-inf")) - own[:, None]).logsumexp(1)
     if name in ("margin", "dlr"):

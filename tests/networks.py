@@ -251,6 +251,8 @@ TORCH_LOSSES: dict[str, Callable] = {
     "smooth-l1": smooth_l1,
     "log-odds": log_odds,
     "margin": margin,
+    "score": lambda m, outputs, goals: scores_of(outputs).gather(1, goals[:, None])[:, 0],
+    "probability": lambda m, outputs, goals: scores_of(outputs).softmax(1).gather(1, goals[:, None])[:, 0],
     "dlr": dlr,
     "difference": difference,  # with the next class as the rival
     "targeted-dlr": targeted_dlr,

@@ -23,6 +23,7 @@ from ..losses import LABEL_BANK
 from ..rules import RULES
 from . import shapes
 from .convolution import explicit_pads, fold_batch_normalization
+from .marking import unmark
 from .opset import convert
 from .precision import to_float32
 from .quantised import write_out
@@ -79,11 +80,7 @@ def specialise(model: onnx.ModelProto, image: str, shape: Sequence[int]) -> onnx
     Raises:
         VivavoceError: onnxruntime cannot load the model with this shape.
     """
-    model = _copy(model)
-    tensor = next(v for v in model.graph.input if v.name == image).type.tensor_type
-    tensor.ClearField("shape")
-    for size in shape:
-        tensor.shape.dim.add().dim_value = size
+    model = fix_shape(model, image, shape)
     shapes.check_sizes(model, shape[0])
     bank = [t for t in model.graph.initializer if t.name == LABEL_BANK]
     model = _without_functions(simplify(model))
@@ -92,6 +89,17 @@ def specialise(model: onnx.ModelProto, image: str, shape: Sequence[int]) -> onnx
     fold_batch_normalization(model)
     model = shapes.infer(model)
     explicit_pads(model)
+    unmark(model)
+    return model
+
+
+def fix_shape(model: onnx.ModelProto, image: str, shape: Sequence[int]) -> onnx.ModelProto:
+    """A copy of the model whose input has one shape."""
+    model = _copy(model)
+    tensor = next(v for v in model.graph.input if v.name == image).type.tensor_type
+    tensor.ClearField("shape")
+    for size in shape:
+        tensor.shape.dim.add().dim_value = size
     return model
 
 
