@@ -16,8 +16,8 @@ from vivavoce.audit.target import Target
 from vivavoce.errors import VivavoceError
 from vivavoce.images import open_images
 
-PAPER = resolve("paper", epsilons=[0.0, 0.1, 0.2])
-QUICK = resolve("quick", epsilons=[0.03, 0.06])
+PAPER = resolve("paper", epsilons=[0.0, 0.15])
+QUICK = resolve("quick", epsilons=[0.06])
 FGSM = resolve("paper", attacks=["fgsm"], epsilons=[0.2])
 
 
@@ -47,13 +47,13 @@ def test_cutting_keeps_every_batch_whole_and_every_image_once(n, count):
     assert max(batches) - min(batches) <= 1
 
 
-def both_ways(model, protocol, count, n=45):
+def both_ways(model, protocol, count, n=25):
     """One evaluation in a piece, one in shards with a model of its own for each, and the parts of that."""
     images, whole_target, target = open_images("digits"), Target(open_model(model)), Target(open_model(model))
     indices = images.sample(n, 3)
     goals = target_classes(images.labels, 10, 3)[indices]
-    whole = evaluate(whole_target, images, indices, protocol, seed=3, batch_size=10, goals=goals)
-    cut = shard(indices, goals, protocol, 10, seed=3)
+    whole = evaluate(whole_target, images, indices, protocol, seed=3, batch_size=5, goals=goals)
+    cut = shard(indices, goals, protocol, 5, seed=3)
     parts = [attack(open_model(model), images, shard) for shard in reversed(cut.cut(count))][::-1]
     merged = merge(cut, parts, target, images)
     assert (target.queries, target.gradients, target.dead) == (

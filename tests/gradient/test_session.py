@@ -1,7 +1,10 @@
 """The whole room on small networks of each family, against torch in float64."""
 
+import functools
+
 import networks
 import numpy as np
+import onnx
 import pytest
 import torch
 from networks import K, Truth, network, to_onnx, torch_gradient
@@ -21,6 +24,12 @@ def truth(name: str, loss: str, batch: tuple[np.ndarray, np.ndarray]) -> Truth:
     return TRUTHS[name, loss]
 
 
+@functools.cache
+def exported(name: str, dynamo: bool, dynamic: bool = True) -> onnx.ModelProto:
+    """Exported once; the gradient leaves the model as it is."""
+    return to_onnx(network(name), dynamo=dynamo, dynamic=dynamic)
+
+
 FAMILIES = ["resnet", "vgg", "vit", "mobile", "dense"]
 
 
@@ -28,7 +37,7 @@ FAMILIES = ["resnet", "vgg", "vit", "mobile", "dense"]
 @pytest.mark.parametrize("dynamic", [True, False], ids=["dynamic", "fixed"])
 @pytest.mark.parametrize("name", FAMILIES)
 def test_cross_entropy(batch, name, dynamo, dynamic):
-    model = to_onnx(network(name), dynamo=dynamo, dynamic=dynamic)
+    model = exported(name, dynamo, dynamic)
     gradient = InputGradient(model, "cross-entropy", threads=2)
     expected = truth(name, "cross-entropy", batch)
     loss, found, scores = gradient(*batch)
@@ -41,7 +50,7 @@ def test_cross_entropy(batch, name, dynamo, dynamic):
 @pytest.mark.parametrize("loss", sorted(LOSSES))
 def test_label_model(batch, loss, dynamo):
     expected = truth("label", loss, batch)
-    model = to_onnx(network("label"), dynamo=dynamo)
+    model = exported("label", dynamo)
     images, labels = batch
     value, found, scores = InputGradient(model, loss, threads=2)(images, labels, (labels + 1) % K)
     expected.check(found)

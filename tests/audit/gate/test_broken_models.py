@@ -1,13 +1,18 @@
 """Shipped models against their stored baselines, whole and broken in every way that a gate is for."""
 
+from unittest import mock
+
 import breaking
 import pytest
 from breaking import changed, noise_that_costs, with_noise
 
 from vivavoce.artifacts import open_model
 from vivavoce.audit import check
+from vivavoce.audit.diagnosis import probes
+from vivavoce.audit.plan import Settings
+from vivavoce.audit.protocol import resolve
+from vivavoce.audit.run import robustness
 
-MODELS = ["digits-category", pytest.param("digits-speech", marks=pytest.mark.full)]
 PASS = {
     "as it is": lambda name, path: changed(name, path, lambda graph: None),
     "1 % noise": lambda name, path: changed(name, path, with_noise(0.01)),
@@ -25,22 +30,60 @@ FAIL = {
 }  # fmt: skip
 
 
-def checked(name, path):
-    return check(path, open_model(name).path.with_suffix(".json")).comparison
+FEW = 12
+"""Images of the diagnosis, where it is not what is tested."""
+
+
+def quick_baseline(name, limit):
+    """One attack that takes a single step."""
+    protocol = resolve("paper", attacks=["fgsm"], epsilons=[0.1])
+    with mock.patch.object(probes, "IMAGES", FEW):
+        return robustness(open_model(name), Settings(protocol=protocol, limit=limit)).report
+
+
+@pytest.fixture(scope="module")
+def baseline():
+    return quick_baseline("digits-category", 360)
+
+
+def checked(name, path, baseline=None):
+    """Against the stored baseline, or another."""
+    with mock.patch.object(probes, "IMAGES", FEW if baseline else probes.IMAGES):
+        return check(path, baseline or open_model(name).path.with_suffix(".json")).comparison
 
 
 @pytest.mark.parametrize("case", PASS)
-@pytest.mark.parametrize("name", MODELS)
-def test_what_is_as_good_passes(name, case, tmp_path):
-    comparison = checked(name, PASS[case](name, tmp_path / "model.onnx"))
+def test_what_is_as_good_passes(case, baseline, tmp_path):
+    passes("digits-category", case, tmp_path, baseline)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("case", PASS)
+@pytest.mark.parametrize("name", ["digits-category", "digits-speech"])
+def test_what_is_as_good_passes_by_its_stored_baseline(name, case, tmp_path):
+    passes(name, case, tmp_path)
+
+
+def passes(name, case, tmp_path, baseline=None):
+    comparison = checked(name, PASS[case](name, tmp_path / "model.onnx"), baseline)
     assert comparison.passed, comparison.summary
 
 
 @pytest.mark.parametrize("case", FAIL)
-@pytest.mark.parametrize("name", MODELS)
-def test_what_is_worse_fails_and_says_why(name, case, tmp_path):
+def test_what_is_worse_fails_and_says_why(case, baseline, tmp_path):
+    fails("digits-category", case, tmp_path, baseline)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("case", FAIL)
+@pytest.mark.parametrize("name", ["digits-category", "digits-speech"])
+def test_what_is_worse_fails_by_its_stored_baseline(name, case, tmp_path):
+    fails(name, case, tmp_path)
+
+
+def fails(name, case, tmp_path, baseline=None):
     make, why = FAIL[case]
-    comparison = checked(name, make(name, tmp_path / "model.onnx"))
+    comparison = checked(name, make(name, tmp_path / "model.onnx"), baseline)
     failed = [row.name for row in comparison.rows if row.result == "failed"]
     failed += [change.name for change in comparison.changes if change.result == "failed"]
     assert why in failed, comparison.summary
@@ -54,8 +97,8 @@ def test_a_model_whose_gradient_is_gone_fails(tmp_path):
     assert "no gradient" in comparison.summary
 
 
-def test_the_speech_model_passes_as_it_ships(tmp_path):
-    comparison = checked("digits-speech", open_model("digits-speech").path)
+def test_the_speech_model_passes_as_it_ships():
+    comparison = checked("digits-speech", "digits-speech", quick_baseline("digits-speech", 60))
     assert comparison.passed
     assert comparison.agreement == 1
     assert "clean/threshold" in [row.name for row in comparison.rows]

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import re
 import signal
 import subprocess
@@ -11,29 +10,29 @@ import time
 from pathlib import Path
 
 import pytest
-from breaking import changed, other_normalisation, softmax
+from breaking import changed, softmax, with_noise
+from commands import PLAIN, inside
 from PIL import Image
+from small import small_digits
 
 from vivavoce.artifacts import open_model, shipped_models
 from vivavoce.audit import load_report
+from vivavoce.audit.cli import main
 
 BIN = Path(sys.executable).parent
-PLAIN = {k: v for k, v in os.environ.items() if k not in ("GITHUB_ACTIONS", "FORCE_COLOR")}
 
 
 def call(*arguments, cwd=None, **environment) -> subprocess.CompletedProcess[str]:
-    command = [BIN / "audit", *map(str, arguments)]
-    env = PLAIN | environment
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False, env=env)
+    return inside(main, *arguments, cwd=cwd, **environment)
 
 
 @pytest.fixture(scope="module")
 def room(tmp_path_factory):
     """A folder with a model, its baseline on 30 images, a broken model and a masked one."""
     home = tmp_path_factory.mktemp("room")
-    changed("digits-category", home / "model.onnx", lambda graph: None)
-    changed("digits-category", home / "broken.onnx", other_normalisation)
-    changed("digits-category", home / "masked.onnx", softmax)
+    model = str(small_digits(home / "model.onnx"))
+    changed(model, home / "broken.onnx", with_noise(3))
+    changed(model, home / "masked.onnx", softmax)
     few = ["--limit", 30, "--attack", "fgsm", "--epsilon", 0.1]
     done = call("robustness", "model.onnx", *few, "-o", "model.json", cwd=home)
     assert done.returncode == 0, done.stderr
@@ -51,7 +50,8 @@ def failed(room):
 
 
 def test_a_model_passes_against_the_baseline_beside_it(room):
-    done = call("check", "model.onnx", cwd=room)
+    command = [BIN / "audit", "check", "model.onnx"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=room, check=False, env=PLAIN)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "no regression: model.onnx passes in all 4 rows"
     assert "the smallest drop that 30 images can show: 23.3 points" in done.stdout
