@@ -27,8 +27,9 @@ PYTEST = .venv/test/bin/pytest -n auto --maxprocesses 4 --dist loadfile --durati
 
 .PHONY: audit web browser-parts test test-full bench lint clean
 
-audit: .venv/audit/ready  ## audit the shipped model on the digits that ship with it
-	.venv/audit/bin/audit robustness digits-speech
+audit: .venv/audit/ready  ## audit an ordinary and a robust model on the digits that ship with them
+	.venv/audit/bin/audit robustness digits-speech --protocol quick --epsilon 0.1 --limit 50
+	.venv/audit/bin/audit robustness digits-robust-speech --protocol quick --epsilon 0.1 --limit 50
 
 test: .venv/test/ready lint  ## the quick suite
 	$(PYTEST) -m "not full"

@@ -35,6 +35,20 @@ class AuditPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return f"audit-{self.name or self.protocol}.json"
 
 
+class AdversarialPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Adversarial training of every model of a study; the fields are those of `make_adversarial`."""
+
+    method: str
+    epsilon: str | float = "8/255"
+    steps: int | None = None
+    loss: str | None = None
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        """What `make_adversarial` takes."""
+        return msgspec.structs.asdict(self) | {"epsilon": str(self.epsilon)}
+
+
 class Common(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is the same for every cell of a study."""
 
@@ -50,6 +64,8 @@ class Common(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Folder of recordings to make speech from."""
     weights: str = ""
     """Pretrained weights for the encoder: `imagenet`, or a file."""
+    adversarial: AdversarialPlan | None = None
+    """None: train on the images as they are."""
     audit: tuple[AuditPlan, ...] = ()
 
 
@@ -82,8 +98,11 @@ class Cell(Common, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the definition."""
-        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()
+        """SHA-256 of the definition; one without adversarial training has the digest of earlier versions."""
+        fields = msgspec.structs.asdict(self)
+        if not self.adversarial:
+            del fields["adversarial"]
+        return hashlib.sha256(msgspec.json.encode(fields, order="sorted")).hexdigest()
 
     @property
     def folder(self) -> str:

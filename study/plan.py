@@ -122,9 +122,14 @@ def _values(axis: str, given: list[str]) -> list[Any]:
 def _checked(plan: Plan) -> Plan:
     """Refuse what could never be run, before anything is."""
     from ..audit.protocol import resolve as protocol
+    from ..train.adversarial import make_adversarial
     from ..train.recipes import resolve as train_recipe
 
     _check_grid(plan.grid)
+    if plan.adversarial:
+        make_adversarial(**plan.adversarial.choices)
+        if plan.grid.method:
+            raise VivavoceError("adversarial training is for labels; take `method` out of the grid")
     for encoder in plan.grid.encoder:
         train_recipe(plan.recipe, True, encoder, plan.set)
     for audit in plan.audit:

@@ -137,6 +137,7 @@ def choose(cell: Cell) -> Choices:
         weights=cell.weights or None,
         wavs=Path(cell.wavs) if cell.wavs else None,
         objective=objective,
+        adversarial=cell.adversarial.choices if cell.adversarial else {},
     )
 
 

@@ -5,6 +5,8 @@ import pytest
 from vivavoce.errors import VivavoceError
 from vivavoce.study.methods import METHODS
 from vivavoce.study.plan import BUDGETS, read_plan, shipped
+from vivavoce.study.work import choose
+from vivavoce.train.adversarial import Adversarial, make_adversarial
 from vivavoce.train.labels.kinds import KINDS
 
 
@@ -79,7 +81,7 @@ def test_cells_are_known_by_what_decides_their_outcome(file):
 @pytest.mark.parametrize(
     ("study", "budget", "grid", "changes", "complaint"),
     [
-        ("tabel1", "paper", {}, {}, "no study 'tabel1'; there are data-efficiency, "),
+        ("tabel1", "paper", {}, {}, "no study 'tabel1'; there are adversarial-labels, "),
         ("nowhere.toml", "paper", {}, {}, "no such file"),
         ("table1", "huge", {}, {}, "no budget 'huge'; it has paper, short, smoke"),
         ("table1", "smoke", {"colour": ["red"]}, {}, "the axes are dataset, level, encoder"),
@@ -95,6 +97,27 @@ def test_what_is_no_study_is_told_in_one_line(study, budget, grid, changes, comp
     assert "\n" not in str(told.value)
 
 
+LABELLED = "[grid]\ndataset = ['digits']\nlabel = ['speech']\n"
+
+
+@pytest.mark.parametrize("epsilon", ["8/255", 0.1, "0.1"])
+def test_adversarial_training_reaches_the_run(epsilon, tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(f"{LABELLED}[adversarial]\nmethod = 'pgd'\nepsilon = {epsilon!r}\nsteps = 3\n")
+    (cell,) = read_plan(str(path)).cells()
+    plan = make_adversarial(**choose(cell).adversarial)
+    assert plan == Adversarial("pgd", 8 / 255 if epsilon == "8/255" else 0.1, 3)
+    path.write_text(LABELLED)
+    (ordinary,) = read_plan(str(path)).cells()
+    assert not choose(ordinary).adversarial
+    assert ordinary.folder != cell.folder
+
+
+def test_cells_without_adversarial_training_keep_their_folders():
+    """Finished cells of older studies are found."""
+    assert read_plan("student-report", "smoke").cells()[0].folder == "digits-resnet8-category-10--0-e01d4b90"
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
@@ -104,6 +127,12 @@ def test_what_is_no_study_is_told_in_one_line(study, budget, grid, changes, comp
         ("[grid]\ndataset = ['digits']\nlabel = ['speech']\ncolour = 1", "unknown field `colour`"),
         ("[grid]\ndataset = []\nlabel = ['speech']", "no dataset"),
         ("[grid]\ndataset = ['digits']\nlabel = ['speech']\nlevel = [0]", "level"),
+        (f"{LABELLED}[adversarial]\nmethod = 'cw'", "--adversarial cw: give pgd, fgsm, trades"),
+        (f"{LABELLED}[adversarial]\nmethod = 'pgd'\nepsilon = 8", "above 0 and below 1"),
+        (f"{LABELLED}[adversarial]\nmethod = 'pgd'\nsize = 8", "unknown field `size`"),
+        (f"{LABELLED}[adversarial]\nepsilon = 0.1", "missing required field `method`"),
+        ("adversarial = 'pgd'\n[grid]\ndataset = ['digits']\nlabel = ['speech']", "adversarial"),
+        ("[grid]\ndataset = ['digits']\nmethod = ['std']\n[adversarial]\nmethod = 'pgd'", "is for labels"),
     ],
 )
 def test_a_file_that_is_none(tmp_path, text, complaint):
