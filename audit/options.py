@@ -31,7 +31,8 @@ ModelArgument = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="An .onnx or TorchScript .pt file, or a shipped model: cifar10-speech, digits-speech, digits-robust-speech.",
+        help="An .onnx or TorchScript .pt file, or a shipped model: cifar10-speech, digits-speech, "
+        "digits-robust-speech.",
     ),
 ]
 
