@@ -2,7 +2,6 @@
 
     from pathlib import Path
     import numpy as np
-    import onnx
     import vivavoce as vv
 
     model = vv.open_model("digits-category")  # a shipped model, or the path of an .onnx or TorchScript file
@@ -16,7 +15,7 @@
 
     images = np.zeros((2, 3, 32, 32), np.float32)  # [N, C, H, W] in 0..1
     classes = vv.decide(model.answer(images).scores)
-    gradient = vv.InputGradient(onnx.load(model.path), "cross-entropy")
+    gradient = vv.open_gradient(model, "cross-entropy")  # or the path of any .onnx file, images or not
     loss, slopes, scores = gradient(images, classes)
     bank = vv.labels.build("gaussian-composition", ["cat", "dog"])
 
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
         robustness,
     )
     from .errors import VivavoceError
-    from .gradient import InputGradient
+    from .gradient import InputGradient, open_gradient
     from .train import labels
 
     __version__: str
@@ -57,7 +56,7 @@ else:
                 *("check", "compare", "load_report", "resolve", "robustness"),
             ),
             "errors": ("VivavoceError",),
-            "gradient": ("InputGradient",),
+            "gradient": ("InputGradient", "open_gradient"),
             "train": ("labels",),
         },
     )
@@ -88,6 +87,7 @@ __all__ = [
     "decide",
     "labels",
     "load_report",
+    "open_gradient",
     "open_model",
     "resolve",
     "robustness",

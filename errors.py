@@ -17,11 +17,11 @@ def naming(path: Path) -> Iterator[None]:
     """Put a file's path in front of a `VivavoceError` that does not name it.
 
     Raises:
-        VivavoceError: the body raised one.
+        VivavoceError: the body raised one; it stays of its kind.
     """
     try:
         yield
     except VivavoceError as error:
-        if str(path) in str(error):
-            raise
-        raise VivavoceError(f"{path}: {error}") from error
+        if str(path) not in str(error):
+            error.args = (f"{path}: {error}",)
+        raise

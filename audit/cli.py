@@ -10,6 +10,7 @@ import typer
 
 from ..console import Losses, make_app, run, showing, terminal
 from .gate.cli import check, compare, quantize_check
+from .gradient_file import gradient
 from .options import (
     NO_PREPROCESSING,
     Address,
@@ -187,6 +188,7 @@ def inspect(
     show_model(open_model(model, preprocessing, device, trust_model), terminal())
 
 
+app.command()(gradient)
 app.command()(check)
 app.command()(compare)
 app.command()(quantize_check)

@@ -77,9 +77,13 @@ NO_PREPROCESSING = Preprocessing()
 
 
 def takes_preprocessing(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the fields of `Preprocessing` as options, gathered into its argument `preprocessing`."""
-    own = inspect.signature(command, eval_str=True).parameters.values()
+    """Give a command the fields of `Preprocessing` as options, gathered into its argument `preprocessing`.
+
+    A field for whose name the command has an option of its own is left to `<model>.toml`.
+    """
+    own = inspect.signature(command, eval_str=True).parameters
     kinds = get_type_hints(Preprocessing)
+    free = [option for option in fields(Preprocessing) if option.name not in own]
     options = [
         inspect.Parameter(
             option.name,
@@ -87,7 +91,7 @@ def takes_preprocessing(command: Callable[..., None]) -> Callable[..., None]:
             default=None,
             annotation=Annotated[_as_given(kinds[option.name]), _option(**option.metadata)],
         )
-        for option in fields(Preprocessing)
+        for option in free
     ]
 
     @wraps(command)
@@ -95,7 +99,7 @@ def takes_preprocessing(command: Callable[..., None]) -> Callable[..., None]:
         chosen = {option.name: given.pop(option.name) for option in options}
         command(**given, preprocessing=_preprocessing(chosen))
 
-    parameters = [*(p for p in own if p.name != "preprocessing"), *options]
+    parameters = [*(p for p in own.values() if p.name != "preprocessing"), *options]
     gathered.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     gathered.__annotations__ = {p.name: p.annotation for p in parameters}
     return gathered

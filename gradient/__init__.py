@@ -3,6 +3,8 @@
 from .errors import UnsupportedOperator
 from .inner import InnerValue, inner_values
 from .memory import batch_size
+from .opening import open_gradient
+from .portable import gradient_file
 from .session import Evaluation, InputGradient
 from .support import Support, support
 
@@ -13,6 +15,8 @@ __all__ = [
     "Support",
     "UnsupportedOperator",
     "batch_size",
+    "gradient_file",
     "inner_values",
+    "open_gradient",
     "support",
 ]

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from ..artifacts.runtime import first_line
 from ..errors import VivavoceError
+from ..text import plain
 
 
 class MissingRule(Exception):
@@ -24,10 +25,7 @@ class UnsupportedOperator(VivavoceError):
 
     def __init__(self, operator: str, node: str, reason: str) -> None:
         self.operator, self.node, self.reason = operator, node, reason
-        super().__init__(
-            f"no gradient through {operator} (node `{node}`): {reason}; "
-            "only gradient-free attacks can audit this model"
-        )
+        super().__init__(f"no gradient through {operator} (node `{plain(node)}`): {reason}")
 
 
 class Unprepared(VivavoceError):

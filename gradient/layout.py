@@ -47,9 +47,10 @@ def anchor(value: Value, factor: float = 1.0) -> Value:
 def step(value: Value, low: float = 0.0) -> Value:
     """1 where value > 0, else `low` (0 <= low < 1): the derivative of Relu and LeakyRelu.
 
-    Written as clip(1e30 value, low, 1): exact but for |value| < 1e-30. One mask per value, made as soon
-    as the value is there: nothing behind it then keeps the value from being overwritten, as a residual
-    sum does with its shortcut where it may. onnxruntime keeps that order if it finds the two nodes fused.
+    For the blocked layout written as clip(1e30 value, low, 1): exact but for |value| < 1e-30. One mask per
+    value, made as soon as the value is there: nothing behind it then keeps the value from being overwritten,
+    as a residual sum does with its shortcut where it may. onnxruntime keeps that order if it finds the two
+    nodes fused.
     """
     graph = value.graph
     key = ("step", value.name, low)
@@ -60,8 +61,8 @@ def step(value: Value, low: float = 0.0) -> Value:
                 group=value.shape[1], kernel_shape=[1, 1], activation="Clip", activation_params=[low, 1.0],
             )  # fmt: skip
         else:
-            mask = value.map("HardSigmoid", alpha=_HUGE, beta=0.0)
-            graph.memo[key] = mask.map("Max", low) if low else mask
+            mask = value.compare("Greater", 0.0)
+            graph.memo[key] = mask.where(1.0, low) if low else mask.cast()
     return graph.memo[key]
 
 

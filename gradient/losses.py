@@ -15,7 +15,8 @@ import numpy as np
 
 from ..artifacts.head import final_softmax
 from ..errors import VivavoceError
-from .graph import Graph
+from ..text import plain
+from .graph import FLOAT, Graph
 from .value import Value
 
 LABEL_BANK = "label_bank"
@@ -32,6 +33,8 @@ class Loss:
     """`scores` or `label`."""
     rivals: bool = False
     """Whether it plays the goal off against one other class per image."""
+    fewest: int = 2
+    """Classes that it needs."""
 
 
 def _one_hot(graph: Graph, scores: Value, goals: Value) -> Value:
@@ -88,13 +91,7 @@ def margin(graph: Graph, scores: Value, goals: Value) -> Value:
 
 
 def difference_of_logits_ratio(graph: Graph, scores: Value, goals: Value) -> Value:
-    """-(z_goal - max of the others) / (z_1st - z_3rd), the scores sorted (Croce & Hein 2020, equation 6).
-
-    Raises:
-        VivavoceError: fewer than three classes.
-    """
-    if scores.shape[1] < 3:
-        raise VivavoceError("the loss `dlr` needs at least 3 classes")
+    """-(z_goal - max of the others) / (z_1st - z_3rd), the scores sorted (Croce & Hein 2020, equation 6)."""
     own, rest = _goal_and_rest(graph, scores, goals)
     top = _largest(graph, scores, 3)
     spread = top.slice(1, 0, 1) - top.slice(1, 2, 3) + 1e-12
@@ -121,13 +118,7 @@ def difference(graph: Graph, scores: Value, goals: Value, rivals: Value) -> Valu
 
 
 def targeted_difference_of_logits_ratio(graph: Graph, scores: Value, goals: Value, rivals: Value) -> Value:
-    """-(z_goal - z_rival) / (z_1st - (z_3rd + z_4th) / 2), the scores sorted (Croce & Hein 2020, equation 7).
-
-    Raises:
-        VivavoceError: fewer than four classes.
-    """
-    if scores.shape[1] < 4:
-        raise VivavoceError("the loss `targeted-dlr` needs at least 4 classes")
+    """-(z_goal - z_rival) / (z_1st - (z_3rd + z_4th) / 2), sorted (Croce & Hein 2020, equation 7)."""
     top = _largest(graph, scores, 4)
     spread = top.slice(1, 0, 1) - top.slice(1, 2, 4).mean([1]) + 1e-12
     gap = difference(graph, scores, goals, rivals).reshape(scores.shape[0], 1)
@@ -151,11 +142,11 @@ LOSSES = {
     "cross-entropy": Loss(cross_entropy, "scores"),
     "log-odds": Loss(log_odds, "scores"),
     "margin": Loss(margin, "scores"),
-    "score": Loss(score, "scores"),
+    "score": Loss(score, "scores", fewest=1),
     "probability": Loss(probability, "scores"),
-    "dlr": Loss(difference_of_logits_ratio, "scores"),
+    "dlr": Loss(difference_of_logits_ratio, "scores", fewest=3),
     "difference": Loss(difference, "scores", rivals=True),
-    "targeted-dlr": Loss(targeted_difference_of_logits_ratio, "scores", rivals=True),
+    "targeted-dlr": Loss(targeted_difference_of_logits_ratio, "scores", rivals=True, fewest=4),
     "smooth-l1": Loss(smooth_l1, "label"),
 }
 
@@ -169,6 +160,39 @@ def find(name: str) -> Loss:
     if name not in LOSSES:
         raise VivavoceError(f"no loss {name!r}; choose one of {', '.join(LOSSES)}")
     return LOSSES[name]
+
+
+def check_rivals(name: str, given: bool) -> None:
+    """Check that classes to play the goals off against are given where the loss has them.
+
+    Raises:
+        VivavoceError: they are missing, or the loss has none.
+    """
+    if LOSSES[name].rivals and not given:
+        raise VivavoceError(f"the loss `{name}` is between two classes; give `rivals`")
+    if given and not LOSSES[name].rivals:
+        raise VivavoceError(f"the loss `{name}` takes no rivals; `difference` compares two classes")
+
+
+def as_rows(scores: Value, count: int) -> Value:
+    """Scores [N, K] of an output of that shape, or of one with further dimensions of size 1.
+
+    Args:
+        scores: the output.
+        count: N.
+
+    Raises:
+        VivavoceError: the output has another shape, or no floats.
+    """
+    classes = scores.size // max(count, 1)
+    batched = scores.rank > 0 and scores.shape[0] == count
+    long = [size for size in scores.shape[int(batched) :] if size != 1]
+    if len(long) > 1 or classes * count != scores.size or scores.dtype != FLOAT:
+        raise VivavoceError(
+            f"the output `{plain(scores.name)}` is {scores.dtype} {list(scores.shape)} for a batch of "
+            f"{count}; choose one that is float [batch, classes]"
+        )
+    return scores.reshape(count, classes)
 
 
 def before_softmax(graph: Graph, scores: Value) -> Value:

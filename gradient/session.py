@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -77,7 +77,7 @@ class InputGradient:
         of: str | None = None,
     ) -> None:
         check_device(device)
-        self.loss = losses.find(loss)
+        self.name, self.loss = loss, losses.find(loss)
         self.scores = scores
         self.device, self.threads, self.straight_through = device, threads, straight_through
         self.blocked = device == "cpu"
@@ -105,9 +105,14 @@ class InputGradient:
             self.differentiated((self.declared_batch or 1, *self._prepared.rest))  # refuse now what it cannot
 
     @property
-    def declared_shape(self) -> tuple[int, ...] | None:
-        """The image's [C, H, W] as the model declares it, None where it leaves a size open."""
-        return self._prepared.rest
+    def input(self) -> str:
+        """Name of the input."""
+        return self._prepared.image
+
+    def only_batch(self, rest: tuple[int, ...]) -> int | None:
+        """The only batch size that the model runs with for inputs [N, *rest]; None: any."""
+        with preparing():
+            return self._prepared.step(rest)
 
     def sizes(self, shape: Sequence[int] | None = None) -> tuple[int, ...]:
         """The input's sizes after the batch: those given, or those the model declares.
@@ -122,23 +127,36 @@ class InputGradient:
         """The batch size that the model was exported for, None if any."""
         return self._prepared.declared or None
 
-    def graph(self, shape: tuple[int, ...]) -> onnx.ModelProto:
-        """The input-gradient graph for images of one shape [N, C, H, W]."""
-        graph, outputs = self.differentiated(shape)
+    def graph(self, shape: tuple[int, ...], blocked: bool | None = None) -> onnx.ModelProto:
+        """The gradient graph for inputs of one shape [N, C, H, W].
+
+        Args:
+            shape: of the input.
+            blocked: use onnxruntime's own operators for its blocked layout; None: on a CPU.
+        """
+        graph, outputs = self.differentiated(shape, blocked)
         return graph.model(outputs)
 
-    def differentiated(self, shape: tuple[int, ...]) -> tuple[Graph, dict[str, Value]]:
-        """The nodes of the model, the loss and the gradient, and what to put out."""
+    def differentiated(
+        self, shape: tuple[int, ...], blocked: bool | None = None
+    ) -> tuple[Graph, dict[str, Value]]:
+        """The nodes of the model, the loss and the gradient, and what to put out; see `graph`."""
         with preparing():
-            return self._differentiated(shape)
+            return self._differentiated(shape, self.blocked if blocked is None else blocked)
 
-    def _differentiated(self, shape: tuple[int, ...]) -> tuple[Graph, dict[str, Value]]:
+    def _differentiated(self, shape: tuple[int, ...], blocked: bool) -> tuple[Graph, dict[str, Value]]:
         model = self._prepared.at(shape)
-        graph = Graph(model, blocked=self.blocked, straight_through=self.straight_through)
+        graph = Graph(model, blocked=blocked, straight_through=self.straight_through)
+        scores = losses.as_rows(graph.value(self.scores), shape[0])
+        if scores.shape[1] < self.loss.fewest:
+            raise VivavoceError(
+                f"the loss `{self.name}` needs at least {self.loss.fewest} classes; the output "
+                f"`{plain(self.scores)}` has {scores.shape[1]}"
+            )
         goals = graph.input(GOALS, (shape[0],), INT)
         output = graph.value(self._needed)
         if self.loss.output == SCORES:
-            output = losses.before_softmax(graph, output)
+            output = losses.as_rows(losses.before_softmax(graph, output), shape[0])
         rivals = [graph.input(RIVALS, (shape[0],), INT)] if self.loss.rivals else []
         loss = self.loss.function(graph, output, goals, *rivals)
         source = graph.value(self.of or self._prepared.image)
@@ -147,7 +165,7 @@ class InputGradient:
         if source.dtype != FLOAT:
             raise VivavoceError(f"`{plain(source.name)}` holds {source.dtype}; a gradient needs floats")
         gradient = differentiate(graph, loss, source.name)
-        outputs = {self.scores: graph.value(self.scores), LOSS: loss, GRADIENT: gradient}
+        outputs = {self.scores: scores, LOSS: loss, GRADIENT: gradient}
         return graph, outputs | ({VALUE: graph.value(self.of)} if self.of else {})
 
     def __call__(
@@ -157,33 +175,57 @@ class InputGradient:
         found = self.evaluate(images, goals, rivals)
         return found.loss, found.gradient, found.scores
 
-    def evaluate(self, images: np.ndarray, goals: np.ndarray, rivals: np.ndarray | None = None) -> Evaluation:
+    def evaluate(
+        self,
+        images: np.ndarray,
+        goals: np.ndarray,
+        rivals: np.ndarray | None = None,
+        others: Mapping[str, np.ndarray] | None = None,
+    ) -> Evaluation:
         """Everything the graph computes for a batch.
 
         Args:
             images: [N, C, H, W], or whatever the input is: float32 unless the model takes another type.
             goals: int64 [N], the class that each image's loss is about.
-            rivals: int64 [N], the class it is played off against; ignored by losses without one.
+            rivals: int64 [N], the class it is played off against, for losses between two classes.
+            others: what the model's further inputs get, by name, if it has any.
 
         Raises:
-            VivavoceError: the loss needs `rivals` and they are missing, or the model runs one batch size
-                only, and the value `of` does not have the images along its first axis.
+            VivavoceError: `rivals` or `others` are missing or not wanted, a class is not one of the model's,
+                or the model runs one batch size only, and the value `of` does not have the images along its
+                first axis.
         """
         images, classes = np.asarray(images, self._prepared.dtype), {GOALS: np.asarray(goals, np.int64)}
-        if self.loss.rivals:
-            if rivals is None:
-                raise VivavoceError("this loss is between two classes; give `rivals`")
+        losses.check_rivals(self.name, rivals is not None)
+        if rivals is not None:
             classes[RIVALS] = np.asarray(rivals, np.int64)
-        with preparing():
-            step = self._prepared.step(images.shape[1:])
+        for name, array in classes.items():
+            if array.shape != (len(images),):
+                what = "classes" if name == GOALS else "rivals"
+                raise VivavoceError(f"{len(images)} inputs need as many {what}, not {list(array.shape)}")
+        further = self._further(others or {})
+        rows = classes | {k: v for k, v in further.items() if v.ndim and len(v) == len(images)}
+        fixed = {k: v for k, v in further.items() if k not in rows}
+        step = self.only_batch(images.shape[1:])
         size = step or (len(images) if self.of else self._size(len(images), images.shape[1:]))
         parts = []
         for k in range(0, max(len(images), 1), max(size, 1)):
-            some = {name: array[k : k + size] for name, array in classes.items()}
-            parts.append(self._run(images[k : k + size], some, size, len(images) == size))
+            some = {name: array[k : k + size] for name, array in rows.items()}
+            parts.append(self._run(images[k : k + size], some, fixed, size, len(images) == size))
         loss, gradient, scores, own, *value = map(np.concatenate, zip(*parts, strict=True))
         self.graph_scores = own
+        for array in classes.values():
+            if array.size and not 0 <= array.min() <= array.max() < scores.shape[1]:
+                raise VivavoceError(f"the classes are 0 to {scores.shape[1] - 1}; one that is given is not")
         return Evaluation(scores, loss, gradient, value[0] if value else None)
+
+    def _further(self, others: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The model's further inputs in their types."""
+        known = self._prepared.others
+        if others.keys() != known.keys():
+            names = ", ".join(f"`{plain(name)}`" for name in known) or "none"
+            raise VivavoceError(f"the model's further inputs are: {names}; give `others` with these names")
+        return {name: np.asarray(array, known[name]) for name, array in others.items()}
 
     def strayed(self, scores: np.ndarray) -> np.ndarray:
         """Which images of the last call the prepared graph scores otherwise than the file: bool [N].
@@ -194,7 +236,12 @@ class InputGradient:
         return strayed(self.graph_scores, scores, self._tolerance)
 
     def _run(
-        self, images: np.ndarray, classes: dict[str, np.ndarray], size: int, alone: bool
+        self,
+        images: np.ndarray,
+        rows: dict[str, np.ndarray],
+        fixed: dict[str, np.ndarray],
+        size: int,
+        alone: bool,
     ) -> list[np.ndarray]:
         """Loss, gradient, scores, the graph's own scores, and the value if any, of one batch.
 
@@ -205,8 +252,8 @@ class InputGradient:
         count = len(images)
         if size > count:
             fill = np.arange(size) % count
-            images, classes = images[fill], {name: array[fill] for name, array in classes.items()}
-        feeds = {self._prepared.image: np.ascontiguousarray(images), **classes}
+            images, rows = images[fill], {name: array[fill] for name, array in rows.items()}
+        feeds = {self._prepared.image: np.ascontiguousarray(images), **rows, **fixed}
         names = [LOSS, GRADIENT, self.scores, *([VALUE] if self.of else [])]
         with preparing():
             found = [np.asarray(array) for array in self._session(images.shape).run(names, feeds)]
@@ -218,7 +265,9 @@ class InputGradient:
         loss, gradient, own, *value = found if alone else (array[:count] for array in found)
         if self._file is None:
             return [loss, gradient, own, own, *value]
-        scores = np.asarray(self._file.run([self.scores], {self._file_input: images})[0])[:count]
+        given = {name: array for name, array in feeds.items() if name in self._prepared.others}
+        scores = self._file.run([self.scores], given | {self._file_input: images})[0]
+        scores = np.asarray(scores).reshape(own.shape if alone else (size, -1))[:count]
         return [loss, gradient, scores, own, *value]
 
     def _size(self, count: int, rest: tuple[int, ...]) -> int:

@@ -8,7 +8,9 @@ import numpy as np
 import onnx
 from onnx import helper
 
+from ..artifacts.graph import consumed
 from ..errors import VivavoceError
+from ..text import plain
 from .preparation import normalise, specialise
 from .preparation.batch import agrees, widen
 from .preparation.marking import mark
@@ -37,12 +39,23 @@ class Specialiser:
         if of is not None and of != self.image:
             mark(self.model, of, model)
         tensor = next(v for v in self.model.graph.input if v.name == self.image).type.tensor_type
+        read = {name for node in self.model.graph.node for name in consumed(node)}
+        others = [v for v in self.model.graph.input if v.name != self.image and v.name not in read]
+        for unused in others:
+            self.model.graph.input.remove(unused)
+        self.others = {
+            v.name: np.dtype(helper.tensor_dtype_to_np_dtype(v.type.tensor_type.elem_type))
+            for v in self.model.graph.input
+            if v.name != self.image
+        }
+        """Types of the further inputs that the model reads."""
         self.dtype = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type))
         """Type of the input."""
-        dims = tensor.shape.dim
-        self.rest = tuple(d.dim_value for d in dims[1:]) if all(d.dim_value > 0 for d in dims[1:]) else None
+        dims = tensor.shape.dim if tensor.HasField("shape") else [onnx.TensorShapeProto.Dimension()] * 2
+        self._ranked, self._dims = tensor.HasField("shape"), [d.dim_value for d in dims]
+        self.rest = tuple(self._dims[1:]) if all(size > 0 for size in self._dims[1:]) else None
         """Declared sizes after the batch, None where one is left open."""
-        self.declared = max(dims[0].dim_value, 0) if dims else 0  # some writers say -1 for any
+        self.declared = max([*self._dims[:1], 0])  # some writers say -1 for any
         self._pinned: dict[tuple[int, ...], onnx.ModelProto] = {}
         self._checked: dict[tuple[int, ...], bool] = {}
 
@@ -50,12 +63,24 @@ class Specialiser:
         """The input's sizes after the batch: those given, or those declared.
 
         Raises:
-            VivavoceError: the model leaves one open and none are given.
+            VivavoceError: the model leaves one open and none are given, or those given are not its.
         """
-        rest = self.rest if shape is None else tuple(shape)
-        if rest is None:
-            raise VivavoceError("the model leaves the image's size open; give it, as channels, height, width")
-        return rest
+        known = [max(size, 0) for size in self._dims[1:]]
+        shown = ", ".join(str(size or "any") for size in known)
+        if shape is None:
+            if self.rest is None:
+                raise VivavoceError(
+                    f"the model leaves a size open in its input `{plain(self.image)}` ({shown}); give all "
+                    "sizes after the batch"
+                )
+            return self.rest
+        fits = len(shape) == len(known) and all(a in (0, b) for a, b in zip(known, shape, strict=False))
+        if self._ranked and not (fits and min(shape, default=1) > 0):
+            given = ", ".join(map(str, shape))
+            raise VivavoceError(
+                f"the input `{plain(self.image)}` has the sizes {shown} after the batch, not {given}"
+            )
+        return tuple(shape)
 
     def step(self, rest: tuple[int, ...]) -> int | None:
         """The only batch size that can be run, None if any can."""

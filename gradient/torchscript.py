@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import VivavoceError
-from .losses import find
+from .losses import check_rivals, find
 
 if TYPE_CHECKING:
     import torch
@@ -35,10 +35,11 @@ class TorchScriptGradient:
         """Map images [N, C, H, W] and goals [N] to loss [N], gradient [N, C, H, W] and scores [N, K].
 
         Raises:
-            VivavoceError: the loss needs `rivals` and they are missing, or the model has too few classes.
+            VivavoceError: `rivals` are missing or not wanted, or the model has too few classes.
         """
         import torch
 
+        check_rivals(self.loss, rivals is not None)
         image = torch.from_numpy(images).to(self.device).requires_grad_(True)
         classes = torch.from_numpy(np.asarray(goals, np.int64)).to(self.device)
         others = None if rivals is None else torch.from_numpy(np.asarray(rivals, np.int64)).to(self.device)
@@ -68,10 +69,9 @@ def _on_scores(
         return (scores.scatter(1, goals[:, None], float("-inf")) - own[:, None]).logsumexp(1)
     if name in ("margin", "dlr"):
         gap = scores.scatter(1, goals[:, None], float("-inf")).amax(1) - own
-    elif rivals is not None:
-        gap = scores.gather(1, rivals[:, None]).squeeze(1) - own
     else:
-        raise VivavoceError("this loss is between two classes; give `rivals`")
+        assert rivals is not None
+        gap = scores.gather(1, rivals[:, None]).squeeze(1) - own
     if name in ("margin", "difference"):
         return gap
     needed = 3 if name == "dlr" else 4

@@ -18,6 +18,7 @@ from onnx import helper, inliner
 from ...artifacts.graph import sort_nodes
 from ...artifacts.runtime import make_session
 from ...errors import VivavoceError
+from ...text import plain
 from ..graph import STANDARD, prune
 from ..losses import LABEL_BANK
 from ..rules import RULES
@@ -94,12 +95,29 @@ def specialise(model: onnx.ModelProto, image: str, shape: Sequence[int]) -> onnx
 
 
 def fix_shape(model: onnx.ModelProto, image: str, shape: Sequence[int]) -> onnx.ModelProto:
-    """A copy of the model whose input has one shape."""
+    """A copy of the model whose inputs have one shape.
+
+    Sizes of further inputs that share a name with one of the image's are the same; so is an open first one.
+
+    Raises:
+        VivavoceError: a further input leaves another size open.
+    """
     model = _copy(model)
     tensor = next(v for v in model.graph.input if v.name == image).type.tensor_type
+    names = {d.dim_param: size for d, size in zip(tensor.shape.dim, shape, strict=False) if d.dim_param}
     tensor.ClearField("shape")
     for size in shape:
         tensor.shape.dim.add().dim_value = size
+    for other in model.graph.input:
+        for k, dim in enumerate(other.type.tensor_type.shape.dim):
+            if dim.dim_value <= 0:
+                size = names.get(dim.dim_param, shape[0] if k == 0 else 0)
+                if not size:
+                    raise VivavoceError(
+                        f"the input `{plain(other.name)}` leaves a size open that `{plain(image)}` does not "
+                        "have; export the model with that size fixed"
+                    )
+                dim.dim_value = size
     return model
 
 

@@ -54,9 +54,7 @@ def test_a_contributed_operator_without_a_rule_is_named(graph_of):
         node("Flatten", ["i"], ["scores"]),
     ]
     model = graph_of(nodes, {}, [1, 1, 3, 3], 9, domain="com.microsoft")
-    with pytest.raises(
-        UnsupportedOperator, match=r"com\.microsoft\.Inverse \(node `custom`\).*gradient-free"
-    ):
+    with pytest.raises(UnsupportedOperator, match=r"com\.microsoft\.Inverse \(node `custom`\): there is no"):
         InputGradient(model, "cross-entropy")
     assert by_node(model)["custom"].status == "missing"
 

@@ -24,7 +24,7 @@ def read(folder, name):
 
 def images_for(gradient):
     rng = np.random.default_rng(0)
-    return rng.random((COUNT, *gradient.declared_shape), dtype=np.float32), np.arange(COUNT) % 10
+    return rng.random((COUNT, *gradient.sizes()), dtype=np.float32), np.arange(COUNT) % 10
 
 
 @pytest.mark.parametrize("name", FILES)
