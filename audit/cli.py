@@ -15,11 +15,13 @@ from .options import (
     NO_PREPROCESSING,
     Address,
     Device,
+    Epsilons,
     ModelArgument,
     Preprocessing,
     Trust,
     check_engine,
     command_line,
+    read_epsilons,
     takes_preprocessing,
     watching,
 )
@@ -45,9 +47,7 @@ def robustness(
         ),
     ] = None,
     attack: Annotated[list[str] | None, typer.Option(help="Only this attack; may repeat.")] = None,
-    epsilon: Annotated[
-        list[float] | None, typer.Option(help="Instead of the protocol's epsilons; may repeat.")
-    ] = None,
+    epsilon: Epsilons = None,
     epsilon_space: Annotated[
         str | None,
         typer.Option(help="Units of epsilon: pixel (0..1) or normalized. Default: the protocol's."),
@@ -124,7 +124,7 @@ def robustness(
     chosen = resolve(
         protocol or default(opened.manifest).name,
         attack or (),
-        epsilon or (),
+        read_epsilons(epsilon),
         epsilon_space,
         norm,
         as_released,

@@ -54,6 +54,21 @@ Address = Annotated[
 ]
 
 
+Epsilons = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="SIZE", help="Instead of the protocol's epsilons, such as 0.03 or 8/255; may repeat."
+    ),
+]
+
+
+def read_epsilons(texts: list[str] | None) -> list[float]:
+    """Read the values of `--epsilon`: numbers, or fractions such as 8/255."""
+    from ..images.sizes import read_size
+
+    return [read_size(text, "--epsilon") for text in texts or ()]
+
+
 def check_engine(engine: str, **of_ray: object) -> None:
     """Reject an unknown engine, and options that only Ray has without it.
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..artifacts.manifest import Input, Manifest
 from ..errors import VivavoceError
+from ..images.sizes import in_grey_levels, short_size
 from .attacks.adaptive import FalseAcceptance, Rejection
 from .attacks.apgd import APGD
 from .attacks.base import Attack, Ball
@@ -69,12 +70,19 @@ class Protocol(msgspec.Struct, frozen=True):
     settled: bool = False
     """The attacks were chosen by name or fitted to a model before: `fitted` adds none."""
 
-    @property
-    def described(self) -> str:
-        """Attacks and largest epsilon in words."""
+    def described(self, entry: Input) -> str:
+        """Attacks and largest epsilon in words, for a model with this input."""
         attacks = [name for name in self.attacks if counts(name)]
         joined = " and ".join(filter(None, (", ".join(attacks[:-1]), attacks[-1])))
-        return f"{joined} at epsilon {self.epsilons[-1]:.4g} ({self.norm}, {self.epsilon_space})"
+        units = f"{self.norm}, {self.epsilon_space}"
+        if self.epsilon_space == "normalized" and self.norm == "linf":
+            units += f", {in_grey_levels(self.ball(self.epsilons[-1], entry).widths)} in pixels"
+        return f"{joined} at epsilon {self.written(self.epsilons[-1])} ({units})"
+
+    def written(self, epsilon: float) -> str:
+        """An epsilon as text: as n/255 where it is one, in units of pixels."""
+        in_pixels = self.epsilon_space == "pixel" and self.norm == "linf"
+        return short_size(epsilon) if in_pixels else f"{epsilon:.4g}"
 
     def fitted(self, target: Target) -> Protocol:
         """Adapt the protocol to one model; nothing else changes a protocol.
@@ -159,6 +167,9 @@ def resolve(
     for epsilon in epsilons:
         if not 0 <= epsilon < np.inf:
             raise VivavoceError(f"epsilon must be 0 or more, not {epsilon:g}")
+        in_pixels = (space or PROTOCOLS[name].epsilon_space) == "pixel" and norm != "l2"
+        if in_pixels and epsilon > 1:
+            raise VivavoceError(f"epsilon {epsilon:g}: pixels go from 0 to 1; did you mean {epsilon:g}/255?")
     protocol = PROTOCOLS[name]
     if norm == "l2":
         if name == "paper" or {"fgsm", "iterative"} & set(attacks):

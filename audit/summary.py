@@ -38,7 +38,7 @@ def write_report(
         diagnosis=checks,
         references=references,
         notes=tuple(target.notes),
-        verdict=verdict(evaluation.robust(), plan.protocol.described, checks),
+        verdict=verdict(evaluation.robust(), plan.protocol.described(target.model.manifest.input), checks),
         images=_images(plan, evaluation),
         environment=_environment(plan),
         straight_through=target.straight_through,

@@ -31,6 +31,11 @@ class Ball:
     """In units of 0..1. `linf`: half-width per channel, float32 [C, 1, 1]; `l2`: one number, float32
     [1, 1, 1]."""
 
+    @property
+    def widths(self) -> list[float]:
+        """The radius of each channel in units of 0..1, or the one radius of an l2 ball."""
+        return self.radius.ravel().tolist()
+
     def confine(self, candidates: np.ndarray, images: np.ndarray) -> np.ndarray:
         """Bring candidates [N, C, H, W] back into the ball around `images` and into 0..1.
 

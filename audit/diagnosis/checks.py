@@ -8,7 +8,7 @@ Adversarial Robustness") and Croce and Hein 2020 (AutoAttack's warnings).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 import numpy as np
@@ -16,7 +16,9 @@ import numpy as np
 from ..statistics import sign_test, wilson
 from .observations import Observations
 
-Level = Literal["fine", "suspicious", "masked"]
+Level = Literal["fine", "suspicious", "weak", "masked"]
+LEVELS: tuple[Level, ...] = get_args(Level)
+"""From good to bad. `weak`: the paper's attacks are too weak for this model; its gradients are sound."""
 
 ALPHA = 0.01
 """Level of the paired tests: with about a dozen checks, a false alarm in one audit of ten at most."""
@@ -136,16 +138,15 @@ def black_box_beats_white_box(seen: Observations) -> Finding | None:
 
 @check("survival at a huge epsilon")
 def survival_at_huge_epsilon(seen: Observations) -> Finding | None:
-    """In a box of half the pixel range, every image can be turned grey, so no model can do better than chance
-    and a working attack breaks everything else. The statistic is the lower end of the 95 % interval of the
-    remaining accuracy, minus chance."""
-    if seen.huge is None:
+    """In a box of half the pixel range, every image can be turned grey. Wherever the model decides otherwise
+    for a grey picture, a working attack finds an adversarial example. The statistic is the lower end of the
+    95 % interval of the share of these images that survive. At least two must survive for an alarm."""
+    if seen.huge is None or seen.grey is None or not seen.grey.any():
         return None
-    n, survived = len(seen.huge), int((~seen.huge).sum())
-    low, _ = wilson(survived, n)
-    share = f"{survived / n:.1%} of the images survive in a box of half the range"
-    meaning = f"{share}; chance is {1 / seen.classes:.1%}"
-    return low - 1 / seen.classes, 0.0, "masked", meaning
+    n, survived = int(seen.grey.sum()), int((seen.grey & ~seen.huge).sum())
+    low = wilson(survived, n)[0] if survived > 1 else 0.0
+    meaning = f"{survived} of {n} images that a grey picture breaks survive in a box of half the range"
+    return low, 0.1, "masked", meaning
 
 
 @check("still moving")
@@ -189,7 +190,7 @@ def margin_attack_breaks_more(seen: Observations) -> Finding | None:
         f"{share} of {len(seen.paper)} images survive the paper's iterative method at epsilon {epsilon:.3g}, "
         f"{margin} an attack on the margin between labels"
     )
-    return confidence, 1 - ALPHA, "masked", meaning
+    return confidence, 1 - ALPHA, "weak", meaning
 
 
 @check("unstable scores")

@@ -41,6 +41,8 @@ class Observations:
     """bool [n]: broken by PGD on the margin with twice the epsilon."""
     huge: np.ndarray | None = None
     """bool [n]: broken by PGD on the margin in a box of half the range."""
+    grey: np.ndarray | None = None
+    """bool [n]: the model decides otherwise for a grey picture, which lies in that box."""
     paper: np.ndarray | None = None
     """bool [m]: broken by the paper's iterative method on its own loss; label models only."""
     margin: np.ndarray | None = None

@@ -24,7 +24,9 @@ IMAGES = 64
 STEPS = 20
 QUERIES = 300
 HUGE = 0.5
-"""Half-width of the box in which no image should survive."""
+"""Half-width of the box in which every image can be turned grey."""
+PAPER = {"fgsm", "iterative"}
+"""The attacks of Chen et al. 2021."""
 
 
 @dataclass
@@ -81,12 +83,14 @@ def observe(
     target = probes.target
     seen: dict[str, Any] = {}
     if len(probes.labels) and probes.ball.radius.max() > 0:
-        for name, attack, ball in _attacks(probes):
+        for name, attack, ball in _attacks(probes, {outcome.attack for outcome in evaluation.outcomes}):
             if target.gradient_missing is None or name == "black_box":
                 progress(name)
                 seen[name] = probes.broken_by(attack, ball)
         progress("answers")
         seen |= _answers(probes)
+        grey = np.full((1, *probes.clean.shape[1:]), HUGE, np.float32)
+        seen["grey"] = judge(target, grey, probes.labels[:1]).decisions[0] != probes.labels
     seen |= _paper_and_margin(evaluation, seen)
     broken = [o.right != evaluation.right for o in evaluation.outcomes]
     kept = [(o.rounded != evaluation.right) & b for o, b in zip(evaluation.outcomes, broken, strict=True)]
@@ -105,8 +109,8 @@ def observe(
     )
 
 
-def _attacks(probes: Probes) -> list[tuple[str, Attack, Ball | None]]:
-    """Probe by the name of its observation."""
+def _attacks(probes: Probes, audited: set[str]) -> list[tuple[str, Attack, Ball | None]]:
+    """Probe by the name of its observation; `audited` are the attacks of the audit itself."""
     huge = Ball("linf", np.full((1, 1, 1), HUGE, np.float32))
     attacks: list[tuple[str, Attack, Ball | None]] = [
         ("iterative", PGD(steps=STEPS, loss="margin"), None),
@@ -117,7 +121,7 @@ def _attacks(probes: Probes) -> list[tuple[str, Attack, Ball | None]]:
     ]
     if probes.ball.norm == "linf":
         attacks.append(("single_step", FGSM(), None))
-    if probes.ball.norm == "linf" and probes.target.loss == "smooth-l1":
+    if probes.ball.norm == "linf" and probes.target.loss == "smooth-l1" and audited & PAPER:
         attacks.append(("paper", Iterative(), None))
     return attacks
 

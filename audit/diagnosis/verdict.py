@@ -29,7 +29,8 @@ def verdict(survived: np.ndarray, under: str, checks: tuple[Check, ...]) -> str:
         trust = f"suspicious because {'; '.join(suspicious)}"
     else:
         trust = "trustworthy"
+    weak = [f"; the paper's attacks are too weak here: {c.meaning}" for c in checks if c.level == "weak"]
     return (
         f"robust accuracy {survived.mean():.1%} (95 % interval {low:.1%} to {high:.1%}) under {under}, "
-        f"gradients {trust}"
+        f"gradients {trust}{''.join(weak)}"
     )

@@ -7,9 +7,9 @@ from typing import Literal
 
 import msgspec
 
+from ..diagnosis.checks import LEVELS
 from ..report import Report
 
-LEVELS = ("fine", "suspicious", "masked")
 STRUCTURAL = frozenset({"no gradient", "probabilities for scores", "random answers"})
 """Checks of the file, not of figures: chance plays no part, and each one hides a model from attacks."""
 
@@ -33,7 +33,7 @@ def changes(before: Report, after: Report) -> Iterator[Change]:
     for check in after.diagnosis:
         was = old.get(check.name, "fine")
         if LEVELS.index(check.level) > LEVELS.index(was):
-            grave = check.level == "masked" or check.name in STRUCTURAL
+            grave = check.level in ("weak", "masked") or check.name in STRUCTURAL
             yield Change(check.name, was, check.level, "failed" if grave else "warning", check.meaning)
         elif check.level != was:
             yield Change(check.name, was, check.level, "better", check.meaning)

@@ -13,10 +13,12 @@ from ...files import write_whole
 from ..options import (
     NO_PREPROCESSING,
     Device,
+    Epsilons,
     ModelArgument,
     Preprocessing,
     Trust,
     command_line,
+    read_epsilons,
     takes_preprocessing,
     watching,
 )
@@ -153,9 +155,7 @@ def compare(
     protocol: Annotated[
         str | None, typer.Option(help="For two models: paper, standard or quick. Default: as A's audit.")
     ] = None,
-    epsilon: Annotated[
-        list[float] | None, typer.Option(help="For two models: instead of the protocol's; may repeat.")
-    ] = None,
+    epsilon: Epsilons = None,
     limit: Limit = 1000,
     seed: Seed = 0,
     alpha: Annotated[float, typer.Option(help="Probability that any row differs by chance alone.")] = 0.05,
@@ -181,7 +181,7 @@ def compare(
     first, second = (_opened(side, preprocessing, device, trust_model) for side in (before, after))
     chosen = None
     if not isinstance(first, Report):
-        chosen = resolve(protocol or default(first.manifest).name, epsilons=epsilon or ())
+        chosen = resolve(protocol or default(first.manifest).name, epsilons=read_epsilons(epsilon))
     settings = Settings(protocol=chosen, data=data, limit=limit, seed=seed)
     with watching() as progress:
         comparison, *reports = compare_audits(first, second, settings, alpha, progress)
@@ -209,9 +209,7 @@ def quantize_check(
     ] = None,
     save: Annotated[Path | None, typer.Option(help="Save the quantised file here.")] = None,
     protocol: Annotated[str, typer.Option(help="quick, standard (AutoAttack) or paper.")] = "quick",
-    epsilon: Annotated[
-        list[float] | None, typer.Option(help="Instead of the protocol's epsilons; may repeat.")
-    ] = None,
+    epsilon: Epsilons = None,
     limit: Limit = 1000,
     seed: Seed = 0,
     max_drop: MaxDrop = None,
@@ -238,7 +236,8 @@ def quantize_check(
     limits = read_limits(max_drop or (), alpha, max_latency, max_size)
     check_outputs(output or [])
     opened = open_model(model, preprocessing)
-    settings = Settings(protocol=resolve(protocol, epsilons=epsilon or ()), data=data, limit=limit, seed=seed)
+    chosen = resolve(protocol, epsilons=read_epsilons(epsilon))
+    settings = Settings(protocol=chosen, data=data, limit=limit, seed=seed)
     with watching() as progress:
         comparison, *reports = check_quantised(opened, int8, settings, limits, save, progress)
     where = relative_path(int8 or save or opened.path)

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from ...errors import VivavoceError
-from ..protocol import ATTACKS, counts
+from ..protocol import ATTACKS, Protocol, counts
 from ..report import Report, Row, unpack_bits
 from ..writing.table import title
 
@@ -53,16 +53,16 @@ def _vectors(report: Report) -> Iterator[Vector]:
         yield Vector("clean/threshold", "clean, within the threshold", near)
     for row in report.rows:
         if row.epsilon > 0:
-            yield from _row_vectors(row, n)
+            yield from _row_vectors(row, protocol, n)
     attacks = {(row.attack, row.targeted) for row in report.rows if counts(row.attack)}
     if len(attacks) > 1 and not protocol.ensemble:
         robust = np.array([i.robust for i in images], bool)
-        yield Vector("robust", f"all attacks, epsilon {protocol.epsilons[-1]:.4g}", robust)
+        yield Vector("robust", f"all attacks, epsilon {protocol.written(protocol.epsilons[-1])}", robust)
 
 
-def _row_vectors(row: Row, n: int) -> Iterator[Vector]:
+def _row_vectors(row: Row, protocol: Protocol, n: int) -> Iterator[Vector]:
     name = f"{row.attack}{'-targeted' if row.targeted else ''}@{row.epsilon:.4g}"
-    words = f"{title(row.attack, row.targeted)}, epsilon {row.epsilon:.4g}"
+    words = f"{title(row.attack, row.targeted)}, epsilon {protocol.written(row.epsilon)}"
     yield Vector(name, words, unpack_bits(row.survivors, n), row.epsilon_pixels)
     if row.survivors_threshold is not None:
         near = unpack_bits(row.survivors_threshold, n)

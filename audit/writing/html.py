@@ -11,10 +11,12 @@ import numpy as np
 from PIL import Image
 
 from ...sound.playback import wav
+from ..diagnosis.checks import LEVELS
+from ..protocol import Protocol
 from ..run import Audit
 from .examples import Answered, answered
 from .plots import curves
-from .table import cell, columns, heading, legend, title
+from .table import cell, columns, epsilon_cells, epsilon_titles, heading, legend, title
 
 SIDE = 128
 """Side of a picture on the page, pixels."""
@@ -30,22 +32,23 @@ def page(audit: Audit) -> str:
     )
     report = audit.report
     by_attack = columns(report)
-    rows = [(f"{e:.4g}", [cell(line[e]) for line in by_attack.values()]) for e in report.protocol.epsilons]
+    rows = [
+        [*epsilon_cells(report, e), *(cell(line[e]) for line in by_attack.values())]
+        for e in report.protocol.epsilons
+    ]
     return environment.from_string(source).render(
         report=report,
         heading=heading(report),
-        level=max(
-            (c.level for c in report.diagnosis), key=["fine", "suspicious", "masked"].index, default="fine"
-        ),
+        level=max((c.level for c in report.diagnosis), key=LEVELS.index, default="fine"),
         curves=curves(report, "svg").decode(),
-        columns=[title(*key) for key in by_attack],
+        columns=[*epsilon_titles(report), *(title(*key) for key in by_attack)],
         rows=rows,
         legend=legend(report),
-        examples=[_shown(example) for example in answered(audit)],
+        examples=[_shown(example, report.protocol) for example in answered(audit)],
     )
 
 
-def _shown(example: Any) -> dict[str, Any]:
+def _shown(example: Any, protocol: Protocol) -> dict[str, Any]:
     """An example with its pictures and sounds as data addresses."""
     difference = example.adversarial.image - example.clean.image
     amplified = 0.5 + difference / max(2 * float(np.abs(difference).max()), 1e-9)
@@ -53,7 +56,7 @@ def _shown(example: Any) -> dict[str, Any]:
         "name": example.name,
         "truth": example.truth,
         "attack": example.attack,
-        "epsilon": f"{example.epsilon:.4g}",
+        "epsilon": protocol.written(example.epsilon),
         "difference": _picture(amplified),
         "size": f"{np.abs(difference).max() * 255:.1f}",
         "sides": [_side("original", example.clean), _side("adversarial", example.adversarial)],

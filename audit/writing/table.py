@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ...images.sizes import GREY_LEVELS
 from ...text import cell as in_cell
 from ...text import markdown as escape
 from ...text import plain
@@ -28,6 +29,24 @@ def columns(report: Report) -> dict[tuple[str, bool], dict[float, Row]]:
 def title(attack: str, targeted: bool) -> str:
     """Name a column."""
     return f"{attack.upper() if attack == 'fgsm' else attack}, {'targeted' if targeted else 'untargeted'}"
+
+
+def epsilon_titles(report: Report) -> list[str]:
+    """Titles of the columns that name the box; its half-width in 255ths where epsilon is in other units."""
+    return ["epsilon", "/255"] if _in_other_units(report) else ["epsilon"]
+
+
+def epsilon_cells(report: Report, epsilon: float) -> list[str]:
+    """Cells of those columns for one epsilon of the protocol."""
+    cells = [report.protocol.written(epsilon)]
+    if _in_other_units(report):
+        widest = max(report.protocol.ball(epsilon, report.model.manifest.input).widths)
+        cells.append(f"{GREY_LEVELS * widest:.3g}")
+    return cells
+
+
+def _in_other_units(report: Report) -> bool:
+    return report.protocol.epsilon_space == "normalized" and report.protocol.norm == "linf"
 
 
 def cell(row: Row) -> str:
@@ -63,7 +82,10 @@ def _compared(reference: Reference) -> str:
 def legend(report: Report) -> str:
     """What the cells hold."""
     parts = "nearest-neighbour | threshold accuracy" if report.clean.threshold is not None else "accuracy"
-    return f"cells: {parts}, % of all images; epsilon in {report.protocol.epsilon_space} units"
+    units = f"{report.protocol.epsilon_space} units"
+    if _in_other_units(report):
+        units += ", /255 its largest half-width in pixels"
+    return f"cells: {parts}, % of all images; epsilon in {units}"
 
 
 def show(report: Report, console: Console) -> None:
@@ -72,12 +94,14 @@ def show(report: Report, console: Console) -> None:
         console.print(line)
     by_attack = columns(report)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("epsilon", justify="right")
+    for name in epsilon_titles(report):
+        table.add_column(name, justify="right")
     for key in by_attack:
         attack, aim = title(*key).rsplit(", ", 1)
         table.add_column(Text(f"{plain(attack)}\n{aim}"), justify="right")
     for epsilon in report.protocol.epsilons:
-        table.add_row(f"{epsilon:g}", *(cell(rows[epsilon]) for rows in by_attack.values()))
+        cells = (cell(rows[epsilon]) for rows in by_attack.values())
+        table.add_row(*epsilon_cells(report, epsilon), *cells)
     console.print(table)
     console.print(legend(report), style="dim")
     fine = sum(check.level == "fine" for check in report.diagnosis)
@@ -85,7 +109,7 @@ def show(report: Report, console: Console) -> None:
         Text.assemble(("fine", "green"), f" {fine} of {len(report.diagnosis)} checks of the attacks")
     )
     for check in (c for c in report.diagnosis if c.level != "fine"):
-        colour = {"suspicious": "yellow", "masked": "red"}[check.level]
+        colour = "red" if check.level == "masked" else "yellow"
         line = plain(f"{check.name}: {check.meaning}")
         console.print(Text.assemble((check.level, colour), f" {line}"))
     for reference in report.references:
@@ -105,10 +129,11 @@ def markdown(report: Report) -> str:
         f"- {escape(report.verdict)}",
         "",
     ]
-    cells = ["epsilon", *(escape(title(*key)) for key in by_attack)]
+    cells = [*epsilon_titles(report), *(escape(title(*key)) for key in by_attack)]
     lines += ["| " + " | ".join(cells) + " |", "|" + "---:|" * len(cells)]
     for epsilon in report.protocol.epsilons:
-        row = [f"{epsilon:g}", *(cell(rows[epsilon]).replace(" | ", " / ") for rows in by_attack.values())]
+        figures = (cell(rows[epsilon]).replace(" | ", " / ") for rows in by_attack.values())
+        row = [*epsilon_cells(report, epsilon), *figures]
         lines.append("| " + " | ".join(row) + " |")
     return "\n".join([*lines, "", legend(report).replace(" | ", " / ")]) + "\n"
 

@@ -31,6 +31,7 @@ HEALTHY = Observations(
     longer=broken(41),
     wider=broken(60),
     huge=broken(64),
+    grey=~broken(6),
     paper=broken(38),
     margin=broken(40),
     black_box=broken(35),
@@ -54,7 +55,7 @@ FAULTS = {
     "survival at a huge epsilon": ({"huge": broken(45)}, "masked"),
     "still moving": ({"longer": broken(52)}, "suspicious"),
     "larger epsilon does worse": ({"wider": broken(30)}, "masked"),
-    "margin attack breaks more": ({"paper": broken(25)}, "masked"),
+    "margin attack breaks more": ({"paper": broken(25)}, "weak"),
     "unstable scores": ({"flips": broken(4)}, "suspicious"),
     "saturated output": ({"scores": np.eye(K, dtype=np.float32)[np.arange(N) % K]}, "masked"),
     "probabilities for scores": ({"scores": np.full((N, K), 1 / K, np.float32)}, "suspicious"),
@@ -123,6 +124,28 @@ def test_a_box_below_one_pixel_step_is_named_beside_masked_gradients():
     words = verdict(broken(64), "pgd", diagnose(replace(HEALTHY, largest=0.5 / 255, dead=0.5)))
     assert "masked because" in words
     assert "smaller than one 8-bit pixel step" in words
+
+
+def test_weak_attacks_do_not_blame_the_gradient():
+    words = verdict(broken(16), "fgsm", diagnose(replace(HEALTHY, paper=broken(25))))
+    assert "gradients trustworthy; the paper's attacks are too weak here: 60.9% of 64" in words
+    words = verdict(broken(16), "fgsm", diagnose(replace(HEALTHY, paper=broken(25), dead=0.5)))
+    assert "gradients masked because 50.0%" in words
+    assert "too weak here" in words
+
+
+@pytest.mark.parametrize(
+    ("grey", "huge", "level"),
+    [
+        (np.ones(1, bool), np.zeros(1, bool), "fine"),  # one unlucky start is no proof
+        (np.zeros(64, bool), np.zeros(64, bool), None),  # all images are of the class of a grey picture
+        (~broken(60), broken(60), "masked"),
+        (~broken(60), broken(63), "fine"),
+    ],
+)
+def test_only_images_that_grey_breaks_can_survive_by_fault(grey, huge, level):
+    found = levels(replace(HEALTHY, grey=grey, huge=huge))
+    assert found.get("survival at a huge epsilon") == level
 
 
 def test_small_paired_differences_are_chance():
