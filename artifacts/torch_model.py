@@ -12,13 +12,13 @@ from ..errors import VivavoceError
 from .contract import check_bank, check_normalisation
 from .decoding import Outputs
 from .manifest import NAME_AUDIO, TORCHSCRIPT_FILE, Manifest
+from .normalisation import Affine
 from .runtime import first_line
 from .torchscript import checked
 
 if TYPE_CHECKING:
     import torch
 
-    from .normalisation import Affine
     from .voice import FileVoice
 
 
@@ -63,7 +63,8 @@ class TorchModel:
         self.bank = buffers["label_bank"].cpu().numpy() if "label_bank" in buffers else None
         self.name_audio = buffers[NAME_AUDIO].cpu().numpy() if NAME_AUDIO in buffers else None
         check_bank(self.bank, self.name_audio, self.manifest, path)
-        check_normalisation(None, self.manifest, path)
+        self.normalisation = _stored(buffers.get("std"), self.manifest.input.channels)
+        check_normalisation(self.normalisation, self.manifest, path)
 
     def answer(self, images: np.ndarray) -> Outputs:
         """Run the file on images [N, C, H, W] in 0..1.
@@ -80,6 +81,13 @@ class TorchModel:
         except Exception as error:  # a damaged or foreign module raises anything
             raise VivavoceError(f"{self.path}: torch failed on a batch: {first_line(error)}") from error
         return answers.check(len(images), self.manifest, self.path)
+
+
+def _stored(std: torch.Tensor | None, channels: int) -> Affine | None:
+    """The normalisation that a module of this package stores with its weights."""
+    if std is None or std.numel() not in (1, channels) or not bool((std > 0).all()):
+        return None
+    return Affine(tuple((1 / std.double().flatten().expand(channels)).tolist()))
 
 
 def _load(path: Path, device: str, extra: dict[str, str], trust: bool) -> torch.nn.Module:

@@ -5,13 +5,16 @@ import json
 import numpy as np
 import onnx
 import pytest
+import torch
 from breaking import changed
 from commands import finish, vivavoce
 from onnx import TensorProto, helper, numpy_helper
 from onnx.external_data_helper import set_external_data
 
 from vivavoce.artifacts import open_model
+from vivavoce.artifacts.manifest import TORCHSCRIPT_FILE
 from vivavoce.errors import VivavoceError
+from vivavoce.export.build import export_run
 
 
 def linear(path, image=("N", 3, 4, 4), classes=5, before=(), more=(), change=lambda graph: None):
@@ -167,3 +170,19 @@ def test_an_image_that_is_a_sequence_is_refused(tmp_path):
 
     with pytest.raises(VivavoceError, match="'image'"):
         open_model(changed("digits-category", tmp_path / "m.onnx", change))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch deprecates TorchScript
+@pytest.mark.parametrize(("factor", "opens"), [(1, True), (0.5, False), (2, False)])
+def test_the_manifests_std_is_that_of_a_torchscript_file_or_it_is_refused(factor, opens, runs, tmp_path):
+    export_run(runs / "digits-category", tmp_path / "m.pt")
+    extra = {TORCHSCRIPT_FILE: ""}
+    module = torch.jit.load(tmp_path / "m.pt", _extra_files=extra)
+    manifest = json.loads(extra[TORCHSCRIPT_FILE])
+    manifest["input"]["std"] = [factor * s for s in manifest["input"]["std"]]
+    module.save(str(tmp_path / "m.pt"), _extra_files={TORCHSCRIPT_FILE: json.dumps(manifest)})
+    if opens:
+        assert open_model(tmp_path / "m.pt").manifest.input.std == tuple(manifest["input"]["std"])
+    else:
+        with pytest.raises(VivavoceError, match=r"its manifest says std .* but its graph divides by"):
+            open_model(tmp_path / "m.pt")
