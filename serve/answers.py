@@ -40,12 +40,12 @@ def answer_images(model: ExportedModel, images: np.ndarray) -> list[Answer]:
     """Ask a model about images float32 [N, C, H, W] in 0..1 of the size it takes.
 
     Raises:
-        VivavoceError: onnxruntime fails on them, or a score is not a number.
+        VivavoceError: onnxruntime fails on them, or the highest score is not finite.
     """
     outputs, manifest = model.answer(images), model.manifest
     decided = decide(outputs.scores)
-    if (decided < 0).any():
-        raise VivavoceError(f"{model.path.name}: its scores are not numbers; the file is broken")
+    if (decided < 0).any() or not np.isfinite(outputs.scores.max(1)).all():
+        raise VivavoceError(f"{model.path.name}: its highest scores are not finite; no class can be named")
     answers = []
     for i, k in enumerate(decided):
         score = float(outputs.scores[i, k])
