@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from fractions import Fraction
 from typing import Literal
 
 import msgspec
@@ -15,6 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..artifacts import LabelBank
 from ..errors import VivavoceError
+from ..images.sizes import read_size, short_size
 from .model import Classifier, LabelAnswers
 
 METHODS = ("pgd", "fgsm", "trades")
@@ -40,9 +40,7 @@ class Adversarial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __str__(self) -> str:
         """As the manifest says it."""
         climbed = "" if self.loss == "scores" else f" on {self.loss}"
-        pixels = self.epsilon * 255
-        size = f"{pixels:.3g}/255" if abs(pixels - round(pixels)) < 1e-6 else f"{self.epsilon:g}"
-        return f"adversarial {self.method}{climbed} at {size}, steps {self.steps}"
+        return f"adversarial {self.method}{climbed} at {short_size(self.epsilon)}, steps {self.steps}"
 
 
 def make_adversarial(
@@ -82,12 +80,9 @@ def make_adversarial(
 
 
 def _size(text: str) -> float:
-    try:
-        epsilon = float(Fraction(text.replace(" ", "")))
-    except (ValueError, ZeroDivisionError, OverflowError):
-        raise VivavoceError(f"--adversarial-epsilon {text}: give a number or a fraction, as 8/255") from None
+    epsilon = read_size(text, "--adversarial-epsilon")
     if not 0 < epsilon < 1:
-        raise VivavoceError(f"--adversarial-epsilon {text}: give a number above 0 and below 1")
+        raise VivavoceError(f"--adversarial-epsilon {text}: must be above 0 and below 1")
     return epsilon
 
 
