@@ -19,7 +19,7 @@ from onnx import helper, numpy_helper
 from ..errors import VivavoceError
 
 FEW, MANY = 3, 5
-"""The two batch sizes."""
+"""The two batch sizes. A third one tells whether what follows from them holds for others."""
 BATCH = "batch"
 
 

@@ -53,8 +53,9 @@ def _unusable(model: onnx.ModelProto, of: str, whole: onnx.ModelProto) -> Vivavo
         return VivavoceError(f"the loss does not depend on `{plain(of)}`; choose a value that leads to it")
     names = [name for node in model.graph.node for name in node.output if name]
     near = difflib.get_close_matches(of, names, 3, 0.5)
+    shown = ", ".join(f"`{plain(name)}`" for name in names[-3:])
     meant = " or ".join(f"`{plain(name)}`" for name in near)
-    instead = f"did you mean {meant}?" if near else f"it has {len(names)} others"
+    instead = f"did you mean {meant}?" if near else f"its last ones are {shown}"
     return VivavoceError(f"the model computes no value `{plain(of)}`; {instead}")
 
 

@@ -39,7 +39,6 @@ def close(found, exact, tolerance=1e-4):
 @pytest.mark.parametrize("dynamic", [True, False], ids=["dynamic", "fixed"])
 @pytest.mark.parametrize("loss", ["score", "probability", "margin"])
 def test_of_a_convolution_inside(batch, loss, dynamic):
-    """In the middle of a residual network, and before a normalisation that onnxruntime would fold into it."""
     module, (images, goals) = network("resnet"), (batch[0][:5], batch[1][:5])
     model = to_onnx(module, dynamic=dynamic)
     convolutions = [v.name for v in inner_values(model) if v.operator == "Conv"]
@@ -47,6 +46,25 @@ def test_of_a_convolution_inside(batch, loss, dynamic):
     value, gradient = truth(module, module.get_submodule("0.4.body.1"), loss, images, goals)
     close(found.value, value)
     close(found.gradient, gradient)
+
+
+def test_of_a_convolution_before_a_normalisation(graph_of):
+    """Preparation would fold the two into one."""
+    rng = np.random.default_rng(0)
+    arrays = {name: rng.random(2).astype(np.float32) + 0.5 for name in ("scale", "shift", "mean", "variance")}
+    arrays["weight"] = rng.normal(size=(2, 3, 1, 1)).astype(np.float32)
+    nodes = [
+        node("Conv", ["image", "weight"], ["convolved"]),
+        node("BatchNormalization", ["convolved", "scale", "shift", "mean", "variance"], ["normal"]),
+        node("Flatten", ["normal"], ["scores"]),
+    ]
+    image = rng.random((1, 3, 1, 1)).astype(np.float32)
+    model = graph_of(nodes, arrays, ["N", 3, 1, 1], 2)
+    found = InputGradient(model, "score", of="convolved").evaluate(image, np.array([1]))
+    convolved = arrays["weight"][:, :, 0, 0] @ image[0, :, 0, 0]
+    close(found.value, convolved.reshape(1, 2, 1, 1))
+    slope = arrays["scale"] / np.sqrt(arrays["variance"] + 1e-5)
+    np.testing.assert_allclose(found.gradient.ravel(), [0, slope[1]], rtol=1e-5)
 
 
 def test_smooth_l1_of_a_value_inside(batch):
@@ -138,7 +156,7 @@ def branches(graph_of):
         ("choice", "`choice` holds int64"),
         ("weight", "`weight` is a constant"),
         ("squared", "`squared` is a constant"),
-        ("a\nb", r"no value `a\\nb`; it has"),
+        ("a\nb", r"no value `a\\nb`; its last ones are"),
     ],
 )
 def test_values_without_a_gradient_are_refused(branches, of, message):

@@ -1,11 +1,12 @@
 """Torchvision's families at 224 pixels, by both exporters, with open and fixed batch."""
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from networks import Truth, to_onnx, torch_gradient
 
-from vivavoce.gradient import InputGradient
+from vivavoce.gradient import InputGradient, gradient_file
 
 pytestmark = pytest.mark.full
 models = pytest.importorskip("torchvision").models
@@ -57,3 +58,15 @@ def test_the_gradient_is_as_good_as_that_of_torch(case, dynamo, dynamic):
     print(f"median {np.median(error):.1e}, torch float32 {np.median(truth.error):.1e}", end=" ")
     assert np.median(error) <= 2 * np.median(truth.error)
     assert error.max() <= 2 * truth.error.max()
+
+
+def test_the_file_of_the_gradient(case):
+    """An ordinary ONNX file for any batch size, run by onnxruntime."""
+    module, images, goals, truth = case
+    model = gradient_file(InputGradient(to_onnx(module, size=224), "cross-entropy", threads=2))
+    assert {node.domain for node in model.graph.node} == {""}
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    (gradient,) = session.run(["gradient"], {"image": images, "class": goals})
+    error = truth.error_of(np.asarray(gradient))
+    print(f"largest {error.max():.1e}, torch float32 {truth.error.max():.1e}", end=" ")
+    assert error.max() < max(1e-4, 2 * truth.error.max())  # ResNet-50: rounding flips ReLUs, in torch as well
