@@ -117,4 +117,4 @@ def _chosen(values: list[onnx.ValueInfoProto], usual: str, what: str) -> str:
         if len(some) == 1:
             return some[0]
     shown = ", ".join(f"`{plain(name)}`" for name in names) or "none"
-    raise VivavoceError(f"the model has {len(names)} {what}s ({shown}); choose one by name")
+    raise VivavoceError(f"the model has {len(names)} {what}s ({shown}); choose one with --{what}-name")

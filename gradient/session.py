@@ -41,14 +41,15 @@ class Evaluation(NamedTuple):
 
 
 class InputGradient:
-    """Loss and its gradient with respect to the image, for one model and one loss, on onnxruntime.
+    """Loss and its gradient with respect to the input, for one model and one loss, on onnxruntime.
 
     A graph is made for each batch size that is asked for: with every shape known, onnxruntime plans its
     memory once. Smaller batches are filled up to a size that is there already, if that is not too far.
 
     Args:
-        model: takes one float32 image [N, C, H, W] and gives `scores` [N, K], larger is better; models
-            that predict labels also give `label` [N, *label shape] and hold `label_bank` [K, *label shape].
+        model: takes images [N, C, H, W], or anything else with the batch first, and gives `scores` [N, K],
+            larger is better; models that predict labels also give `label` [N, *label shape] and hold
+            `label_bank` [K, *label shape].
             Where `scores` are the result of a Softmax, losses are computed before it.
         loss: a name in `losses.LOSSES`.
         image: name of the input; the default also finds the only input of a model that names it otherwise.

@@ -9,6 +9,7 @@ from vivavoce.artifacts import open_model
 from vivavoce.errors import VivavoceError
 from vivavoce.export.build import export_run
 from vivavoce.export.parity import compare, parity_images
+from vivavoce.gradient import open_gradient
 from vivavoce.train.model import Contract
 from vivavoce.train.run import load_trained
 
@@ -34,6 +35,17 @@ def test_parity_is_measured_and_stored(files):
         assert training.parity["images"] == 360
         assert parities[suffix].difference <= 1e-4
         assert training.parity["decisions"] == 1
+
+
+def test_open_gradient_takes_both_formats(files):
+    images = np.random.default_rng(0).random((2, 3, 32, 32), dtype=np.float32)
+    goals = np.array([1, 2])
+    ours = open_gradient(files[0][".onnx"], "score")(images, goals)
+    theirs = open_gradient(files[0][".pt"], "score")(images, goals)
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4 * np.abs(b).max())
+    with pytest.raises(VivavoceError, match="need an ONNX model"):
+        open_gradient(files[0][".pt"], "score", of="relu")
 
 
 def test_the_shipped_model_is_this_run(name, files):

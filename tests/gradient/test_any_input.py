@@ -115,7 +115,13 @@ def command(*arguments: object) -> None:
 def files(tmp_path_factory) -> Path:
     """A folder with a classifier of images, and one with an operator that has no gradient."""
     folder = tmp_path_factory.mktemp("files")
-    onnx.save(to_onnx(network("vgg")), folder / "vgg.onnx")
+    model = to_onnx(network("vgg"))
+    onnx.save(model, folder / "vgg.onnx")
+    model.graph.output[0].name = "scores_a"
+    model.graph.output.add(name="scores_b", type=model.graph.output[0].type)
+    names = ("scores_a", "scores_b")
+    model.graph.node.extend(onnx.helper.make_node("Identity", ["scores"], [name]) for name in names)
+    onnx.save(model, folder / "two.onnx")
     value = onnx.helper.make_tensor_value_info
     nodes = [onnx.helper.make_node("Det", ["x"], ["d"], "det"), onnx.helper.make_node("Neg", ["d"], ["y"])]
     graph = onnx.helper.make_graph(
@@ -138,6 +144,7 @@ def files(tmp_path_factory) -> Path:
         ("vgg.onnx --output-name y", "no output `y`; its outputs are: scores"),
         ("vgg.onnx --shape 3,x", "--shape must be positive numbers"),
         ("vgg.onnx -o nowhere/g.onnx", "nowhere: no such folder"),
+        ("two.onnx", r"has 2 outputs \(`scores_a`, `scores_b`\); choose one with --output-name"),
         ("d.onnx --loss score", r"d.onnx: no gradient through Det \(node `det`\): there is no rule for it"),
         ("d.onnx --loss margin --output-name y --of d", "the loss `margin` needs at least 2 classes"),
         ("d.onnx --loss score --output-name z", "the output `z` is int64"),
@@ -176,3 +183,13 @@ def test_open_gradient_of_what_is_open(files, batch, tmp_path):
     with pytest.raises(vv.VivavoceError, match="takes no rivals"):
         vv.open_gradient(model, "margin")(images, goals, goals)
     assert isinstance(vv.open_gradient("digits-speech", "smooth-l1"), InputGradient)
+
+
+def test_preprocessing_becomes_part_of_the_file(files, batch, tmp_path):
+    """The gradient with respect to an image in 0..1 is that of the model's own input, times its scale."""
+    images, goals = batch[0][:2], batch[1][:2]
+    command(files / "vgg.onnx", "--loss", "score", "--scale", 4, "--mean", 0.5, "-o", tmp_path / "g.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "g.onnx", providers=["CPUExecutionProvider"])
+    (found,) = session.run(["gradient"], {"image": images, "class": goals})
+    own = vv.open_gradient(files / "vgg.onnx", "score")(images * 4 - np.float32(0.5), goals)[1]
+    np.testing.assert_allclose(np.asarray(found), own * 4, rtol=1e-3, atol=1e-5 * np.abs(own).max())
