@@ -13,6 +13,7 @@ if SHARED := "PYTEST_XDIST_WORKER" in os.environ:
 
 import pytest
 from filelock import FileLock
+from small import small_digits
 from wheels import build_wheel
 
 from vivavoce.artifacts.runtime import use_threads
@@ -92,6 +93,12 @@ def speaks(runs, make_once) -> Path:
         export_run(runs / "digits-speech", folder / "speaks.onnx", audio=True)
 
     return make_once("speaks", export) / "speaks.onnx"
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory) -> Path:
+    """A linear classifier of the digits, an ONNX file."""
+    return small_digits(tmp_path_factory.mktemp("small") / "small.onnx")
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from vivavoce.images import open_images
 QUICK = resolve("quick", epsilons=[0.06])
 
 
-def audit(model="digits-category", protocol=QUICK, limit=20, **changes):
+def audit(model, protocol=QUICK, limit=20, **changes):
     return robustness(open_model(model), Settings(protocol=protocol, limit=limit, **changes)).report
 
 
@@ -45,17 +45,17 @@ def noise_set(path, labels):
     return save_set(path, images, labels)
 
 
-def test_each_attack_of_an_ensemble_sees_only_the_survivors():
-    report = audit()
+def test_each_attack_of_an_ensemble_sees_only_the_survivors(small):
+    report = audit(small)
     pgd, square = report.rows
     assert pgd.accuracy >= square.accuracy
     assert square.queries <= 301 * 20 * pgd.accuracy + 40
     assert report.verdict.startswith(f"robust accuracy {square.accuracy:.1%}")
 
 
-def test_epsilon_zero_is_exactly_the_clean_accuracy():
+def test_epsilon_zero_is_exactly_the_clean_accuracy(small):
     for name in ("quick", "paper"):
-        report = audit(protocol=resolve(name, epsilons=[0.0]))
+        report = audit(small, resolve(name, epsilons=[0.0]))
         assert {row.accuracy for row in report.rows} == {report.clean.accuracy}
 
 
@@ -68,12 +68,12 @@ def test_as_released_stands_beside_and_does_not_count():
         resolve("quick", as_released=True)
 
 
-def test_targets_from_a_file(tmp_path):
+def test_targets_from_a_file(small, tmp_path):
     labels = open_images("digits").labels
     lines = [f"{i},{(labels[i] + 3) % 10}" for i in range(360)]
     (tmp_path / "t.csv").write_text("file,target\n" + "\n".join(lines) + "\n")
     protocol = resolve("paper", epsilons=[0.3], attacks=["iterative"], targeted=True)
-    report = audit(protocol=protocol, targets=tmp_path / "t.csv")
+    report = audit(small, protocol, targets=tmp_path / "t.csv")
     (row,) = report.rows
     assert row.targeted
     assert row.target_reached is not None
@@ -89,10 +89,10 @@ def test_targets_from_a_file(tmp_path):
         ("file,target\n" + "\n".join(f"{i},99" for i in range(360)), "'99' is not a class"),
     ],
 )
-def test_targets_that_do_not_fit(text, message, tmp_path):
+def test_targets_that_do_not_fit(text, message, small, tmp_path):
     (tmp_path / "t.csv").write_text(text)
     with pytest.raises(VivavoceError, match=message):
-        audit(targets=tmp_path / "t.csv")
+        audit(small, targets=tmp_path / "t.csv")
 
 
 @pytest.mark.parametrize("k", [2, 3, 4])
@@ -111,8 +111,8 @@ def test_one_image_of_one_class(tmp_path):
     assert report.clean.interval[1] - report.clean.interval[0] > 0.5
 
 
-def test_an_epsilon_larger_than_the_range_leaves_nothing():
-    report = audit(protocol=resolve("quick", epsilons=[2.0]))
+def test_an_epsilon_larger_than_the_range_leaves_nothing(small):
+    report = audit(small, resolve("quick", epsilons=[2.0]))
     assert report.rows[-1].accuracy <= 0.1
     assert report.rows[-1].max_perturbation <= 1
 
@@ -157,8 +157,8 @@ def test_an_attack_of_another_version_is_refused_where_it_would_run():
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
-def test_both_norms_stay_in_their_ball(norm):
-    report = audit(protocol=resolve("quick", norm=norm, epsilons=[0.05 if norm == "linf" else 1.0]))
+def test_both_norms_stay_in_their_ball(norm, small):
+    report = audit(small, resolve("quick", norm=norm, epsilons=[0.05 if norm == "linf" else 1.0]))
     for row in report.rows:
         assert row.max_perturbation <= max(row.epsilon_pixels) * (1 + 1e-5) + 1e-6
 
@@ -168,8 +168,8 @@ def test_the_papers_attacks_have_no_l2():
         resolve("paper", norm="l2")
 
 
-def test_references_to_compare_the_attacks_with():
-    report = audit(limit=6, references=True)
+def test_references_to_compare_the_attacks_with(small):
+    report = audit(small, limit=6, references=True)
     by_name = {b.name: b for b in report.references}
     assert len(by_name) == 1 + 6 * 5 + 1
     noise = by_name["random noise in the ball"]
