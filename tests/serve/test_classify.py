@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from commands import inside
 from PIL import Image
 
+from vivavoce.cli import main
 from vivavoce.images import Fit, open_images
 from vivavoce.serve.listening.listener import Listener
 
@@ -19,10 +21,9 @@ WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight",
 
 
 def call(*arguments, cwd=None, path=None) -> subprocess.CompletedProcess[str]:
-    environment = {"PATH": str(path)} if path else None
+    environment = {"PATH": str(path)} if path else {}
     model = () if "--model" in arguments else ("--model", "digits-speech")
-    command = [str(BIN / "vivavoce"), "classify", *map(str, arguments), *model]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, check=False)
+    return inside(main, "classify", *arguments, *model, cwd=cwd, **environment)
 
 
 @pytest.fixture(scope="module")
