@@ -14,7 +14,9 @@ from vivavoce.train.model import Contract
 from vivavoce.train.run import load_trained
 
 
-@pytest.fixture(scope="module", params=["digits-speech", "digits-category"])
+@pytest.fixture(
+    scope="module", params=["digits-speech", pytest.param("digits-category", marks=pytest.mark.full)]
+)
 def name(request) -> str:
     return request.param
 

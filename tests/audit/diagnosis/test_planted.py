@@ -16,9 +16,9 @@ from vivavoce.audit.run import robustness
 QUICK = resolve("quick", attacks=["pgd"], epsilons=[0.06])
 
 
-def plant(path: Path, nodes, constants=(), before="scores", after="hidden") -> Path:
+def plant(path: Path, nodes, constants=(), before="scores", after="hidden", model=None) -> Path:
     """Put nodes between the model's last value and its output `scores`, or between image and first node."""
-    model = onnx.load(open_model("digits-category").path)
+    model = onnx.load(model or open_model("digits-category").path)
     graph = model.graph
     for node in graph.node:
         names = node.output if before == "scores" else node.input
@@ -99,19 +99,20 @@ PLANTED = {
 }
 
 
-def report_of(path):
-    settings = Settings(protocol=QUICK, data="digits", limit=48, batch_size=48)
+def report_of(path, limit=48):
+    settings = Settings(protocol=QUICK, data="digits", limit=limit, batch_size=48)
     return robustness(open_model(path), settings).report
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("above", [-1e9, 12.0], ids=["everywhere", "in places"])
-def test_scores_that_are_not_finite_leave_a_report_that_can_be_read(value, above, tmp_path):
+@pytest.mark.parametrize("above", [-1e9, 5.0], ids=["everywhere", "in places"])
+def test_scores_that_are_not_finite_leave_a_report_that_can_be_read(value, above, small, tmp_path):
     nodes = [
         helper.make_node("Greater", ["hidden", "above"], ["is"]),
         helper.make_node("Where", ["is", "bad", "hidden"], ["scores"]),
     ]
-    report = report_of(plant(tmp_path / "planted.onnx", nodes, [("above", above), ("bad", value)]))
+    constants = [("above", above), ("bad", value)]
+    report = report_of(plant(tmp_path / "planted.onnx", nodes, constants, model=small))
     assert "images have scores that are not finite" in report.verdict
     assert "preprocessing" not in report.verdict
     (tmp_path / "report.json").write_bytes(report.to_json())
@@ -121,7 +122,7 @@ def test_scores_that_are_not_finite_leave_a_report_that_can_be_read(value, above
 @pytest.mark.parametrize("fault", PLANTED)
 def test_planted_faults_are_caught(fault, tmp_path):
     name, level = PLANTED[fault]
-    report = report_of(fault(tmp_path / "planted.onnx"))
+    report = report_of(fault(tmp_path / "planted.onnx"), limit=24)
     found = {check.name: check.level for check in report.diagnosis}
     assert found[name] == level, report.verdict
     assert f"gradients {'masked' if 'masked' in found.values() else level} because" in report.verdict
@@ -137,7 +138,7 @@ def test_honest_models_are_not_suspected(name, repository):
 
 def test_the_verdict_says_that_the_papers_attacks_are_too_weak_for_the_speech_model():
     """Robustness of a label model under the paper's loss, against the margin between its labels."""
-    settings = Settings(protocol=resolve("paper", epsilons=[0.2]), limit=150)
+    settings = Settings(protocol=resolve("paper", epsilons=[0.2]), limit=80)
     report = robustness(open_model("digits-speech"), settings).report
     check = next(c for c in report.diagnosis if c.name == "margin attack breaks more")
     assert check.level == "weak", check.meaning

@@ -3,20 +3,17 @@
 import csv
 import json
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from commands import inside
 from PIL import Image
 
+from vivavoce.cli import main
 from vivavoce.serve.listening.hearing import Bin, Heard, confusion, count_classes, curve, join, suggest
-
-BIN = Path(sys.executable).parent
 
 
 def call(*arguments, cwd=None) -> subprocess.CompletedProcess[str]:
-    command = [str(BIN / "vivavoce"), "listen", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+    return inside(main, "listen", *arguments, cwd=cwd)
 
 
 SOUNDS = [

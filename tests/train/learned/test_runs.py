@@ -202,7 +202,7 @@ def test_an_exported_model_decides_by_euclidean_distance(exported):
     assert model.manifest.schema == 1
 
 
-@pytest.mark.parametrize("protocol", ["paper", "standard"])
+@pytest.mark.parametrize("protocol", ["paper", pytest.param("standard", marks=pytest.mark.full)])
 def test_an_exported_model_is_audited_under_both_protocols(exported, protocol):
     settings = Settings(protocol=PROTOCOLS[protocol], limit=20)
     audit = robustness(open_model(exported / "mute.onnx"), settings)
