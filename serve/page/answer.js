@@ -1,11 +1,11 @@
-// Showing an answer: the word, its sound, how near it came, the scores.
+// Shows an answer: the word, its sound, its distance to the label and the scores.
 import { drawSpectrogram } from "./spectrogram.js";
 
 const MOST = 10; // scores shown at first
 const element = (id) => document.getElementById(id);
 let address = null; // of the sound that is played
 
-// Before anything was shown, and when there is no answer to what was.
+// Before the first image, and where an image has no answer.
 export function showNothing(why) {
   element("word").replaceChildren(text("span", "…", "waiting"));
   element("verdict").className = "verdict";
@@ -15,40 +15,40 @@ export function showNothing(why) {
   element("again").hidden = element("details").hidden = true;
 }
 
-export function showAnswer(told, about) {
-  const word = told.spoken ?? told.class;
-  showWord(told, word);
-  showVoice(told, about, word);
-  showNearness(told, word);
-  showScores(told.scores);
+export function showAnswer(answer, about) {
+  const word = answer.spoken ?? answer.class;
+  showWord(answer, word);
+  showVoice(answer, about, word);
+  showNearness(answer, word);
+  showScores(answer.scores);
   element("details").hidden = false;
 }
 
-function showWord(told, word) {
+function showWord(answer, word) {
   const quotes = ["“", "”"].map((mark) => text("span", mark, "quote"));
   element("word").replaceChildren(quotes[0], word, quotes[1]);
-  const other = told.spoken && told.spoken !== told.class ? ` (class ${told.class})` : "";
+  const other = answer.spoken && answer.spoken !== answer.class ? ` (class ${answer.class})` : "";
   const verdict = element("verdict");
-  verdict.className = `verdict ${{ true: "sure", false: "unsure" }[told.sure] ?? ""}`;
-  verdict.textContent = { true: "It is sure", false: "It is not sure" }[told.sure] ?? "It does not tell how sure it is";
+  verdict.className = `verdict ${{ true: "sure", false: "unsure" }[answer.sure] ?? ""}`;
+  verdict.textContent = { true: "It is sure", false: "It is not sure" }[answer.sure] ?? "No measure of confidence";
   verdict.textContent += `${other}.`;
-  element("status").textContent = told.sure === false ? `Not sure, but it says: ${word}` : `It says: ${word}`;
+  element("status").textContent = answer.sure === false ? `Not sure, but it says: ${word}` : `It says: ${word}`;
 }
 
-function showVoice(told, about, word) {
+function showVoice(answer, about, word) {
   const sound = element("sound"), mute = element("mute");
   if (address) URL.revokeObjectURL(address);
-  address = told.sound ? URL.createObjectURL(told.sound) : null;
-  element("voice").hidden = !told.label && !address && !about.silence;
-  document.querySelector(".spectrogram").hidden = !told.label;
+  address = answer.sound ? URL.createObjectURL(answer.sound) : null;
+  element("voice").hidden = !answer.label && !address && !about.silence;
+  document.querySelector(".spectrogram").hidden = !answer.label;
   sound.hidden = element("again").hidden = !address;
   if (address) sound.src = address;
   else sound.removeAttribute("src");
   mute.hidden = Boolean(address);
   mute.textContent = about.silence ?? "";
-  if (told.label) {
-    const seconds = about.seconds?.[told.index];
-    drawSpectrogram(element("spectrogram"), told.label, about.floor);
+  if (answer.label) {
+    const seconds = about.seconds?.[answer.index];
+    drawSpectrogram(element("spectrogram"), answer.label, about.floor);
     const length = seconds ? `${seconds.toFixed(2)} s` : "";
     element("spectrogram").setAttribute("aria-label", `Spectrogram of the spoken “${word}”${length && `, ${length}`}`);
     element("to").textContent = length;
@@ -60,14 +60,15 @@ function showNearness({ loss, threshold, sure }, word) {
   element("nearness").hidden = loss === null || threshold === null;
   if (element("nearness").hidden) return;
   const meter = element("meter"), most = Math.max(2 * threshold, 1.1 * loss);
-  const line = `${loss.toFixed(2)} from the label of “${word}”; it is sure below ${threshold.toFixed(2)}.`;
+  const distance = `Distance to the label of “${word}”: ${loss.toFixed(2)}.`;
+  const line = sure ? `${distance} Below ${threshold.toFixed(2)} the model is sure.` : `${distance} The model is sure only below ${threshold.toFixed(2)}.`;
   meter.classList.toggle("unsure", !sure);
   meter.setAttribute("aria-valuemax", most.toFixed(2));
   meter.setAttribute("aria-valuenow", loss.toFixed(2));
   meter.setAttribute("aria-valuetext", line);
   meter.querySelector(".zone").style.width = meter.querySelector(".limit").style.left = `${(100 * threshold) / most}%`;
   meter.querySelector(".needle").style.left = `${(100 * loss) / most}%`;
-  element("near").textContent = `${line} ${sure ? "Left of the line is near enough." : "Right of the line no word is near enough."}`;
+  element("near").textContent = line;
 }
 
 function showScores(scores) {

@@ -1,18 +1,18 @@
-// The page: an image comes by a button, a drop, the clipboard or the camera; the answer is shown and said.
+// The page: takes an image from a button, a drop, the clipboard or the camera, then shows and speaks the answer.
 import { setUpSound, showAnswer, showNothing } from "./answer.js";
 import { setUpCamera } from "./camera.js";
 
 const TINY = 128; // pixels up to which an image is shown as squares
 const element = (id) => document.getElementById(id);
 
-// backend: { model() -> what it is, ask(blob, about, signal) -> an answer }
+// backend: { model() -> its description, ask(blob, about, signal) -> an answer }
 export async function start(backend) {
   let about = null, asking = null;
-  const known = backend.model().then((told) => {
-    about = told;
+  const known = backend.model().then((model) => {
+    about = model;
     describe(about);
   });
-  known.catch((error) => fail(`It cannot be asked: ${error.message}.`));
+  known.catch((error) => fail(`The model is not available: ${error.message}.`));
 
   async function show(blob, name) {
     asking?.abort();
@@ -22,13 +22,13 @@ export async function start(backend) {
     preview(blob);
     try {
       await known;
-      const told = await backend.ask(blob, about, mine.signal);
+      const answer = await backend.ask(blob, about, mine.signal);
       if (mine.signal.aborted) return;
-      showAnswer(told, about);
+      showAnswer(answer, about);
       reveal();
     } catch (error) {
       if (mine.signal.aborted) return;
-      showNothing("No answer to that.");
+      showNothing("No answer.");
       fail(explain(error, name));
     } finally {
       if (asking === mine) element("answer").setAttribute("aria-busy", "false");
@@ -38,7 +38,7 @@ export async function start(backend) {
   setUpInputs(show);
   setUpCamera(show, fail);
   setUpSound();
-  showNothing("It has not seen anything yet.");
+  showNothing("No image yet.");
 }
 
 function describe(about) {
@@ -46,7 +46,7 @@ function describe(about) {
   element("aloud").parentElement.hidden = !about.speaks;
   const words = about.spoken.length ? about.spoken : about.classes;
   const some = words.slice(0, 10).join(", ") + (words.length > 10 ? ` and ${words.length - 10} more` : "");
-  element("about").textContent = `Show ${about.model} an image; it ${about.speaks ? "says" : "tells"} which it sees: ${some}.`;
+  element("about").textContent = `Show ${about.model} an image; it ${about.speaks ? "says aloud" : "shows"} what it sees: ${some}.`;
 }
 
 // On a small screen the answer is below; bring it up.
@@ -77,7 +77,7 @@ function setUpInputs(show) {
     drop.classList.remove("over");
     const [file] = dropped.dataTransfer.files;
     if (file) show(file, file.name);
-    else fail("That was no file: drop an image file, or save the image first.");
+    else fail("That is not a file. Drop an image file, or save the image first.");
   });
   document.addEventListener("paste", ({ clipboardData }) => {
     const [file] = clipboardData.files;

@@ -22,7 +22,7 @@ export function setUpCamera(show, fail) {
       stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
     } catch (error) {
       const none = error.name === "NotFoundError";
-      fail(none ? "No camera here; choose an image instead." : "The camera may not be used; choose an image instead.");
+      fail(none ? "No camera found. Choose an image instead." : "This page may not use the camera. Choose an image instead.");
       return;
     }
     video.srcObject = stream;

@@ -18,7 +18,7 @@ document.getElementById("examples").textContent = [
 
 function table(title, rows) {
   if (!rows.length) return [];
-  const body = rows.map(([name, told]) => make("tr", make("td", make("code", name)), make("td", ...prose(told))));
+  const body = rows.map(([name, meaning]) => make("tr", make("td", make("code", name)), make("td", ...prose(meaning))));
   const [first, second] = ["name", "meaning"].map((head) => make("th", head));
   first.scope = second.scope = "col";
   return [make("h3", title), make("table", make("thead", make("tr", first, second)), make("tbody", ...body))];
@@ -30,15 +30,15 @@ function fields(schema, schemas) {
   return entries.map(([field, { description, title }]) => [field, description ?? title ?? ""]);
 }
 
-function section(method, path, told, schemas) {
+function section(method, path, operation, schemas) {
   const heading = make("h2", make("span", method.toUpperCase()), make("code", path));
   heading.firstChild.className = "method";
-  const parameters = (told.parameters ?? []).map((one) => [`${one.in}: ${one.name}`, one.description ?? ""]);
-  const bodies = Object.keys(told.requestBody?.content ?? {}).map((type) => [type, type.startsWith("multipart") ? "a form with the file `image`" : "the image"]);
-  const reply = fields(told.responses["200"]?.content?.["application/json"]?.schema, schemas);
-  const statuses = Object.entries(told.responses).filter(([status]) => status !== "200");
+  const parameters = (operation.parameters ?? []).map((one) => [`${one.in}: ${one.name}`, one.description ?? ""]);
+  const bodies = Object.keys(operation.requestBody?.content ?? {}).map((type) => [type, type.startsWith("multipart") ? "a form with the file `image`" : "the image"]);
+  const reply = fields(operation.responses["200"]?.content?.["application/json"]?.schema, schemas);
+  const statuses = Object.entries(operation.responses).filter(([status]) => status !== "200");
   return make(
-    "section", heading, make("p", ...prose(told.description ?? told.summary)),
+    "section", heading, make("p", ...prose(operation.description ?? operation.summary)),
     ...table("Body", bodies), ...table("Parameters", parameters), ...table("Reply", reply),
     ...table("Errors", statuses.map(([status, { description }]) => [status, description])),
   );
@@ -46,7 +46,7 @@ function section(method, path, told, schemas) {
 
 const api = await (await fetch("openapi.json")).json();
 for (const [path, methods] of Object.entries(api.paths)) {
-  for (const [method, told] of Object.entries(methods)) {
-    document.querySelector("main").append(section(method, path, told, api.components?.schemas ?? {}));
+  for (const [method, operation] of Object.entries(methods)) {
+    document.querySelector("main").append(section(method, path, operation, api.components?.schemas ?? {}));
   }
 }

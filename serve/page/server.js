@@ -1,4 +1,4 @@
-// Answers from the server that the page comes from.
+// Answers from the server that sent the page.
 import { smaller } from "./picture.js";
 
 const TRIES = 5;
@@ -14,12 +14,12 @@ export const server = {
     let sent = blob.size > about.max_bytes ? await smaller(blob) : blob;
     let response = await post(sent, speaks, signal);
     if ((response.status === 413 || response.status === 415) && sent === blob) {
-      // Kinds that this browser reads and the server does not, and images too large for it.
+      // A format that this browser reads and the server does not, or an image too large for the server.
       sent = await smaller(blob).catch(() => null);
       if (sent) response = await post(sent, speaks, signal);
     }
-    const told = await (await reply(response)).json();
-    return { ...told, sound: told.audio ? sound(told.audio) : null };
+    const answer = await (await reply(response)).json();
+    return { ...answer, sound: answer.audio ? sound(answer.audio) : null };
   },
 };
 
@@ -36,8 +36,8 @@ async function post(blob, query, signal) {
 
 async function reply(response) {
   if (response.ok) return response;
-  const told = await response.json().catch(() => ({}));
-  throw new Error(told.detail || `the server answered ${response.status}`);
+  const problem = await response.json().catch(() => ({}));
+  throw new Error(problem.detail || `the server answered ${response.status}`);
 }
 
 function sound({ type, base64 }) {

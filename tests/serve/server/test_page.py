@@ -80,7 +80,7 @@ def test_not_sure(server: Address, browser, files):
         word = seen.answer()
         assert seen.page.inner_text("#verdict").startswith("It is not sure")
         assert seen.page.inner_text("#status") == f"Not sure, but it says: {word}"
-        assert "no word is near enough" in seen.page.inner_text("#near")
+        assert "The model is sure only below" in seen.page.inner_text("#near")
 
 
 def test_a_bad_file_is_told_and_leaves_nothing_of_the_one_before(server: Address, browser, files):
