@@ -44,7 +44,7 @@ class Adversarial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def make_adversarial(
-    method: str | None, epsilon: str | None = None, steps: int | None = None, loss: str | None = None
+    method: str | None = None, epsilon: str | None = None, steps: int | None = None, loss: str | None = None
 ) -> Adversarial | None:
     """Check and resolve what a user chose.
 
