@@ -15,9 +15,7 @@ def export(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="File to write: .onnx, .pt (TorchScript) or .pt2.")
     ],
-    dataset: Annotated[
-        str | None, typer.Option(help="Where the run's data set lies now, if it has moved.")
-    ] = None,
+    dataset: Annotated[str | None, typer.Option(help="Path of the run's data set, if it has moved.")] = None,
     with_audio: Annotated[
         bool, typer.Option("--with-audio", help="Put the vocoder into the file too (.onnx, speech labels).")
     ] = False,

@@ -28,9 +28,9 @@ def classify(
     ] = False,
     voice: Annotated[
         Literal["model", "label"],
-        typer.Option(help="The sound of what the model predicts, or of the label nearest to it."),
+        typer.Option(help="Speak the predicted spectrogram, or the label nearest to it."),
     ] = "model",
-    top: Annotated[int, typer.Option(min=0, help="Also give this many best classes and their scores.")] = 0,
+    top: Annotated[int, typer.Option(min=0, help="Also print this many best classes and their scores.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per image and line.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="A CSV table.")] = False,
 ) -> None:
@@ -56,10 +56,10 @@ def classify(
 def listen(
     model: Annotated[str, typer.Argument(help="An exported model that speaks, or a shipped one by name.")],
     data: Annotated[
-        str | None, typer.Option(help="Labelled images; by default what the model was trained on.")
+        str | None, typer.Option(help="Labelled images; default: the data set that the model was trained on.")
     ] = None,
     limit: Annotated[
-        int, typer.Option(min=0, help="Hear a stratified sample of this many images; 0: all.")
+        int, typer.Option(min=0, help="Listen to a stratified sample of this many images; 0: all.")
     ] = 200,
     seed: Annotated[int, typer.Option(help="Seed of the sample and of the blends.")] = 0,
     threshold: Annotated[
@@ -67,11 +67,11 @@ def listen(
     ] = None,
     suggest_threshold: Annotated[
         bool,
-        typer.Option("--suggest-threshold", help="Also hear blends of the labels, and suggest a threshold."),
+        typer.Option("--suggest-threshold", help="Also listen to blends of labels, and suggest a threshold."),
     ] = False,
     voice: Annotated[
         Literal["model", "label"],
-        typer.Option(help="Hear what the model predicts, or the label nearest to it."),
+        typer.Option(help="Listen to the predicted spectrogram, or to the label nearest to it."),
     ] = "model",
     output: Annotated[
         list[Path] | None,

@@ -40,13 +40,15 @@ def list_studies() -> None:
 @app.command()
 def run(
     study: Annotated[str, typer.Argument(help="A study that ships (`study list`), or a .toml file.")],
-    out: Annotated[Path | None, typer.Option(help="Its folder.", show_default="runs/STUDY-BUDGET")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the study.", show_default="runs/STUDY-BUDGET")
+    ] = None,
     budget: Annotated[
         str, typer.Option(help="`paper`: as published; `short`: hours; `smoke`: minutes, on digits.")
     ] = "paper",
     grid: Annotated[
         list[str] | None,
-        typer.Option(help="Other values of an axis, such as label=speech,constant or seed=0; may repeat."),
+        typer.Option(help="Override an axis, as in label=speech,constant or seed=0; may repeat."),
     ] = None,
     change: Annotated[
         list[str] | None, typer.Option("--set", help="A field of the recipe, as field=value; may repeat.")
@@ -54,16 +56,16 @@ def run(
     engine: Annotated[str, typer.Option(help="`local`: this machine; `ray`: a Ray cluster.")] = "local",
     workers: Annotated[int | None, typer.Option(min=1, help="Cells at a time.", show_default="1")] = None,
     address: Address = None,
-    cpus: Annotated[
-        int | None, typer.Option(min=1, help="ray: CPUs of every cell.", show_default="1")
-    ] = None,
+    cpus: Annotated[int | None, typer.Option(min=1, help="ray: CPUs per cell.", show_default="1")] = None,
     device: Annotated[
-        str, typer.Option(help="auto, cpu or cuda; on Ray, cuda asks for a GPU for every cell.")
+        str, typer.Option(help="auto, cpu or cuda; on Ray, cuda reserves a GPU for each cell.")
     ] = "auto",
     accept_changes: Annotated[
-        bool, typer.Option("--accept-changes", help="Go on in a folder whose study had other settings.")
+        bool, typer.Option("--accept-changes", help="Continue a study whose settings were different.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before a large study.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Start a large study without confirmation.")
+    ] = False,
 ) -> None:
     """Train, export and audit every cell of a study.
 
@@ -215,7 +217,7 @@ def _state(record: Record) -> tuple[str, str]:
 def table(
     folder: Folder,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write .md or .csv instead of showing it.")
+        Path | None, typer.Option("--output", "-o", help="Write a .md or .csv file instead of printing.")
     ] = None,
 ) -> None:
     """Show the table of a study's finished cells, or write it to a file.
@@ -242,7 +244,7 @@ def plot(
     figure: Annotated[str, typer.Argument(help=f"One of {', '.join(FIGURES)}.")],
     folder: Folder,
     output: Annotated[Path, typer.Option("--output", "-o", help="File to draw: .png, .svg or .pdf.")],
-    dark: Annotated[bool, typer.Option("--dark", help="For a dark page.")] = False,
+    dark: Annotated[bool, typer.Option("--dark", help="Use a dark background.")] = False,
 ) -> None:
     """Draw a figure of a study.
 

@@ -46,9 +46,9 @@ def train(
     ] = None,
     weights: Annotated[
         str | None,
-        typer.Option(help="Start one of the latter from `imagenet` weights, or from those in a file."),
+        typer.Option(help="Start a torchvision encoder from `imagenet` weights or a weights file."),
     ] = None,
-    image_size: Annotated[int, typer.Option(help="Height and width to bring the images to.")] = 32,
+    image_size: Annotated[int, typer.Option(help="Resize images to this height and width.")] = 32,
     recipe: Annotated[
         str | None,
         typer.Option(
@@ -57,9 +57,9 @@ def train(
             show_default="fast; adaptive with --objective",
         ),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Instead of the recipe's.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Override the recipe's value.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Override the recipe's value.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Override the recipe's value.")] = None,
     change: Annotated[
         list[str] | None,
         typer.Option("--set", help="Any other field of the recipe, as field=value; may repeat."),
@@ -76,7 +76,7 @@ def train(
     ] = None,
     name_audio: Annotated[
         Path | None,
-        typer.Option(help="A speech bank whose sounds say the classes of a model with silent labels."),
+        typer.Option(help="A speech bank whose sounds name the classes, for labels without sound."),
     ] = None,
     objective: options.Objective = None,
     label_dim: options.LabelDim = None,
@@ -93,7 +93,7 @@ def train(
     adversarial_loss: adversarial_option.Loss = None,
     seed: Annotated[int, typer.Option(help="Seed of split, initial weights, order and augmentation.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last whole epoch.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume after the last completed epoch.")] = False,
 ) -> None:
     """Train a classifier whose labels are pictures of speech, or another label representation.
 

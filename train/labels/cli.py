@@ -25,34 +25,36 @@ BankFile = Annotated[Path, typer.Argument(metavar="BANK", help="A label bank, ma
 
 @app.command()
 def build(
-    output: Annotated[Path, typer.Option("--output", "-o", help="The bank's file, an .npz.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write, an .npz.")],
     classes: Annotated[
         str,
         typer.Option(
             help="digits, mnist, fashion-mnist, cifar10, cifar100, or a file with one class a line, "
-            "and the word said for it after a comma if that is another."
+            "and optionally the word to speak, after a comma."
         ),
     ],
     kind: Annotated[str, typer.Option(help=f"Label representation: {', '.join(KINDS)}.")] = "speech",
     size: Annotated[int, typer.Option(help="Side of a square label; usually twice the image's.")] = 64,
     seed: Annotated[
-        int | None, typer.Option(help="For random kinds; default: that of the published labels.")
+        int | None, typer.Option(help="Seed of random kinds; default: that of the published labels.")
     ] = None,
     engine: Annotated[
         str | None,
-        typer.Option(help="flite, piper, espeak-ng or google; default: the first of these three here."),
+        typer.Option(help="flite, piper, espeak-ng or google; default: the first of these installed."),
     ] = None,
     voice: Annotated[
         str | None, typer.Option(help="A voice of the engine; for Piper the path of its .onnx.")
     ] = None,
-    language: Annotated[str | None, typer.Option(help="Of the spoken words: en, de, …; default: en.")] = None,
+    language: Annotated[
+        str | None, typer.Option(help="Language of the words: en, de, …; default: en.")
+    ] = None,
     wavs: Annotated[
         Path | None, typer.Option(help="Folder of recordings, <class>.wav or <index>.wav.")
     ] = None,
     model: Annotated[Path | None, typer.Option(help="For bert: a Hugging Face folder.")] = None,
     vectors: Annotated[Path | None, typer.Option(help="For glove: a text file of word vectors.")] = None,
     as_released: Annotated[
-        bool, typer.Option("--as-released", help="For bert and glove: as the authors' files have them.")
+        bool, typer.Option("--as-released", help="For bert and glove: reproduce the released files.")
     ] = False,
 ) -> None:
     """Make the label of every class and write them as one bank.
@@ -93,7 +95,7 @@ def build(
 def show(
     bank: BankFile,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Draw all labels into this picture (.png, …).")
+        Path | None, typer.Option("--output", "-o", help="Draw all labels in this image file (.png, …).")
     ] = None,
     play: Annotated[
         str | None, typer.Option(metavar="CLASS", help="Play a class's label through the system's player.")
@@ -163,11 +165,11 @@ def semantics(
         typer.Option(help="WordNet's folder (index.noun, data.noun).", show_default="where Debian has it"),
     ] = None,
     dendrogram: Annotated[
-        Path | None, typer.Option(help="Draw which classes are near to which as a tree (.png, .svg).")
+        Path | None, typer.Option(help="Draw a tree of the distances between classes (.png, .svg).")
     ] = None,
     mds: Annotated[Path | None, typer.Option(help="Draw the classes as a map (.png, .svg).")] = None,
     bank: Annotated[
-        str | None, typer.Option(help="Of a run with several banks: which to draw.", show_default="the first")
+        str | None, typer.Option(help="Which bank to draw, if the run has several.", show_default="the first")
     ] = None,
 ) -> None:
     """Compare the distances between labels with those between their meanings in WordNet.
