@@ -78,11 +78,11 @@ def listen(
         typer.Option("--output", "-o", help="Write .json, .csv (every sound) or a picture; may repeat."),
     ] = None,
 ) -> None:
-    """Play a model's answers to a speech recogniser: is a small loss the same as being understood?
+    """Play a model's answers to a speech recogniser, and count how many it understands.
 
-    It stands in for human listeners: a forced choice among the words of the classes. It always chooses
-    one and cannot say that it understood none, so on noise it guesses; read low figures with that in
-    mind. --suggest-threshold finds the loss up to which nine words of ten are understood.
+    The recogniser replaces human listeners. It must choose one of the class names, so it guesses on noise:
+    low figures are partly chance. --suggest-threshold finds the loss up to which nine words in ten are
+    understood.
 
     Example: vivavoce listen digits-speech --suggest-threshold -o heard.png
     """

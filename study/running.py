@@ -48,15 +48,15 @@ def begin(plan: Plan, folder: Path, accept_changes: bool = False) -> Records:
         changed = list(changes(open_study(folder).plan, plan))
         if changed and not accept_changes:
             raise VivavoceError(
-                f"{folder} holds this study with other settings: {'; '.join(changed)}. Go on with "
-                "--accept-changes (finished cells that stay as they were are kept), or give another --out"
+                f"{folder} contains this study with different settings: {'; '.join(changed)}. Continue with "
+                "--accept-changes (unchanged finished cells are kept), or choose a different --out"
             )
         if not changed:
             return open_study(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise VivavoceError(f"--out {folder}: no study can be kept here ({error.strerror})") from error
+        raise VivavoceError(f"--out {folder}: cannot store a study here ({error.strerror})") from error
     write_whole(path, msgspec.json.format(msgspec.json.encode(plan), indent=2))
     return open_study(folder)
 

@@ -95,7 +95,7 @@ def train(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Resume after the last completed epoch.")] = False,
 ) -> None:
-    """Train a classifier whose labels are pictures of speech, or another label representation.
+    """Train a classifier on spoken labels, or on a different label representation.
 
     Example: vivavoce train --dataset digits --label speech --encoder resnet8 --out runs/speech
     """

@@ -72,7 +72,9 @@ def begin(
     """
     path = folder / CONFIG
     if path.exists() and not resume:
-        raise VivavoceError(f"{folder} already holds a run; go on with --resume, or choose another --out")
+        raise VivavoceError(
+            f"{folder} already contains a run; add --resume to continue it, or choose a different --out"
+        )
     if not path.exists():
         if resume:
             raise VivavoceError(f"{folder} holds no run to resume")
@@ -83,14 +85,14 @@ def begin(
             if names:
                 names.save(folder / NAMES)
         except OSError as error:
-            raise VivavoceError(f"--out {folder}: no run can be kept here ({error.strerror})") from error
+            raise VivavoceError(f"--out {folder}: cannot store a run here ({error.strerror})") from error
         write_whole(folder / RECIPE, msgspec.json.format(msgspec.json.encode(config.recipe), indent=2))
         write_whole(path, msgspec.json.format(msgspec.json.encode(config), indent=2))
         return
     for what, before, now in _changes(read_config(folder), config):
         raise VivavoceError(
-            f"{folder} was started with another {what} ({before}, now {now}); resume with the same settings, "
-            "or start afresh in another --out"
+            f"{folder} was started with a different {what} ({before}, now {now}); resume with the same "
+            "settings, or start over with a different --out"
         )
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ONE = "this study has one data level; give its grid several in `level`"
-UNFINISHED = "cells of one data level only have finished; `vivavoce study run` goes on where it stopped"
+UNFINISHED = "only one data level has finished cells; continue with `vivavoce study run`"
 
 
 def draw(records: Records, style: Style) -> Figure:

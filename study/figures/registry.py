@@ -62,13 +62,13 @@ def draw(name: str, records: Records, path: Path, dark: bool = False) -> None:
         raise VivavoceError(f"no figure {name!r}; there are {', '.join(FIGURES)}")
     ending = path.suffix.lower()
     if ending not in DATES:
-        raise VivavoceError(f"{path}: a figure's name ends in {', '.join(DATES)}")
+        raise VivavoceError(f"{path}: the file name must end in one of {', '.join(DATES)}")
     if not path.parent.is_dir():
-        raise VivavoceError(f"{path}: there is no folder {path.parent}; make it first")
+        raise VivavoceError(f"{path}: no folder {path.parent}; create it first")
     if not records.finished:
         raise VivavoceError(
             f"{records.folder}: no cell has finished yet, so there is nothing to draw; "
-            "`vivavoce study run` goes on where it stopped"
+            "continue with `vivavoce study run`"
         )
     from ...console import need
 

@@ -175,7 +175,7 @@ def test_what_only_shows_may_change(file, tmp_path):
         (["run", "table1", "--budget", "smoke", "--cpus", "2"], "--cpus needs --engine ray"),
         (["run", "table1", "--budget", "smoke", "--device", "tpu"], "no device 'tpu'"),
         (["run", "table1", "--budget", "smoke", "--set", "speed=1"], "the fields are"),
-        (["run", "table1", "--budget", "smoke", "--out", "/dev/null/x"], "no study can be kept here"),
+        (["run", "table1", "--budget", "smoke", "--out", "/dev/null/x"], "cannot store a study here"),
         (["status", "OUT"], "no study here"),
         (["table", "OUT"], "no study here"),
     ],

@@ -102,7 +102,7 @@ def test_a_run_is_not_resumed_with_another_recipe(undisturbed):
     arguments = ["train", *FEW, "--epochs", 5, "--out", undisturbed, "--resume", "--set", "ema=0.5"]
     status, said = here(*arguments)
     assert (status, said.count("\n")) == (2, 1)
-    assert "another recipe: ema (0.998, now 0.5)" in said
+    assert "a different recipe: ema (0.998, now 0.5)" in said
 
 
 def small_files_only():
@@ -122,7 +122,7 @@ def test_a_file_where_the_folder_should_be(tmp_path):
     (tmp_path / "a").write_text("")
     status, said = here("train", *FEW, "--epochs", 2, "--out", tmp_path / "a")
     assert status == 2
-    assert "no run can be kept here" in said
+    assert "cannot store a run here" in said
 
 
 # A thread of the process group that is left when the interpreter ends now and then aborts the process.

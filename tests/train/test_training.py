@@ -129,7 +129,7 @@ def test_folders_that_do_not_fit_are_refused(tmp_path):
     start(tmp_path / "a", splits, None)
     with pytest.raises(VivavoceError, match="--resume"):
         start(tmp_path / "a", splits, None)
-    with pytest.raises(VivavoceError, match="another recipe"):
+    with pytest.raises(VivavoceError, match="a different recipe"):
         start(tmp_path / "a", splits, None, epochs=9, resume=True)
     choices = Choices("digits", "category", encoder="resnet14")
     other = configure(choices, resolve("fast", False), splits, None)

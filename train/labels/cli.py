@@ -174,9 +174,9 @@ def semantics(
 ) -> None:
     """Compare the distances between labels with those between their meanings in WordNet.
 
-    Tau is Kendall's tau-b, the mean over the classes: 1 the same order, 0 none. Beside it is how much it
-    varies by chance, for random labels of as many classes. Of a run it measures the label bank, if it has
-    one, and the class means of the network's outputs and of its features.
+    Tau is Kendall's tau-b, the mean over the classes: 1 for the same order, 0 for no relation, printed with
+    its spread for random labels. For a run, the command measures the label bank, if there is one, and the
+    class means of the network's outputs and features.
 
     Example: vivavoce labels semantics runs/lwal --dendrogram tree.png --mds map.png
     """

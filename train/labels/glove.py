@@ -32,7 +32,7 @@ def build(request: Request) -> LabelBank:
     missing = [word for word in dict.fromkeys(words) if word not in found]
     if missing:
         listed = ", ".join(map(repr, missing[:10]))
-        raise VivavoceError(f"{source}: no vector for {listed}; give that class another spoken word")
+        raise VivavoceError(f"{source}: no vector for {listed}; give that class a different spoken word")
     labels = np.stack([found[word] for word in words]).astype(np.float32)
     recipe: dict[str, str | int | float] = {"vectors": source, "as_released": int(request.as_released)}
     return LabelBank("glove", labels, request.classes, recipe=recipe)

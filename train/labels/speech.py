@@ -50,6 +50,6 @@ def _check_words(request: Request) -> None:
     for name, word in zip(request.classes, request.spoken, strict=True):
         if word in said:
             raise VivavoceError(
-                f"the classes {said[word]!r} and {name!r} both say {word!r}; give one another spoken word"
+                f"the classes {said[word]!r} and {name!r} both say {word!r}; change one of the words"
             )
         said[word] = name

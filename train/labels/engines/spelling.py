@@ -17,12 +17,12 @@ def refuse_unsayable(word: str, engine: str, english: bool) -> None:
     """
     if not any(letter.isalnum() for letter in word):
         raise VivavoceError(
-            f"{engine} cannot say {word!r}: it has no letters; give that class another spoken word"
+            f"{engine} cannot say {word!r}: it has no letters; give that class a different spoken word"
         )
     if english and (foreign := [letter for letter in word if letter.isalpha() and not _latin(letter)]):
         raise VivavoceError(
             f"{engine} cannot say {word!r}: an English voice does not read {foreign[0]!r}; "
-            "choose a voice for its language, or give that class another spoken word"
+            "choose a voice for its language, or give that class a different spoken word"
         )
 
 
