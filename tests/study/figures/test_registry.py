@@ -48,7 +48,7 @@ def test_the_same_study_gives_the_same_file(labels, tmp_path):
     ("figure", "file", "complaint"),
     [
         ("robustnes", "a.png", "no figure 'robustnes'; there are labels, curves"),
-        ("labels", "a.gif", "a.gif: a figure's name ends in .png, .svg, .pdf"),
+        ("labels", "a.gif", "a.gif: the file name must end in one of .png, .svg, .pdf"),
         ("labels", "a", "ends in .png"),
         ("labels", "nowhere/a.png", "there is no folder"),
         ("features", "a.png", "set `snapshots` in its plan"),
