@@ -133,7 +133,7 @@ def test_folders_that_do_not_fit_are_refused(tmp_path):
         start(tmp_path / "a", splits, None, epochs=9, resume=True)
     choices = Choices("digits", "category", encoder="resnet14")
     other = configure(choices, resolve("fast", False), splits, None)
-    with pytest.raises(VivavoceError, match=r"another encoder \(resnet8, now resnet14\)"):
+    with pytest.raises(VivavoceError, match=r"a different encoder \(resnet8, now resnet14\)"):
         run.begin(tmp_path / "a", other, None, True)
     with pytest.raises(VivavoceError, match="not finished"):
         run.load_trained(tmp_path / "a")
