@@ -20,7 +20,7 @@ from onnxruntime.quantization import (
 
 from vivavoce.gradient import InputGradient, support
 
-COUNT = 100
+COUNT = 128
 
 
 class Images(CalibrationDataReader):
@@ -44,8 +44,9 @@ def undecided(module: torch.nn.Module) -> torch.nn.Module:
     """A copy without a favourite class, so that its decisions differ from image to image."""
     module = copy.deepcopy(module)
     head = module.get_submodule("1")
+    images = torch.rand(256, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        mean = module(torch.rand(256, 3, 32, 32)).mean(0)
+        mean = module(images).mean(0)
         head.get_parameter("bias").sub_(mean)
     return module
 
