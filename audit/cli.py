@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ..console import Losses, make_app, run, showing, terminal
+from .explaining.cli import explain
 from .gate.cli import check, compare, quantize_check
 from .gradient_file import gradient
 from .options import (
@@ -189,6 +190,7 @@ def inspect(
 
 
 app.command()(gradient)
+app.command()(explain)
 app.command()(check)
 app.command()(compare)
 app.command()(quantize_check)

@@ -18,12 +18,13 @@ from ..console import Losses, flush, progress_bar, say
 from ..errors import VivavoceError
 from ..files import make_folder
 from ..images import Fit
+from ..images.asked import Asked, gather
 from ..images.imageset import to_float
 from ..sound.playback import write_wav
 from ..sound.speaker import Speaker
 from ..sound.speaking import Voice, check_voice, says_names
 from .answers import Answer, answer_images, sound_of
-from .inputs import Asked, gather, sound_paths
+from .inputs import sound_paths
 from .reply import COLUMNS, describe, record, row
 
 BATCH = 32

@@ -9,7 +9,7 @@ from PIL import Image
 
 from vivavoce.errors import VivavoceError
 from vivavoce.images import Fit, folders, match, open_images
-from vivavoce.serve.inputs import gather
+from vivavoce.images.asked import gather
 from vivavoce.train.data import open_splits
 
 

@@ -1,0 +1,1 @@
+"""What a model looks at: heatmaps of an exported file, and how far they can be trusted."""

@@ -1,0 +1,206 @@
+"""What the explanations find, what they fall back to, and how they are measured."""
+
+import networks
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+from onnx.helper import make_node as node
+
+from vivavoce.artifacts import decide, open_model
+from vivavoce.audit.explaining.evaluation import RANDOM, evaluate
+from vivavoce.audit.explaining.explainer import Explainer, Wishes, class_number
+from vivavoce.audit.explaining.layers import default_layer, spatial_values
+from vivavoce.audit.explaining.methods import METHODS
+from vivavoce.audit.explaining.sanity import rank_correlation
+from vivavoce.audit.explaining.subject import Subject
+from vivavoce.errors import VivavoceError
+from vivavoce.gradient.rules import RULES
+from vivavoce.images import Fit
+from vivavoce.images.imageset import to_float
+from vivavoce.images.sources import digits_test
+
+SEEN = (slice(4, 10), slice(8, 14))
+"""The only places that the planted model looks at."""
+
+
+def save(path, nodes, constants, shape=("N", 3, 16, 16), classes=2):
+    graph = helper.make_graph(
+        nodes, "planted",
+        [helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, list(shape))],
+        [helper.make_tensor_value_info("scores", onnx.TensorProto.FLOAT, ["N", classes])],
+        [numpy_helper.from_array(np.asarray(a), k) for k, a in constants.items()],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    onnx.save(model, path)
+    return open_model(path)
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory):
+    """Class 1 is the brightness of a patch, twice the green."""
+    weights = np.zeros((2, 3, 16, 16), np.float32)
+    weights[1, :, *SEEN] = np.array([1, 2, 1], np.float32)[:, None, None]
+    nodes = [node("Flatten", ["image"], ["flat"]), node("Gemm", ["flat", "w"], ["scores"], transB=1)]
+    path = tmp_path_factory.mktemp("planted") / "planted.onnx"
+    return save(path, nodes, {"w": weights.reshape(2, -1)}), weights[1]
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """A model, six images, its decisions."""
+    model = open_model("digits-category")
+    images = to_float(digits_test().pixels(np.arange(0, 360, 60), Fit.of(model.manifest.input)))
+    return model, images, decide(model.answer(images).scores)
+
+
+@pytest.mark.parametrize("name", [m.name for m in METHODS.values() if m.needs != "layer"])
+def test_the_planted_patch_is_found(planted, name):
+    model, weights = planted
+    images = np.random.default_rng(0).random((2, 3, 16, 16), np.float32) * 0.5 + 0.5
+    method = METHODS[name]
+    found = Explainer(model, Wishes((name,))).explain(method, images, np.array([1, 1]))
+    if name in ("saliency", "smoothgrad"):
+        assert np.allclose(found.attribution, weights, atol=1e-5)
+    if name in ("gradient-x-input", "integrated-gradients"):
+        assert np.allclose(found.attribution, images * weights, atol=1e-5)
+    heat = method.heat(found.attribution) * (1 if name != "occlusion" else np.sign(images.mean()))
+    inside = np.zeros((16, 16), bool)
+    inside[SEEN] = True
+    if name != "occlusion":  # a patch of the mean colour brightens dark pixels
+        assert heat[:, inside].mean() > 3 * np.abs(heat[:, ~inside]).mean()
+    else:
+        assert np.abs(heat[:, inside]).mean() > 3 * np.abs(heat[:, ~inside]).mean()
+
+
+def test_every_quantity_is_what_its_gradient_follows(digits):
+    speech = open_model("digits-speech")
+    _, images, goals = digits
+    for quantity, against in (("score", None), ("probability", None), ("distance", None), ("score", 3)):
+        subject = Subject(speech, quantity, against)
+        value, gradient = subject.gradient(images[:2], goals[:2])
+        assert np.allclose(value, subject.values(images[:2], goals[:2]), rtol=1e-3, atol=1e-4), quantity
+        step = 1e-3 * gradient / np.linalg.norm(gradient.reshape(2, -1), axis=1)[:, None, None, None]
+        assert (subject.values(images[:2] + step, goals[:2]) > value).all(), quantity
+
+
+@pytest.mark.parametrize("name", ["digits-category", "digits-speech"])
+def test_integrated_gradients_are_complete(digits, name):
+    model, (_, images, _) = open_model(name), digits
+    goals = decide(model.answer(images[:3]).scores)
+    explainer = Explainer(model, Wishes(("integrated-gradients",)))
+    found = explainer.explain(explainer.methods[0], images[:3], goals)
+    assert found.gap is not None
+    assert found.gap.max() < 0.01
+    subject = explainer.subject
+    rise = subject.values(images[:3], goals) - subject.values(np.zeros_like(images[:3]), goals)
+    assert np.allclose(found.attribution.sum((1, 2, 3)), rise, rtol=0.01)
+
+
+def test_an_explanation_depends_on_no_other_image(digits):
+    model, images, goals = digits
+    for name in ("grad-cam", "smoothgrad", "rise", "integrated-gradients"):
+        explainer = Explainer(model, Wishes((name,)))
+        both = explainer.explain(explainer.methods[0], images[:2], goals[:2]).attribution
+        alone = explainer.explain(explainer.methods[0], images[1:2], goals[1:2]).attribution
+        assert np.allclose(both[1:], alone, rtol=1e-3, atol=1e-4 * np.abs(alone).max()), name
+
+
+def test_a_decoder_is_no_layer_of_the_image():
+    values = spatial_values(open_model("digits-speech"))
+    assert default_layer(values) == "relu_6"
+    assert not any(value.operator == "ConvTranspose" for value in values)
+
+
+def test_a_transformer_and_channels_last_have_no_wrong_layers(tmp_path):
+    onnx.save(networks.to_onnx(networks.network("vit")), tmp_path / "vit.onnx")
+    values = spatial_values(open_model(tmp_path / "vit.onnx"))
+    assert {v.operator for v in values} <= {"Conv"}
+    moved = [
+        node("Conv", ["image", "w"], ["a"]),
+        node("Transpose", ["a"], ["b"], perm=[0, 2, 3, 1]),
+        node("Relu", ["b"], ["c"]),
+        node("GlobalAveragePool", ["c"], ["d"]),
+        node("Flatten", ["d"], ["e"]),
+        node("Gemm", ["e", "g"], ["scores"]),
+    ]
+    constants = {"w": np.ones((4, 3, 1, 1), np.float32), "g": np.ones((16, 2), np.float32)}
+    assert [v.name for v in spatial_values(save(tmp_path / "m.onnx", moved, constants))] == ["a"]
+
+
+def test_without_a_gradient_occlusion_takes_over_and_says_so(tmp_path):
+    nodes = [
+        node("Conv", ["image", "w"], ["a"]),
+        node("Sign", ["a"], ["b"]),
+        node("GlobalAveragePool", ["b"], ["c"]),
+        node("Flatten", ["c"], ["scores"]),
+    ]
+    model = save(tmp_path / "sign.onnx", nodes, {"w": np.ones((2, 3, 1, 1), np.float32)})
+    notes = []
+    explainer = Explainer(model, Wishes(("saliency", "rise", "grad-cam"), layer="a"), notes.append)
+    explainer.check(np.zeros((1, 3, 16, 16), np.float32))
+    assert [m.name for m in explainer.methods] == ["occlusion", "rise"]
+    assert all("occlusion instead of" in note and "Sign" in note for note in notes)
+    assert "audit" not in " ".join(notes)
+
+
+def test_without_a_convolution_the_default_needs_no_layer(planted):
+    assert [m.name for m in Explainer(planted[0], Wishes()).methods] == ["integrated-gradients"]
+
+
+BAD = {
+    "class": (lambda m: class_number(m, "sevn"), "no class 'sevn'"),
+    "class number": (lambda m: class_number(m, "10"), "or 0 to 9"),
+    "method": (lambda m: Explainer(m, Wishes(("gradcam",))), "did you mean grad-cam?"),
+    "guided": (lambda m: Explainer(m, Wishes(("guided-backprop",))), "weights are random"),
+    "layer": (lambda m: Explainer(m, Wishes(layer="relu_66")), "did you mean `relu_6`"),
+    "vector": (lambda m: Explainer(m, Wishes(layer="view")), "no places of the image"),
+    "useless layer": (lambda m: Explainer(m, Wishes(("rise",), layer="relu_6")), "--layer is for"),
+    "distance": (lambda m: Subject(m, "distance"), "predicts no labels"),
+    "two comparisons": (lambda m: Subject(m, "probability", 3), "--against"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_is_not_there_gets_one_line(digits, case):
+    ask, message = BAD[case]
+    with pytest.raises(VivavoceError, match=r"^[^\n]*$") as caught:
+        ask(digits[0])
+    assert message in str(caught.value)
+
+
+def test_gradient_methods_change_with_the_weights_and_guided_backpropagation_does_not(digits, monkeypatch):
+    """The check of Adebayo et al. (2018): guided backpropagation shows edges, whatever the weights."""
+    model, images, goals = digits
+
+    def sanity():
+        explainer = Explainer(model, Wishes(("saliency", "grad-cam")))
+        found = evaluate(explainer, images, goals)
+        assert found.stages[-1][0] == found.stages[-1][1] > 4
+        return found
+
+    honest = sanity()
+    relu = RULES[("", "Relu")]
+    monkeypatch.setitem(RULES, ("", "Relu"), lambda n, dy: relu(n, dy.map("Relu")))
+    guided = sanity().rows[0].correlations
+    # The last layers, which decide between classes:
+    assert guided[1] > honest.rows[0].correlations[1] + 0.2
+    assert guided[1] > 0.6
+
+
+def test_good_explanations_beat_a_random_order(digits):
+    model, images, goals = digits
+    found = evaluate(Explainer(model, Wishes(("integrated-gradients", "occlusion"))), images, goals)
+    rows = {row.name: row for row in found.rows}
+    for name in ("integrated-gradients", "occlusion"):
+        assert rows[name].deletion < rows[RANDOM].deletion
+        assert rows[name].insertion > rows[RANDOM].insertion
+
+
+def test_rank_correlation_is_spearmans():
+    from scipy.stats import spearmanr
+
+    one, other = np.random.default_rng(0).integers(0, 9, (2, 3, 4, 5)).astype(float)
+    exact = [spearmanr(a.ravel(), b.ravel()).statistic for a, b in zip(one, other, strict=True)]
+    assert np.allclose(rank_correlation(one, other), exact)
+    assert np.isnan(rank_correlation(one, np.zeros_like(other))).all()
