@@ -8,11 +8,11 @@ import numpy as np
 
 from .subject import Subject
 
-PIECES, NODES = 8, 16
+PIECES, NODES = 16, 8
 """Pieces of the path of integrated gradients at first, and points of the quadrature in each."""
 GAP = 0.01
 """Share of the difference between both ends that may be missing."""
-MOST = 2048
+MOST = 4096
 """Most gradients of one image."""
 SAMPLES = 50
 """Noisy copies of SmoothGrad, as in its paper."""
@@ -84,7 +84,8 @@ def _integrate(
         bound = GAP * abs(whole)
         total = np.abs(error).sum() + np.abs(missed).sum()
         halve = np.abs(missed) > bound / (len(todo) + len(error))
-        halve &= total > bound and taken + 2 * nodes * halve.sum() <= most
+        halve &= total > bound
+        halve[np.argsort(-np.abs(missed))[max(0, (most - taken) // (2 * nodes)) :]] = False
         mean += parts[~halve].sum(0)
         error = np.concatenate([error, missed[~halve]])
         middle = todo[halve].mean(1)
