@@ -55,7 +55,8 @@ class Subject:
         self.asked: Quantity = quantity
         self.quantity = "difference" if against is not None else quantity
         self.loss, self.sign = LOSSES[self.quantity]
-        self.target = Target(model, self.loss)
+        # Its own loss is the one that is tried, and that needs no second class.
+        self.target = Target(model, self.loss if against is None else "score")
         self._inner: dict[str, InputGradient] = {}
 
     @cached_property
