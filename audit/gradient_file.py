@@ -31,7 +31,8 @@ def gradient(
     ] = None,
     input_name: Annotated[str | None, typer.Option(help="Which input, where the model has several.")] = None,
     batch: Annotated[
-        int | None, typer.Option(min=1, help="Batch size of the file. Default: any, if the model takes any.")
+        int | None,
+        typer.Option(min=1, max=65_536, help="Batch size of the file. Default: any, if the model takes any."),
     ] = None,
     shape: Annotated[
         str | None,
