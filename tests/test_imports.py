@@ -10,6 +10,7 @@ HEAVY = ("torch", "librosa", "sklearn", "matplotlib", "fastapi", "uvicorn", "pro
 COMMANDS = {
     "audit robustness": ("vivavoce.audit.cli", "['robustness', 'digits-speech', '--limit', '5']"),
     "audit inspect": ("vivavoce.audit.cli", "['inspect', 'digits-speech']"),
+    "audit explain": ("vivavoce.audit.cli", "['explain', 'cifar10-speech', IMAGE, '-o', WAV + '.png']"),
     "classify": ("vivavoce.cli", "['classify', IMAGE, '--wav', WAV]"),
 }
 

@@ -14,7 +14,8 @@ from ...sound.playback import wav
 from ..diagnosis.checks import LEVELS
 from ..protocol import Protocol
 from ..run import Audit
-from .examples import Answered, answered
+from .examples import Answered, AnsweredExample, answered
+from .looks import looks
 from .plots import curves
 from .table import cell, columns, epsilon_cells, epsilon_titles, heading, legend, title
 
@@ -44,11 +45,24 @@ def page(audit: Audit) -> str:
         columns=[*epsilon_titles(report), *(title(*key) for key in by_attack)],
         rows=rows,
         legend=legend(report),
-        examples=[_shown(example, report.protocol) for example in answered(audit)],
+        examples=_examples(audit),
     )
 
 
-def _shown(example: Any, protocol: Protocol) -> dict[str, Any]:
+def _examples(audit: Audit) -> list[dict[str, Any]]:
+    """The examples for the page, each with what the model looked at before and after."""
+    examples = list(answered(audit))
+    method, covered = looks(audit.model, [side for e in examples for side in (e.clean, e.adversarial)])
+    pictures = [_picture(image) for image in covered]
+    shown = [_shown(example, audit.report.protocol) for example in examples]
+    for k, example in enumerate(shown):
+        pair = pictures[2 * k : 2 * k + 2]
+        for side, look in zip(example["sides"], pair or [None, None], strict=True):
+            side["look"], side["method"] = look, method
+    return shown
+
+
+def _shown(example: AnsweredExample, protocol: Protocol) -> dict[str, Any]:
     """An example with its pictures and sounds as data addresses."""
     difference = example.adversarial.image - example.clean.image
     amplified = 0.5 + difference / max(2 * float(np.abs(difference).max()), 1e-9)

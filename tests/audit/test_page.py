@@ -32,6 +32,10 @@ def test_the_page_is_one_file_with_everything(speech_page):
     text = speech_page.read_text(encoding="utf-8")
     assert "robust accuracy" in text
     assert text.count("<audio controls") == 2 * text.count('class="example"') > 0
+    assert text.count('alt="what the model looked at in the adversarial image"') == text.count(
+        'class="example"'
+    )
+    assert "Grad-CAM" in text
     assert text.index('class="verdict') < text.index("<svg") < text.index("<table>")
     addresses = re.findall(r'(?:src|href)="(?!data:|#)([^"]*)"', text)
     assert addresses == []
