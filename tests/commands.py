@@ -27,7 +27,10 @@ def vivavoce(*arguments: object, **options) -> subprocess.Popen[str]:
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
     """Exit status, and what it said."""
-    said, _ = process.communicate(timeout=300)
+    try:
+        said, _ = process.communicate(timeout=1200)
+    finally:
+        process.kill()  # one that hangs
     return process.returncode, said
 
 

@@ -56,7 +56,7 @@ def test_false_acceptance_makes_answers_wrong_and_sure(target, digits):
 
 
 def test_the_margin_between_rows_breaks_more_than_the_paper_s_loss(target, digits):
-    chosen = digits(target, 60)
+    chosen = digits(target, 30)
     paper = decide(attacked(Iterative(), target, chosen, 0.05).scores) == chosen[1]
     margin = decide(attacked(APGD("margin", steps=20), target, chosen, 0.05).scores) == chosen[1]
     rivals = (
