@@ -86,8 +86,8 @@ class Run:
             if not places:
                 continue
             images = to_float(np.stack(pixels))
-            self.explainer.check(images)
             scores = self.model.answer(images).scores
+            self.explainer.check(images)
             for number in self._numbers or [None]:
                 for place, explanation in self._group(places, pixels, images, scores, number):
                     self._tell(place, explanation)

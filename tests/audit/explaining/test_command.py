@@ -109,6 +109,13 @@ BAD = {
 }  # fmt: skip
 
 
+def test_a_file_that_does_not_run_gets_no_second_line(photos, tmp_path, repository, capsys):
+    """Not a note that occlusion takes over: that cannot run either."""
+    with pytest.raises(VivavoceError, match="cannot run this model"):
+        explain(repository / "tests/fixtures/keras_nhwc.onnx", photos / "1.png", "-o", tmp_path / "x.png")
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize("case", BAD)
 def test_bad_input_gets_one_line(photos, tmp_path, case):
     arguments, message = BAD[case]
