@@ -108,8 +108,11 @@ class Explainer:
         return self.subject.why_no_inner(self.choices.layer, images)
 
     def explain(self, method: Method, images: np.ndarray, classes: np.ndarray) -> Found:
-        """Explain images [N, C, H, W] for classes [N] by one of `methods`."""
-        return method.run(self.subject, images, classes, self.choices)
+        """Explain images [N, C, H, W] for classes [N] by a method; what is not finite becomes zero."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            found = method.run(self.subject, images, classes, self.choices)
+        attribution = np.nan_to_num(found.attribution, nan=0.0, posinf=0.0, neginf=0.0)
+        return found._replace(attribution=attribution)
 
     def with_model(self, graph_model: OnnxModel) -> Explainer:
         """The same for another model with the same layers."""

@@ -146,6 +146,7 @@ class Subject:
 
 
 def softmax(scores: np.ndarray) -> np.ndarray:
-    """Softmax over the last axis, float64."""
-    raised = np.exp(scores.astype(np.float64) - scores.max(-1, keepdims=True))
-    return raised / raised.sum(-1, keepdims=True)
+    """Softmax over the last axis, float64; NaN where scores are not finite."""
+    with np.errstate(invalid="ignore"):
+        raised = np.exp(scores.astype(np.float64) - scores.max(-1, keepdims=True))
+        return raised / raised.sum(-1, keepdims=True)

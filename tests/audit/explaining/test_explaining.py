@@ -10,6 +10,7 @@ from onnx import helper, numpy_helper
 from onnx.helper import make_node as node
 
 from vivavoce.artifacts import decide, open_model
+from vivavoce.audit.explaining.colours import colour
 from vivavoce.audit.explaining.evaluation import evaluate
 from vivavoce.audit.explaining.explainer import Explainer, Wishes, class_number
 from vivavoce.audit.explaining.faithfulness import area, curves
@@ -154,6 +155,18 @@ def test_without_a_gradient_occlusion_takes_over_and_says_so(tmp_path):
     assert [m.name for m in explainer.methods] == ["occlusion", "rise"]
     assert all("occlusion instead of" in note and "Sign" in note for note in notes)
     assert "audit" not in " ".join(notes)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("name", ["saliency", "integrated-gradients", "occlusion", "rise"])
+def test_scores_that_are_not_finite_give_an_empty_map(tmp_path, name, value):
+    nodes = [node("GlobalAveragePool", ["image"], ["a"]), node("Flatten", ["a"], ["b"]),
+             node("Add", ["b", "c"], ["scores"])]  # fmt: skip
+    model = save(tmp_path / "m.onnx", nodes, {"c": np.full(3, value, np.float32)}, classes=3)
+    explainer = Explainer(model, Wishes((name,)))
+    found = explainer.explain(METHODS[name], np.full((1, 3, 16, 16), 0.5, np.float32), np.array([1]))
+    assert np.isfinite(found.attribution).all()
+    assert np.isfinite(colour(METHODS[name].heat(found.attribution), METHODS[name].signed)).all()
 
 
 def test_without_a_convolution_the_default_needs_no_layer(planted):
