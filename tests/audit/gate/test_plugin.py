@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from breaking import changed, other_normalisation
+from breaking import changed, with_noise
+from small import small_digits
 
 TESTS = """
 def test_robust(vivavoce):
@@ -31,8 +32,8 @@ def run(folder, *arguments):
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     home = tmp_path_factory.mktemp("project")
-    changed("digits-category", home / "model.onnx", lambda graph: None)
-    changed("digits-category", home / "broken.onnx", other_normalisation)
+    model = str(small_digits(home / "model.onnx"))
+    changed(model, home / "broken.onnx", with_noise(3))
     (home / "test_model.py").write_text(TESTS)
     few = ["--limit", "30", "--attack", "fgsm", "--epsilon", "0.1", "--output", "model.json"]
     audit = [Path(sys.executable).parent / "audit", "robustness", "model.onnx", *few]
