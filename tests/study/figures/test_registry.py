@@ -49,8 +49,8 @@ def test_the_same_study_gives_the_same_file(labels, tmp_path):
     [
         ("robustnes", "a.png", "no figure 'robustnes'; there are labels, curves"),
         ("labels", "a.gif", "a.gif: the file name must end in one of .png, .svg, .pdf"),
-        ("labels", "a", "ends in .png"),
-        ("labels", "nowhere/a.png", "there is no folder"),
+        ("labels", "a", "must end in one of .png"),
+        ("labels", "nowhere/a.png", "no folder .*create it first"),
         ("features", "a.png", "set `snapshots` in its plan"),
         ("learned-curves", "a.png", "compares labels.*lwal-speed; figures of this study: robustness, labels"),
         ("learned-curves-train-mode", "a.png", "compares labels"),
@@ -99,7 +99,7 @@ def test_amounts_of_data_that_are_still_to_come(tmp_path, label_plan, write, fil
     later = [cell.name for cell in label_plan.cells() if cell.level == 100]
     study = write(tmp_path, label_plan, fill_labels, unfinished=later)
     with pytest.raises(
-        VivavoceError, match=r"one data level only have finished; `vivavoce study run` goes on"
+        VivavoceError, match=r"only one data level has finished cells; continue with `vivavoce study run`"
     ):
         draw("data", study, tmp_path / "a.png")
 
