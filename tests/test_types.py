@@ -51,7 +51,7 @@ def python(request, tmp_path_factory) -> Path:
     return interpreter
 
 
-@pytest.mark.parametrize("checker", ["mypy", "pyright"])
+@pytest.mark.parametrize("checker", [pytest.param("mypy", marks=pytest.mark.full), "pyright"])
 def test_a_callers_mistake_is_the_only_error(checker, python, tmp_path):
     (tmp_path / "client.py").write_text(CLIENT, encoding="utf-8")
     assert lines_with_errors(checker, python, tmp_path) == [MISTAKE]

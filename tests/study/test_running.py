@@ -111,6 +111,7 @@ def test_how_it_stands(ran):
     assert "failed: digits-resnet9-category-10%-0: no encoder" in done.output
 
 
+@pytest.mark.full
 def test_a_killed_study_loses_nothing(file, ran, tmp_path):
     """Killed while it trains, its cells' processes end too; the next try comes to the same weights."""
     arguments = [

@@ -136,6 +136,7 @@ finally:
 """
 
 
+@pytest.mark.full
 def test_two_processes_learn_what_one_does(tmp_path):
     import socket
 

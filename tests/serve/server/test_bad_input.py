@@ -205,7 +205,7 @@ def slow_client(server: Address, k: int) -> socket.socket:
     return connection
 
 
-@pytest.mark.parametrize("connections", [1_200, 300])
+@pytest.mark.parametrize("connections", [pytest.param(1_200, marks=pytest.mark.full), 300])
 def test_a_thousand_slow_clients(connections):
     """With room for all of them, and without: whoever has a question gets an answer."""
     with in_thread(connections=connections, header_seconds=5, body_seconds=5) as server:
