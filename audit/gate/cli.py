@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -171,6 +172,7 @@ def compare(
 
     Example: audit compare float.onnx int8.onnx --data photos/ --output comparison.png
     """
+    from ...errors import naming
     from ..plan import Settings
     from ..protocol import default, resolve
     from ..report import Report
@@ -183,7 +185,8 @@ def compare(
     if not isinstance(first, Report):
         chosen = resolve(protocol or default(first.manifest).name, epsilons=read_epsilons(epsilon))
     settings = Settings(protocol=chosen, data=data, limit=limit, seed=seed)
-    with watching() as progress:
+    of_reports = isinstance(first, Report) and isinstance(second, Report)
+    with naming(Path(after)) if of_reports else nullcontext(), watching() as progress:
         comparison, *reports = compare_audits(first, second, settings, alpha, progress)
     losses = Losses()
     _tell(Compared(comparison, reports[0], reports[1], relative_path(Path(after))), output or [], losses)

@@ -256,6 +256,7 @@ def test_compare_refuses_what_is_a_judgement_and_what_does_not_match(room, tmp_p
     done = call("compare", "model.json", other, cwd=room)
     assert done.returncode == 2
     assert "seed: 0; 3" in done.stderr
+    assert done.stderr.startswith(f"error: {other}: ")
     assert call("compare", "model.json", "gone.json", cwd=room).returncode == 2
 
 
