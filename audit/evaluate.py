@@ -23,8 +23,6 @@ BatchDone = Callable[[int, str], None]
 
 EXAMPLES = 8
 """Adversarial images kept as examples."""
-
-
 FLAGS = ("right", "near", "rejected", "misled", "reached", "rounded")
 IMAGE = np.dtype([*((flag, np.bool_) for flag in FLAGS), ("moved", np.float32)])
 """What one attack at one epsilon did to one image; the properties of `Outcome` say what each field means."""

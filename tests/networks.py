@@ -287,7 +287,7 @@ class Truth:
 
 def torch_gradient(module: nn.Module, loss: str, images: np.ndarray, goals: np.ndarray) -> Truth:
     """Loss, gradient and scores by autograd."""
-    found = {}
+    found: dict[torch.dtype, Truth] = {}
     for dtype in (torch.float32, torch.float64):
         module.to(dtype)
         x = torch.from_numpy(images).to(dtype).requires_grad_(True)
@@ -295,9 +295,8 @@ def torch_gradient(module: nn.Module, loss: str, images: np.ndarray, goals: np.n
         losses = TORCH_LOSSES[loss](module, outputs, torch.from_numpy(goals))
         losses.sum().backward()
         assert x.grad is not None
-        found[dtype] = Truth(
-            losses.detach().numpy(), x.grad.numpy(), scores_of(outputs).detach().numpy(), np.zeros(0)
-        )
+        scores = scores_of(outputs).detach().numpy()
+        found[dtype] = Truth(losses.detach().numpy(), x.grad.numpy(), scores, np.zeros(0))
     module.float()
     truth = found[torch.float64]
     truth.error = truth.error_of(found[torch.float32].gradient)

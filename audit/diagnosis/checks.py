@@ -1,8 +1,7 @@
 """One function for each way in which an attack can mislead.
 
-Reports and docs/diagnosis.md show each docstring as the explanation of its check. After Athalye, Carlini and
-Wagner 2018 ("Obfuscated Gradients Give a False Sense of Security"), Carlini et al. 2019 ("On Evaluating
-Adversarial Robustness") and Croce and Hein 2020 (AutoAttack's warnings).
+Reports and docs/diagnosis.md show each docstring. After Athalye, Carlini and Wagner 2018 ("Obfuscated
+Gradients"), Carlini et al. 2019 ("On Evaluating Adversarial Robustness"), Croce and Hein 2020 (AutoAttack).
 """
 
 from __future__ import annotations

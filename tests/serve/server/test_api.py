@@ -212,3 +212,13 @@ def test_small_answers_leave_at_once():
 
     with listen("127.0.0.1", 0) as listener:
         assert listener.proto == socket.IPPROTO_TCP
+
+
+def test_the_policy_of_the_page_lets_nothing_out(server: Address):
+    for path in ("/", "/docs", "/page/app.js"):
+        reply = server.ask("GET", path)
+        assert "default-src 'none'" in reply.headers["content-security-policy"]
+        again = server.ask("GET", path, headers={"If-None-Match": reply.headers["etag"]})
+        assert (again.status, again.content) == (304, b"")
+        assert server.ask("HEAD", path).headers["content-length"] == reply.headers["content-length"]
+    assert json.loads(server.ask("GET", "/openapi.json").content)["info"]["title"] == "vivavoce"

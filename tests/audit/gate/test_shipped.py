@@ -1,0 +1,31 @@
+"""The models that ship, and their baselines."""
+
+import hashlib
+
+import pytest
+
+from vivavoce.artifacts import open_model, shipped_models
+from vivavoce.audit import load_report
+
+
+@pytest.mark.parametrize("name", shipped_models())
+def test_shipped_models_have_a_baseline(name):
+    """Of this very file: all 360 digits (robust: 100 too), or 1,000 images of CIFAR-10, two protocols."""
+    path = open_model(name).path
+    found = {file: load_report(file) for file in path.parent.glob(f"{name}*.json")}
+    assert path.with_suffix(".json") in found
+    assert {report.model.sha256 for report in found.values()} == {
+        hashlib.sha256(path.read_bytes()).hexdigest()
+    }
+    kinds = {(report.protocol.name, report.data.n) for report in found.values()}
+    digits = {("paper", 360)} | ({("standard", 100)} if "robust" in name else set())
+    assert kinds == (digits if name.startswith("digits") else {("paper", 1000), ("standard", 1000)})
+
+
+def test_shipped_models_are_small_and_say_what_they_learnt_from():
+    for name in ("cifar10-speech", "cifar10-category"):
+        model = open_model(name)
+        assert model.path.stat().st_size <= 5e6
+        assert model.manifest.training is not None
+        assert "JPEG copy of CIFAR-10" in model.manifest.training.split
+        assert model.manifest.training.dataset == "cifar10"
