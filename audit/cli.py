@@ -19,6 +19,7 @@ from .options import (
     Epsilons,
     ModelArgument,
     Preprocessing,
+    StraightThrough,
     Trust,
     check_engine,
     command_line,
@@ -73,13 +74,7 @@ def robustness(
     batch_size: Annotated[
         str, typer.Option(help="Images at a time, or `auto`: as many as keep memory under 2 GB.")
     ] = "auto",
-    straight_through: Annotated[
-        bool,
-        typer.Option(
-            "--straight-through",
-            help="Differentiate Sign, Round and the like as the identity.",
-        ),
-    ] = False,
+    straight_through: StraightThrough = False,
     output: Annotated[
         list[Path] | None,
         typer.Option(

@@ -25,7 +25,17 @@ EXAMPLES = 8
 """Adversarial images kept as examples."""
 FLAGS = ("right", "near", "rejected", "misled", "reached", "rounded")
 IMAGE = np.dtype([*((flag, np.bool_) for flag in FLAGS), ("moved", np.float32)])
-"""What one attack at one epsilon did to one image; the properties of `Outcome` say what each field means."""
+"""What one attack at one epsilon did to one image; the attributes of `Outcome` say what each field means."""
+
+
+class _Field:
+    """The field of an outcome's images that the attribute is named after."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, outcome: Outcome, owner: type) -> np.ndarray:
+        return outcome.images[self.name]
 
 
 @dataclass
@@ -37,45 +47,24 @@ class Outcome:
     epsilon: float
     ball: Ball
     images: np.ndarray
-    """`IMAGE` [n]. The properties are views of its fields: writing to them writes here."""
+    """`IMAGE` [n]. The attributes below are views of its fields: writing to them writes here."""
     queries: int = 0
     gradients: int = 0
     seconds: float = 0.0
-
-    @property
-    def right(self) -> np.ndarray:
-        """bool [n]: the decision is still the true class. False where it was wrong before the attack."""
-        return self.images["right"]
-
-    @property
-    def near(self) -> np.ndarray:
-        """bool [n]: the prediction is still within the threshold of the true label."""
-        return self.images["near"]
-
-    @property
-    def rejected(self) -> np.ndarray:
-        """bool [n]: the prediction is within the threshold of no label."""
-        return self.images["rejected"]
-
-    @property
-    def misled(self) -> np.ndarray:
-        """bool [n]: the decision is wrong, and the prediction within the threshold of that wrong label."""
-        return self.images["misled"]
-
-    @property
-    def reached(self) -> np.ndarray:
-        """bool [n]: the decision is the target class."""
-        return self.images["reached"]
-
-    @property
-    def rounded(self) -> np.ndarray:
-        """bool [n]: like `right`, after the adversarial image was rounded to 8-bit pixels."""
-        return self.images["rounded"]
-
-    @property
-    def moved(self) -> np.ndarray:
-        """float32 [n]: size of the change in the ball's norm; 0 where the image was not attacked."""
-        return self.images["moved"]
+    right = _Field()
+    """bool [n]: the decision is still the true class. False where it was wrong before the attack."""
+    near = _Field()
+    """bool [n]: the prediction is still within the threshold of the true label."""
+    rejected = _Field()
+    """bool [n]: the prediction is within the threshold of no label."""
+    misled = _Field()
+    """bool [n]: the decision is wrong, and the prediction within the threshold of that wrong label."""
+    reached = _Field()
+    """bool [n]: the decision is the target class."""
+    rounded = _Field()
+    """bool [n]: like `right`, after the adversarial image was rounded to 8-bit pixels."""
+    moved = _Field()
+    """float32 [n]: size of the change in the ball's norm; 0 where the image was not attacked."""
 
 
 TALLIES = ("queries", "gradients", "seconds")

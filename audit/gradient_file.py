@@ -10,7 +10,7 @@ import typer
 
 from ..artifacts.preprocessing import Preprocessing
 from ..console import say
-from .options import NO_PREPROCESSING, ModelArgument, takes_preprocessing
+from .options import NO_PREPROCESSING, ModelArgument, StraightThrough, takes_preprocessing
 
 if TYPE_CHECKING:
     import onnx
@@ -44,10 +44,7 @@ def gradient(
         Literal["portable", "ort-cpu"],
         typer.Option(help="portable, for any runtime, or ort-cpu, for onnxruntime's fast kernels on a CPU."),
     ] = "portable",
-    straight_through: Annotated[
-        bool,
-        typer.Option("--straight-through", help="Differentiate Sign, Round and the like as the identity."),
-    ] = False,
+    straight_through: StraightThrough = False,
     preprocessing: Preprocessing = NO_PREPROCESSING,
 ) -> None:
     """Write the gradient of a model's loss as an ONNX file.

@@ -54,6 +54,10 @@ Address = Annotated[
 ]
 
 
+StraightThrough = Annotated[
+    bool,
+    typer.Option("--straight-through", help="Differentiate Sign, Round and the like as the identity."),
+]
 Epsilons = Annotated[
     list[str] | None,
     typer.Option(

@@ -164,13 +164,9 @@ def resolve(
         VivavoceError: a name is unknown, an epsilon is negative or not a number, or two options conflict.
     """
     _check_names(name, attacks, space, norm)
-    for epsilon in epsilons:
-        if not 0 <= epsilon < np.inf:
-            raise VivavoceError(f"epsilon must be 0 or more, not {epsilon:g}")
-        in_pixels = (space or PROTOCOLS[name].epsilon_space) == "pixel" and norm != "l2"
-        if in_pixels and epsilon > 1:
-            raise VivavoceError(f"epsilon {epsilon:g}: pixels go from 0 to 1; did you mean {epsilon:g}/255?")
     protocol = PROTOCOLS[name]
+    in_pixels = (space or protocol.epsilon_space) == "pixel" and norm != "l2"
+    _check_epsilons(epsilons, 1 if in_pixels else np.inf)
     if norm == "l2":
         if name == "paper" or {"fgsm", "iterative"} & set(attacks):
             raise VivavoceError("the paper's attacks support linf only; for l2 give --protocol standard")
@@ -199,6 +195,14 @@ def _check_names(name: str, attacks: Sequence[str], space: str | None, norm: str
         raise VivavoceError(f"the epsilon space must be pixel or normalized, not {space!r}")
     if norm not in (None, "linf", "l2"):
         raise VivavoceError(f"the norm must be linf or l2, not {norm!r}")
+
+
+def _check_epsilons(epsilons: Sequence[float], largest: float) -> None:
+    for epsilon in epsilons:
+        if not 0 <= epsilon < np.inf:
+            raise VivavoceError(f"epsilon must be 0 or more, not {epsilon:g}")
+        if epsilon > largest:
+            raise VivavoceError(f"epsilon {epsilon:g}: pixels go from 0 to 1; did you mean {epsilon:g}/255?")
 
 
 def _check_attacks(attacks: Sequence[str]) -> None:

@@ -128,7 +128,7 @@ def _stand_ins(graph: Graph, proto: onnx.NodeProto) -> list[Value | None]:
 
 
 def _cut(nodes: list[onnx.NodeProto], source: str) -> VivavoceError:
-    """The error that names the first node that stops the source's influence, or says that there is none."""
+    """Explain why the loss does not depend on `source`: name the node that cuts it off, if there is one."""
     depends = dependent(nodes, source)
     for node in nodes:
         if node.op_type in DISCRETE and depends.intersection(node.input) and node.op_type != "Shape":

@@ -47,3 +47,13 @@ def start(
 
 def silent(*_):
     pass
+
+
+class Stopped(Exception):
+    """Ends a run as a test wants it."""
+
+
+def stop_in_the_third_epoch(step: int, steps: int, loss: float) -> None:
+    """Report the progress of a run of three epochs by ending it."""
+    if step == 2 * steps // 3 + 1:
+        raise Stopped

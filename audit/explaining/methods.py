@@ -92,7 +92,7 @@ def find(name: str) -> Method:
     """Look a method up by name.
 
     Raises:
-        VivavoceError: there is none of this name.
+        VivavoceError: no method has this name.
     """
     if name in METHODS:
         return METHODS[name]

@@ -41,7 +41,7 @@ def show_layers(model: ExportedModel, console: Console) -> None:
     """Print the values that --layer takes.
 
     Raises:
-        VivavoceError: there are none, or the model does not show them.
+        VivavoceError: the model has no such layer, or its layers cannot be read.
     """
     values = spatial_values(model)
     if not values:

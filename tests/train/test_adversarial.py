@@ -4,7 +4,7 @@ import msgspec
 import pytest
 import torch
 from safetensors.torch import load_file
-from short_runs import CPU, bank_of, few_digits, silent, start
+from short_runs import CPU, Stopped, bank_of, few_digits, silent, start, stop_in_the_third_epoch
 
 from vivavoce.errors import VivavoceError
 from vivavoce.export.build import describe
@@ -115,15 +115,8 @@ def test_pgd_by_hand():
 def test_a_stopped_run_resumes_to_the_same_weights(plan, labels, tmp_path):
     robust(tmp_path / "a", plan, labels).train(silent, silent)
 
-    class Stopped(Exception):
-        pass
-
-    def stop(step, steps, loss):
-        if step == 2 * steps // 3 + 1:
-            raise Stopped
-
     with pytest.raises(Stopped):
-        robust(tmp_path / "b", plan, labels).train(stop, silent)
+        robust(tmp_path / "b", plan, labels).train(stop_in_the_third_epoch, silent)
     again = robust(tmp_path / "b", plan, labels, resume=True)
     again.resume()
     assert len(again.history) == 2

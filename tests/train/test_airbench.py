@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from short_runs import bank_of, few_digits, silent, start
+from short_runs import Stopped, bank_of, few_digits, silent, start, stop_in_the_third_epoch
 from torch import nn
 
 from vivavoce.errors import VivavoceError
@@ -158,15 +158,8 @@ def test_a_stopped_run_resumes_to_the_same_weights(kind, tmp_path):
     bank = bank_of(splits) if kind == "speech" else None
     start(tmp_path / "a", splits, bank, **SMALL).train(silent, silent)
 
-    class Stopped(Exception):
-        pass
-
-    def stop(step, steps, loss):
-        if step == 2 * steps // 3 + 1:
-            raise Stopped
-
     with pytest.raises(Stopped):
-        start(tmp_path / "b", splits, bank, **SMALL).train(stop, silent)
+        start(tmp_path / "b", splits, bank, **SMALL).train(stop_in_the_third_epoch, silent)
     again = start(tmp_path / "b", splits, bank, resume=True, **SMALL)
     again.model.get_parameter("encoder.whitening.weight").data.zero_()  # comes from the checkpoint
     again.resume()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from short_runs import bank_of, few_digits, pixels, silent, start
+from short_runs import Stopped, bank_of, few_digits, pixels, silent, start, stop_in_the_third_epoch
 
 from vivavoce.errors import VivavoceError
 from vivavoce.train import loop, run
@@ -64,13 +64,6 @@ def test_a_stopped_run_resumes_to_the_same_weights(kind, tmp_path):
     bank = bank_of(splits) if kind == "speech" else None
     through = start(tmp_path / "a", splits, bank)
     through.train(silent, silent)
-
-    class Stopped(Exception):
-        pass
-
-    def stop_in_the_third_epoch(step, steps, loss):
-        if step == 2 * steps // 3 + 1:
-            raise Stopped
 
     with pytest.raises(Stopped):
         start(tmp_path / "b", splits, bank).train(stop_in_the_third_epoch, silent)

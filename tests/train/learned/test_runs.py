@@ -5,7 +5,7 @@ import onnxruntime
 import pytest
 import torch
 from safetensors.torch import load_file
-from short_runs import few_digits, pixels
+from short_runs import CPU, Stopped, few_digits, pixels, silent, stop_in_the_third_epoch
 
 from vivavoce.artifacts import LabelBank, open_model
 from vivavoce.artifacts.manifest import Mel
@@ -25,8 +25,6 @@ from vivavoce.train.learned.settings import resolve_settings
 from vivavoce.train.loop import Trainer
 from vivavoce.train.recipes import resolve, settle_batch
 from vivavoce.train.setup import Choices, configure
-
-CPU = torch.device("cpu")
 
 
 def spoken_digits() -> LabelBank:
@@ -48,19 +46,6 @@ def begin(
     config = configure(Choices("digits", label), recipe, splits, bank, resolved, names)
     run.begin(folder, config, bank, resume, names)
     return Trainer(config, bank, splits, folder, CPU)
-
-
-def silent(*_):
-    pass
-
-
-class Stopped(Exception):
-    pass
-
-
-def stop_in_the_third_epoch(step, steps, loss):
-    if step == 2 * steps // 3 + 1:
-        raise Stopped
 
 
 @pytest.mark.parametrize(
