@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -16,8 +14,9 @@ from onnx import TensorProto, helper, numpy_helper
 from ..documents import convert, read_toml
 from ..errors import VivavoceError
 from ..text import plain
+from .entry import Entry
 from .graph import rename, replace_nodes
-from .manifest import Decoding, Input, Manifest
+from .manifest import Manifest
 from .preprocessing import Preprocessing
 from .scores import as_rows, find_scores
 
@@ -68,7 +67,9 @@ def adapt(
             f"{path}: {len(inputs)} inputs ({_names(inputs)}); a classifier of images takes one: "
             "export the model with the others built in as constants"
         )
-    entry = _Entry.understand(inputs[0], path, options)
+    kind = inputs[0].type.tensor_type
+    sizes = [d.dim_value if d.dim_value > 0 else None for d in kind.shape.dim]
+    entry = Entry.understand(inputs[0].name, sizes, kind.elem_type, path, options)
     found = find_scores(model, path, options.output_name, options.classes)
     adapted = onnx.ModelProto()
     adapted.CopyFrom(model)
@@ -85,124 +86,11 @@ def adapt(
     adapted.graph.output.append(
         helper.make_tensor_value_info("scores", TensorProto.FLOAT, [entry.batch, len(found.names)])
     )
-    manifest = Manifest(
-        classes=found.names,
-        decoding=Decoding("argmax"),
-        input=Input(
-            height=entry.height,
-            width=entry.width,
-            channels=entry.channels,
-            mean=tuple(m / entry.scale for m in entry.mean),
-            std=tuple(s / entry.scale for s in entry.std),
-            resize=_resize(options, path),
-            interpolation=options.interpolation or "bilinear",
-        ),
-    )
+    manifest = entry.manifest(found.names, path, options)
     return adapted, manifest, found.named, found.bypassed
 
 
-def _resize(options: Preprocessing, path: Path) -> int | None:
-    """What `Input.resize` is for these options."""
-    for name, value in (("resize", options.resize), ("crop", options.crop)):
-        if value is not None and value < 1:
-            raise VivavoceError(f"{path}: --{name} must be at least 1")
-    if options.size and options.crop and options.size != (options.crop, options.crop):
-        height, width = options.size
-        raise VivavoceError(
-            f"{path}: --size {height}x{width} and --crop {options.crop} do not agree; give one"
-        )
-    return options.resize if options.resize or not options.crop else 0
-
-
-FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
-"""Types of images that have a gradient."""
-
-
-class _Entry(msgspec.Struct, frozen=True):
-    """A preprocessing input as understood."""
-
-    batch: int | str
-    channels: int
-    height: int
-    width: int
-    nhwc: bool
-    shape: tuple[int, ...] | None
-    """Shape to reshape to when the model's input is not 4-D."""
-    scale: float
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    reverse: bool
-    element: int
-    """The input's type, one of `FLOATS`."""
-
-    @classmethod
-    def understand(cls, value: onnx.ValueInfoProto, path: Path, options: Preprocessing) -> _Entry:
-        dims = [d.dim_value if d.dim_value > 0 else None for d in value.type.tensor_type.shape.dim]
-        element = value.type.tensor_type.elem_type
-        if element not in FLOATS:
-            kind = TensorProto.DataType.Name(element).lower()
-            raise VivavoceError(
-                f"{path}: the input {value.name!r} is {kind}; only float images can be attacked: "
-                "export the model from where it has converted them to float"
-            )
-        if len(dims) < 2:
-            raise VivavoceError(f"{path}: the input {value.name!r} has shape {dims}, not that of images")
-        size = options.size or ((options.crop, options.crop) if options.crop else None)
-        lone = len(dims) == 3 and None not in dims and (dims[0] in (1, 3) or dims[2] in (1, 3))
-        if lone:
-            dims.insert(0, 1)
-        channels, height, width, nhwc, shape = _image_shape(dims[1:], size, path, options)
-        mean = _per_channel(options.mean or (0.0,), channels, "mean", path)
-        std = _per_channel(options.std or (1.0,), channels, "std", path)
-        reverse = options.channels == "bgr"
-        scale, batch = options.scale or 1.0, dims[0] or "N"
-        shape = shape and (batch if isinstance(batch, int) else -1, *shape)
-        if lone:
-            shape = (height, width, channels) if nhwc else (channels, height, width)
-        return cls(batch, channels, height, width, nhwc, shape, scale, mean, std, reverse, element)
-
-
-def _image_shape(
-    dims: Sequence[int | None], size: tuple[int, int] | None, path: Path, options: Preprocessing
-) -> tuple[int, int, int, bool, tuple[int, ...] | None]:
-    """Channels, height, width, whether channels come last, and a shape to reshape to (or None)."""
-    if len(dims) == 3:
-        nhwc = options.layout == "nhwc" or (
-            options.layout is None and dims[0] not in (1, 3) and dims[2] in (1, 3)
-        )
-        channels, height, width = (dims[2], dims[0], dims[1]) if nhwc else dims
-        channels = channels or (1 if options.channels == "grey" else 3)
-        if size and height and width and size != (height, width):
-            raise VivavoceError(f"{path}: the model takes {height}x{width} images, not {size[0]}x{size[1]}")
-        height, width = (height, width) if height and width else size or (None, None)
-        if channels not in (1, 3):
-            raise VivavoceError(
-                f"{path}: the input has {channels} channels; images have 1 or 3 (--layout nhwc?)"
-            )
-        if height is None or width is None:
-            raise VivavoceError(f"{path}: the model takes images of any size; say which with --size 224")
-        return channels, height, width, nhwc, None
-    known = [d for d in dims if d is not None]
-    total = math.prod(known)
-    channels = 1 if options.channels == "grey" or (options.channels is None and total % 3) else 3
-    side = math.isqrt(total // channels)
-    height, width = size or (side, side)
-    if len(known) != len(dims) or channels * height * width != total:
-        raise VivavoceError(
-            f"{path}: the input has shape {list(dims)}; say --size and --channels of its images"
-        )
-    return channels, height, width, options.layout == "nhwc", tuple(known)
-
-
-def _per_channel(values: tuple[float, ...], channels: int, field: str, path: Path) -> tuple[float, ...]:
-    if len(values) not in (1, channels):
-        raise VivavoceError(f"{path}: {len(values)} values of {field} for {channels} channels")
-    if field == "std" and min(values) <= 0:
-        raise VivavoceError(f"{path}: std must be positive")
-    return values * channels if len(values) == 1 else values
-
-
-def _prepend(graph: onnx.GraphProto, entrance: str, entry: _Entry) -> None:
+def _prepend(graph: onnx.GraphProto, entrance: str, entry: Entry) -> None:
     """Put `image` and the preprocessing nodes before the model's own input."""
     nodes, current = [], "image"
 

@@ -46,7 +46,7 @@ def find_scores(model: onnx.ModelProto, path: Path, output_name: str | None, cla
         VivavoceError: there are several outputs, or it is not one of scores.
     """
     output = _output([o.name for o in model.graph.output], path, output_name)
-    names = None if classes is None else _read_names(Path(classes))
+    names = None if classes is None else read_names(Path(classes))
     shape = _shape(model, output, None if names is None else len(names), path)
     count = math.prod(size or 1 for size in (shape[1:] if len(shape) > 1 else shape))
     if names is not None and len(names) != count:
@@ -121,6 +121,7 @@ def _sizes(value: onnx.ValueInfoProto) -> list[int | None]:
     return [d.dim_value if d.dim_value > 0 else None for d in dims]
 
 
-def _read_names(path: Path) -> tuple[str, ...]:
+def read_names(path: Path) -> tuple[str, ...]:
+    """The class names in a file with one name a line."""
     lines = read_text(path, 16 * MEBIBYTE).splitlines()
     return numbered(tuple(line.strip() for line in lines if line.strip()))
