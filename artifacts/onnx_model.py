@@ -10,6 +10,7 @@ import onnx
 from onnx import numpy_helper
 
 from ..errors import VivavoceError, naming
+from .configs import with_declared
 from .contract import check_bank, check_graph, check_normalisation
 from .decoding import Outputs
 from .foreign import adapt, with_settings_file
@@ -34,7 +35,9 @@ class OnnxModel:
         model = read_onnx(path)
         text = next((p.value for p in model.metadata_props if p.key == METADATA_KEY), None)
         if text is None:
-            self.preprocessing: Preprocessing | None = with_settings_file(path, preprocessing)
+            declared = {p.key: p.value for p in model.metadata_props}
+            options = with_declared(with_settings_file(path, preprocessing), declared, path)
+            self.preprocessing: Preprocessing | None = options
             with naming(path):
                 self.graph, self.manifest, self.named, self.bypassed = adapt(model, path, self.preprocessing)
         else:

@@ -16,6 +16,7 @@ from ..text import numbered
 from .declared import inferred_values
 from .embedding import ends_in_l2_norm
 from .head import FLOATS, bypass_softmax
+from .names import find_names
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ def find_scores(model: onnx.ModelProto, path: Path, output_name: str | None, cla
             f"{path}: its output is called {output!r}, as embeddings are, which have no classes; if it is "
             f"one of class scores, say so with --output-name {output} or --classes"
         )
+    names = names or find_names(model, path, count)
     known = names or tuple(str(k) for k in range(count))
     return Scores(value, known, names is not None, bypassed, rows=len(shape) == 2)
 

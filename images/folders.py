@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 from ..errors import VivavoceError
+from ..notices import say_once
 from ..text import plain
 from .imageset import NOT_PIXELS
 
@@ -46,12 +46,6 @@ def _part(reason: str, names: list[str]) -> str:
 HIDDEN, NO_IMAGE, SPECIAL, TWICE, LOOSE = (
     "hidden", "not an image", "not a regular file", "in a folder seen before", "in no class folder"
 )  # fmt: skip
-
-
-@cache
-def say_once(line: str) -> None:
-    """Print a line on standard error, unless this process has printed it before."""
-    print(line, file=sys.stderr)
 
 
 def hidden(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import replace
 
@@ -10,6 +11,9 @@ import numpy as np
 from ..errors import VivavoceError
 from ..text import numbered
 from .imageset import ImageSet
+
+WORDNET, IMAGENET = re.compile(r"n\d{8}"), 1000
+"""The form of a WordNet id, and how many classes of ImageNet are ordered by theirs."""
 
 
 def match(images: ImageSet, classes: tuple[str, ...], known: bool) -> tuple[ImageSet, str]:
@@ -23,16 +27,18 @@ def match(images: ImageSet, classes: tuple[str, ...], known: bool) -> tuple[Imag
     Raises:
         VivavoceError: the classes do not fit.
     """
-    if images.named and known:
-        return _by_name(images, classes), "classes matched by name"
     k = len(classes)
+    apart = not set(images.classes) & set(classes)
+    if images.named and apart and k == len(images.classes) == IMAGENET and _are_wordnet_ids(images.classes):
+        return replace(images, classes=classes), "WordNet ids in sorted order, as ImageNet numbers them"
+    if images.named and known and not (apart and _are_numbers(images.classes, k)):
+        return _by_name(images, classes), "classes matched by name"
     if not images.named:
         if images.labels.max() >= k:
             raise VivavoceError(f"{images.name}: label {images.labels.max()}, but the model has {k} classes")
         return replace(images, classes=classes), "labels taken as the model's class numbers"
-    numbers = [int(name) if name.isascii() and name.isdecimal() else -1 for name in images.classes]
-    if all(0 <= number < k for number in numbers) and len(set(numbers)) == len(numbers):
-        labels = np.array(numbers, np.int64)[images.labels]
+    if _are_numbers(images.classes, k):
+        labels = np.array([int(name) for name in images.classes], np.int64)[images.labels]
         images = replace(images, labels=labels, classes=classes)
         return images, "folder names taken as the model's class numbers"
     if len(images.classes) == k:
@@ -41,6 +47,16 @@ def match(images: ImageSet, classes: tuple[str, ...], known: bool) -> tuple[Imag
         f"{images.name}: {len(images.classes)} classes, but the model has {k} without names; "
         "name them with --classes FILE (one name a line, in the order of the scores)"
     )
+
+
+def _are_numbers(names: tuple[str, ...], count: int) -> bool:
+    """Whether names are different numbers below `count`."""
+    numbers = {int(name) for name in names if name.isascii() and name.isdecimal() and len(name) < 10}
+    return len(numbers) == len(names) and max(numbers) < count
+
+
+def _are_wordnet_ids(names: tuple[str, ...]) -> bool:
+    return all(WORDNET.fullmatch(name) for name in names)
 
 
 def _by_name(images: ImageSet, classes: tuple[str, ...]) -> ImageSet:

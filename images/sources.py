@@ -9,11 +9,12 @@ import numpy as np
 from PIL import Image
 
 from ..errors import VivavoceError
+from ..notices import say_once
 from ..text import plain
 from .archives import ARCHIVES, Which, open_archive
 from .classes import CLASSES
 from .fit import Fit
-from .folders import LeftOut, class_folders, images_below, say_once
+from .folders import LeftOut, class_folders, images_below
 from .imageset import ImageSet, read_image
 from .levels import Unreadable
 from .matching import listed

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vivavoce import notices
 from vivavoce.errors import VivavoceError
 from vivavoce.images import Fit, folders, match, open_images
 from vivavoce.images.asked import gather
@@ -20,7 +21,7 @@ def photos(tmp_path):
         (tmp_path / "photos" / name).mkdir(parents=True)
         for k in range(2):
             picture(tmp_path / "photos" / name / f"{k}.png")
-    folders.say_once.cache_clear()
+    notices.say_once.cache_clear()
     return tmp_path / "photos"
 
 
@@ -36,7 +37,7 @@ def seen(folder, capsys) -> tuple[list[str], str]:
     said = capsys.readouterr().err
     assert sorted(os.path.relpath(a.name, folder) for a in gather([str(folder)])) == files
     capsys.readouterr()
-    folders.say_once.cache_clear()
+    notices.say_once.cache_clear()
     return files, said
 
 

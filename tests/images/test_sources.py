@@ -106,7 +106,7 @@ def test_to_float():
 
 def folder_of(tmp_path, names):
     for name in names:
-        (tmp_path / name).mkdir()
+        (tmp_path / name).mkdir(parents=True)
         Image.new("RGB", (4, 4)).save(tmp_path / name / "a.png")
     return open_images(tmp_path)
 
@@ -123,8 +123,6 @@ def test_match_names_a_class_that_the_model_lacks(tmp_path):
 
 
 def test_match_by_number_or_by_order_when_the_model_has_no_names(tmp_path):
-    (tmp_path / "n").mkdir()
-    (tmp_path / "s").mkdir()
     images, how = match(folder_of(tmp_path / "n", ["2", "10"]), tuple(map(str, range(12))), known=False)
     assert sorted(images.labels.tolist()) == [2, 10]
     assert "number" in how
@@ -146,3 +144,17 @@ def test_a_sample_is_stratified_seeded_and_in_order():
     share = np.bincount(digits.labels) * 100 / 360
     assert np.all(np.abs(counts - share) < 1)
     assert len(digits.sample(0, 0)) == len(digits.sample(1000, 0)) == 360
+
+
+def test_folders_of_numbers_fit_a_model_with_names(tmp_path):
+    images, how = match(folder_of(tmp_path / "n", ["2", "0"]), ("cat", "dog", "fox"), known=True)
+    assert (images.labels.tolist(), how) == ([0, 2], "folder names taken as the model's class numbers")
+    with pytest.raises(VivavoceError, match="no class '0', '3'"):
+        match(folder_of(tmp_path / "o", ["3", "0"]), ("cat", "dog", "fox"), known=True)
+
+
+def test_wordnet_ids_are_in_the_order_of_imagenet(tmp_path, monkeypatch):
+    monkeypatch.setattr("vivavoce.images.matching.IMAGENET", 2)
+    images, how = match(folder_of(tmp_path, ["n00000002", "n00000001"]), ("cat", "dog"), known=True)
+    assert images.classes == ("cat", "dog")
+    assert "WordNet" in how
