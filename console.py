@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
@@ -19,14 +20,30 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
+Command = TypeVar("Command", bound=Callable[..., Any])
 BAD_INPUT, INTERNAL_ERROR, INTERRUPTED = 2, 3, 130
 MOST_LOSSES = 10
 """Of what could not be written, so many are named."""
 
 
-def make_app(help_text: str) -> typer.Typer:
+class App(typer.Typer):
+    """A Typer app whose help wraps a docstring's paragraphs to the terminal."""
+
+    def command(self, name: str | None = None, **settings: Any) -> Callable[[Command], Command]:
+        """Register a command, as Typer does."""
+        register = super().command
+
+        def registered(function: Command) -> Command:
+            paragraphs = inspect.cleandoc(function.__doc__ or "").split("\n\n")
+            settings.setdefault("help", "\n\n".join(" ".join(part.split()) for part in paragraphs))
+            return register(name, **settings)(function)
+
+        return registered
+
+
+def make_app(help_text: str) -> App:
     """Make a Typer app with the options and habits that every command here has."""
-    app = typer.Typer(
+    app = App(
         help=help_text,
         no_args_is_help=True,
         add_completion=False,

@@ -9,24 +9,11 @@ from typing import Annotated
 import typer
 
 from ..console import Losses, make_app, run, showing, terminal
+from ..options import NO_PREPROCESSING, Device, ModelArgument, Preprocessing, Trust, takes_preprocessing
 from .explaining.cli import explain
 from .gate.cli import check, compare, quantize_check
 from .gradient_file import gradient
-from .options import (
-    NO_PREPROCESSING,
-    Address,
-    Device,
-    Epsilons,
-    ModelArgument,
-    Preprocessing,
-    StraightThrough,
-    Trust,
-    check_engine,
-    command_line,
-    read_epsilons,
-    takes_preprocessing,
-    watching,
-)
+from .options import Address, Epsilons, StraightThrough, check_engine, command_line, read_epsilons, watching
 
 app = make_app("Audit the robustness of an exported image classifier, on the file itself.")
 

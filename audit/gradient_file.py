@@ -10,7 +10,8 @@ import typer
 
 from ..artifacts.preprocessing import Preprocessing
 from ..console import say
-from .options import NO_PREPROCESSING, ModelArgument, StraightThrough, takes_preprocessing
+from ..options import NO_PREPROCESSING, ModelArgument, takes_preprocessing
+from .options import StraightThrough
 
 if TYPE_CHECKING:
     import onnx

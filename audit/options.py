@@ -1,50 +1,21 @@
-"""What the commands that open a model share: options, the progress bar, the command line for the report."""
+"""What the commands of `audit` share: options, the progress bar, the command line for the report."""
 
 from __future__ import annotations
 
-import inspect
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..artifacts.preprocessing import Preprocessing
 from ..console import progress_bar
 
 if TYPE_CHECKING:
     from .run import Progress
 
-PANEL = "Models without a manifest (or use <model>.toml with the same names)"
-
-
-def _option(help: str, metavar: str | None):  # noqa: A002 -- the keys of a field's metadata
-    return typer.Option(help=help, rich_help_panel=PANEL, metavar=metavar)
-
-
-ModelArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="MODEL",
-        help="An .onnx or TorchScript .pt file, or a shipped model: cifar10-speech, digits-speech, "
-        "digits-robust-speech.",
-    ),
-]
-
-
-Device = Annotated[str, typer.Option(help="cpu or cuda.")]
-Trust = Annotated[
-    bool,
-    typer.Option(
-        "--trust-model",
-        help="Open a .pt2 file, or a TorchScript file with unknown operators; either may run its own code.",
-    ),
-]
 Address = Annotated[
     str | None,
     typer.Option(
@@ -90,82 +61,6 @@ def check_engine(engine: str, **of_ray: object) -> None:
     given = [name for name, value in of_ray.items() if value is not None]
     if engine == "local" and given:
         raise VivavoceError(f"--{given[0]} needs --engine ray")
-
-
-NO_PREPROCESSING = Preprocessing()
-
-
-def takes_preprocessing(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the fields of `Preprocessing` as options, gathered into its argument `preprocessing`.
-
-    A field for whose name the command has an option of its own is left to `<model>.toml`.
-    """
-    own = inspect.signature(command, eval_str=True).parameters
-    kinds = get_type_hints(Preprocessing)
-    free = [option for option in fields(Preprocessing) if option.name not in own]
-    options = [
-        inspect.Parameter(
-            option.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=None,
-            annotation=Annotated[_as_given(kinds[option.name]), _option(**option.metadata)],
-        )
-        for option in free
-    ]
-
-    @wraps(command)
-    def gathered(**given: Any) -> None:
-        chosen = {option.name: given.pop(option.name) for option in options}
-        command(**given, preprocessing=_preprocessing(chosen))
-
-    parameters = [*(p for p in own.values() if p.name != "preprocessing"), *options]
-    gathered.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    gathered.__annotations__ = {p.name: p.annotation for p in parameters}
-    return gathered
-
-
-def _as_given(kind: object) -> Any:
-    """The type in which the command line takes an option: a number, or text to be read here."""
-    return kind if kind in (int | None, float | None) else str | None
-
-
-def _preprocessing(given: dict[str, Any]) -> Preprocessing:
-    """The options of a command as `Preprocessing`.
-
-    Raises:
-        VivavoceError: a value cannot be understood; the message names its option.
-    """
-    import msgspec
-
-    from ..errors import VivavoceError
-
-    read = {"mean": _numbers, "std": _numbers, "size": _size}
-    values = {k: read[k](k, v) if k in read else v for k, v in given.items() if v is not None}
-    try:
-        return msgspec.convert(values, Preprocessing)
-    except msgspec.ValidationError as error:
-        what, _, where = str(error).partition(" - at `$.")
-        raise VivavoceError(f"--{where.rstrip('`').replace('_', '-')}: {what}") from None
-
-
-def _numbers(option: str, text: str) -> list[float]:
-    from ..errors import VivavoceError
-
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise VivavoceError(
-            f"--{option} must be a number or numbers separated by commas, not {text!r}"
-        ) from None
-
-
-def _size(option: str, text: str) -> list[int]:
-    from ..errors import VivavoceError
-
-    parts = text.lower().split("x")
-    if len(parts) > 2 or not all(part.isdecimal() and int(part) for part in parts):
-        raise VivavoceError(f"--{option}: {text!r} is not a size; give 224 or 224x320 (height x width)")
-    return [int(parts[0]), int(parts[-1])]
 
 
 def command_line() -> str:

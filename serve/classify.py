@@ -13,12 +13,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..artifacts import ExportedModel, default_model, open_model
+from ..artifacts import ExportedModel
 from ..console import Losses, flush, progress_bar, say
 from ..errors import VivavoceError
 from ..files import make_folder
 from ..images import Fit
-from ..images.asked import Asked, gather
+from ..images.asked import Asked
 from ..images.imageset import to_float
 from ..sound.playback import write_wav
 from ..sound.speaker import Speaker
@@ -43,17 +43,15 @@ class Wishes:
     voice: Voice = "model"
 
 
-def answer_all(arguments: Sequence[str], model: str | None, wishes: Wishes) -> int:
-    """Answer every image that a command line names, on standard output; troubles go to standard error.
+def answer_all(images: Sequence[Asked], opened: ExportedModel, wishes: Wishes) -> int:
+    """Answer every image on standard output; errors go to standard error.
 
     Returns:
         How many images could not be read. The others are answered all the same.
 
     Raises:
-        VivavoceError: the model or a place to write to is not there, or the only image cannot be read.
+        VivavoceError: a folder to write to does not exist, or the only image cannot be read.
     """
-    images = gather(arguments)
-    opened = open_model(model or default_model())
     if wishes.wav or wishes.speak or wishes.voice == "label":
         check_voice(opened)
     sounds = sound_paths(images, wishes.wav)

@@ -7,7 +7,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from ..options import NO_PREPROCESSING, Preprocessing, Trust, takes_preprocessing
 
+
+@takes_preprocessing
 def classify(
     images: Annotated[
         list[str],
@@ -33,6 +36,8 @@ def classify(
     top: Annotated[int, typer.Option(min=0, help="Also print this many best classes and their scores.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per image and line.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="A CSV table.")] = False,
+    trust_model: Trust = False,
+    preprocessing: Preprocessing = NO_PREPROCESSING,
 ) -> None:
     """Classify images: the class, the distance to its label, and the spoken answer.
 
@@ -43,13 +48,17 @@ def classify(
 
     Example: vivavoce classify photos/ --json > answers.jsonl
     """
+    from ..artifacts import default_model, open_model
     from ..errors import VivavoceError
+    from ..images.asked import gather
     from .classify import Form, Wishes, answer_all
 
     if as_json and as_csv:
         raise VivavoceError("--json and --csv cannot be used together; choose one")
     form: Form = "json" if as_json else "csv" if as_csv else "text"
-    if failed := answer_all(images, model, Wishes(form, top, wav, speak, voice)):
+    asked = gather(images)
+    opened = open_model(model or default_model(), preprocessing, trust=trust_model)
+    if failed := answer_all(asked, opened, Wishes(form, top, wav, speak, voice)):
         raise VivavoceError(f"{failed} image{'s' if failed > 1 else ''} could not be read")
 
 

@@ -10,14 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from ...console import progress_bar, say, showing, terminal
-from ..options import (
-    NO_PREPROCESSING,
-    Device,
-    ModelArgument,
-    Preprocessing,
-    Trust,
-    takes_preprocessing,
-)
+from ...options import NO_PREPROCESSING, Device, ModelArgument, Preprocessing, Trust, takes_preprocessing
 
 FEW = 4
 """Explanations for which no progress bar is loaded."""

@@ -11,18 +11,8 @@ import typer
 
 from ...console import Losses, say, showing, terminal
 from ...files import write_whole
-from ..options import (
-    NO_PREPROCESSING,
-    Device,
-    Epsilons,
-    ModelArgument,
-    Preprocessing,
-    Trust,
-    command_line,
-    read_epsilons,
-    takes_preprocessing,
-    watching,
-)
+from ...options import NO_PREPROCESSING, Device, ModelArgument, Preprocessing, Trust, takes_preprocessing
+from ..options import Epsilons, command_line, read_epsilons, watching
 
 if TYPE_CHECKING:
     from ...artifacts import ExportedModel

@@ -6,7 +6,10 @@ from typing import Annotated
 
 import typer
 
+from ...options import NO_PREPROCESSING, Preprocessing, Trust, takes_preprocessing
 
+
+@takes_preprocessing
 def serve(
     model: Annotated[
         str | None,
@@ -22,6 +25,8 @@ def serve(
         list[str] | None,
         typer.Option(metavar="NAME", help="Also accept this host name; may repeat. * accepts any."),
     ] = None,
+    trust_model: Trust = False,
+    preprocessing: Preprocessing = NO_PREPROCESSING,
 ) -> None:
     """Serve a model over HTTP: a page at /, an API at /v1/classify, described at /docs.
 
@@ -36,7 +41,7 @@ def serve(
     from ...artifacts import default_model, open_model
     from .run import is_local, run
 
-    opened = open_model(model or default_model())
+    opened = open_model(model or default_model(), preprocessing, trust=trust_model)
 
     def started(url: str) -> None:
         typer.echo(f"{opened.path.stem} answers at {url} (Ctrl-C stops it)")
