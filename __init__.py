@@ -17,6 +17,7 @@
     classes = vv.decide(model.answer(images).scores)
     gradient = vv.open_gradient(model, "cross-entropy")  # or the path of any .onnx file, images or not
     loss, slopes, scores = gradient(images, classes)
+    heat = vv.explain(model, images, "saliency", classes=classes).heat  # [N, H, W]
     bank = vv.labels.build("gaussian-composition", ["cat", "dog"])
 
 Input that can't be used raises `VivavoceError`, whose one line says what is wrong. The names in `__all__` are
@@ -31,12 +32,14 @@ if TYPE_CHECKING:
     from .artifacts import ExportedModel, LabelBank, Outputs, Preprocessing, decide, open_model
     from .audit import (
         Audit,
+        Explained,
         Limits,
         Protocol,
         Report,
         Settings,
         check,
         compare,
+        explain,
         load_report,
         resolve,
         robustness,
@@ -52,8 +55,8 @@ else:
         {
             "artifacts": ("ExportedModel", "Preprocessing", "LabelBank", "Outputs", "decide", "open_model"),
             "audit": (
-                *("Audit", "Limits", "Protocol", "Report", "Settings"),
-                *("check", "compare", "load_report", "resolve", "robustness"),
+                *("Audit", "Explained", "Limits", "Protocol", "Report", "Settings"),
+                *("check", "compare", "explain", "load_report", "resolve", "robustness"),
             ),
             "errors": ("VivavoceError",),
             "gradient": ("InputGradient", "open_gradient"),
@@ -72,6 +75,7 @@ else:
 
 __all__ = [
     "Audit",
+    "Explained",
     "ExportedModel",
     "InputGradient",
     "LabelBank",
@@ -85,6 +89,7 @@ __all__ = [
     "check",
     "compare",
     "decide",
+    "explain",
     "labels",
     "load_report",
     "open_gradient",

@@ -228,7 +228,16 @@ def _stop(error: BaseException, message: str, status: int) -> NoReturn:
 
 def say(line: str, err: bool = False) -> None:
     """Print one line of text that may hold names from outside: nothing in it acts on a terminal or log."""
-    print(plain(line), file=sys.stderr if err else sys.stdout, flush=err)
+    print(plain(_by_name(line)), file=sys.stderr if err else sys.stdout, flush=err)
+
+
+def _by_name(line: str) -> str:
+    """The line with shipped models by name; what finds them is imported only for lines that may hold one."""
+    if ".onnx" not in line:
+        return line
+    from .artifacts.model import by_name
+
+    return by_name(line)
 
 
 def terminal(stderr: bool = False) -> Console:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from importlib import resources
 from pathlib import Path
@@ -64,6 +65,12 @@ def find_model(model: str | Path) -> Path:
     if not path.exists():
         raise VivavoceError(f"{model}: no such model; give a file, or one of {', '.join(shipped_models())}")
     return path
+
+
+def by_name(text: str) -> str:
+    """A message that calls shipped models by their names, not by where they are installed."""
+    folder = re.escape(str(resources.files(f"{__package__}.models")))
+    return re.sub(rf"{folder}[/\\]([\w-]+)\.onnx", r"\1", text)
 
 
 def open_model(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ..reexports import reexport
 
 if TYPE_CHECKING:
+    from .explaining.in_python import Explained, explain
     from .gate.checking import CheckResult, check, compare
     from .gate.comparison import Comparison
     from .gate.limits import Limits
@@ -24,6 +25,7 @@ else:
     __getattr__, __dir__ = reexport(
         __name__,
         {
+            "explaining.in_python": ("Explained", "explain"),
             "gate.checking": ("CheckResult", "check", "compare"),
             "gate.comparison": ("Comparison",),
             "gate.limits": ("Limits",),
@@ -38,12 +40,14 @@ __all__ = [
     "Audit",
     "CheckResult",
     "Comparison",
+    "Explained",
     "Limits",
     "Protocol",
     "Report",
     "Settings",
     "check",
     "compare",
+    "explain",
     "load_report",
     "resolve",
     "robustness",

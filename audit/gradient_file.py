@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..artifacts.preprocessing import Preprocessing
-from ..console import say
+from ..console import say, terminal
 from ..options import NO_PREPROCESSING, ModelArgument, takes_preprocessing
 from .options import StraightThrough
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @takes_preprocessing
 def gradient(
     model: ModelArgument,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The .onnx file to write.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The .onnx file to write.")] = None,
     loss: Annotated[
         str, typer.Option(help="cross-entropy, margin, score, probability, smooth-l1 or difference.")
     ] = "cross-entropy",
@@ -30,6 +30,9 @@ def gradient(
         str | None,
         typer.Option(help="Differentiate with respect to this value inside the model, not the input."),
     ] = None,
+    list_values: Annotated[
+        bool, typer.Option("--list-values", help="Show the values that --of takes, and stop.")
+    ] = False,
     input_name: Annotated[str | None, typer.Option(help="Which input, where the model has several.")] = None,
     batch: Annotated[
         int | None,
@@ -55,13 +58,19 @@ def gradient(
 
     Example: audit gradient digits-category --loss margin -o gradient.onnx
     """
-    from ..errors import naming
+    from ..errors import VivavoceError, naming
     from ..files import check_parent, write_whole
     from ..gradient import InputGradient, gradient_file, open_gradient
 
-    check_parent(output)
     sizes = _sizes(shape)
     path, source, scores = _opened(model, preprocessing)
+    if list_values:
+        with naming(path):
+            _show_values(source, input_name, scores, sizes)
+        return
+    if output is None:
+        raise VivavoceError("nothing to write; give --output FILE.onnx, or --list-values")
+    check_parent(output)
     with naming(path):
         found = open_gradient(
             source, loss, of=of, input=input_name, output=scores, straight_through=straight_through
@@ -92,6 +101,22 @@ def _opened(model: str, preprocessing: Preprocessing) -> tuple[Path, Path | Expo
     if given or path.with_suffix(".toml").exists():
         return path, open_model(path, preprocessing), None
     return path, path, output
+
+
+def _show_values(
+    source: Path | ExportedModel, entry: str | None, scores: str | None, shape: tuple[int, ...] | None
+) -> None:
+    """Print the values that `--of` takes."""
+    from ..artifacts.onnx_file import read_onnx
+    from ..artifacts.onnx_model import OnnxModel
+    from ..gradient import inner_values
+    from ..gradient.opening import find_input, find_output
+    from .explaining.table import show_values
+
+    graph = source.graph if isinstance(source, OnnxModel) else read_onnx(Path(str(source)))
+    entry, scores = entry or find_input(graph), scores or find_output(graph)
+    values = inner_values(graph, image=entry, scores=scores, shape=shape)
+    show_values(values, "value", terminal())
 
 
 def _sizes(text: str | None) -> tuple[int, ...] | None:

@@ -49,6 +49,14 @@ def explain(
         Literal["score", "probability", "distance"],
         typer.Option(help="The number to explain; distance is to the label of the class, for label models."),
     ] = "score",
+    patch: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FROM:TO[,LOW:HIGH]",
+            help="Explain only this part of the spoken word: per cent of its length, and Hz, as in "
+            "20:45,2000:8000; for label models.",
+        ),
+    ] = None,
     layer: Annotated[
         str | None,
         typer.Option(help="Layer for grad-cam and hirescam. Default: the last convolutional one."),
@@ -75,6 +83,7 @@ def explain(
     Example: audit explain model.onnx photos/ --method integrated-gradients --against dog -o why.html
     """
     from ...artifacts import open_model
+    from ...artifacts.model import find_model
     from ...errors import VivavoceError
     from ...images.asked import gather
     from .explainer import Explainer, Wishes
@@ -84,12 +93,13 @@ def explain(
     if list_layers:
         show_layers(open_model(model, preprocessing, device, trust_model), terminal())
         return
+    find_model(model)
     if not images:
         raise VivavoceError("no images; give files or folders after the model")
     if not output and not evaluate:
         raise VivavoceError("nothing to write; give --output FILE (.png, .html, .npz), or --evaluate")
     asked = gather(images)
-    wishes = Wishes(tuple(method or ()), quantity, against, layer, seed)
+    wishes = Wishes(tuple(method or ()), quantity, against, layer, seed, patch)
     opened = open_model(model, preprocessing, device, trust_model)
     work = Run(Explainer(opened, wishes, lambda line: say(line, err=True)), asked, class_ or (), output or ())
     with _progress("explaining", work.count) as advance:

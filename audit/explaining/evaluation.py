@@ -85,5 +85,5 @@ def _row(
     classes: np.ndarray,
     gap: float | None,
 ) -> Row:
-    found = curves(explainer.model, images, heat, classes)
+    found = curves(explainer.subject.model, images, heat, classes)
     return Row(name, float(area(found.deletion).mean()), float(area(found.insertion).mean()), gap)

@@ -16,6 +16,7 @@ from ...gradient.errors import Unprepared
 from ...text import plain
 from .layers import choose_layer
 from .methods import FALLBACK, METHODS, Choices, Found, Method, find
+from .patch import Patch, only
 from .subject import Quantity, Subject
 
 DEFAULT, WITHOUT_LAYER = METHODS["grad-cam"], METHODS["integrated-gradients"]
@@ -33,6 +34,8 @@ class Wishes:
     """Name or number of a class."""
     layer: str | None = None
     seed: int = 0
+    patch: str | None = None
+    """A part of the spoken word, as `Patch.read` takes it."""
 
 
 class Explainer:
@@ -53,10 +56,15 @@ class Explainer:
         self.model, self.note = model, note
         chosen = [find(name) for name in dict.fromkeys(wishes.methods)]
         against = None if wishes.against is None else class_number(model, wishes.against)
-        self.subject = Subject(model, wishes.quantity, against)
+        self.patch = None if wishes.patch is None else Patch.read(wishes.patch)
+        self.subject = Subject(self._heard(model), wishes.quantity, against)
         self.choices = Choices(wishes.layer, wishes.seed)
         self._checked = False
         self.methods = self._with_layer(chosen)
+
+    def _heard(self, model: ExportedModel) -> ExportedModel:
+        """The model, or the part of it that hears only the patch."""
+        return model if self.patch is None else only(model, self.patch)
 
     def _with_layer(self, chosen: list[Method]) -> list[Method]:
         """The methods, after the layer was found that some of them need."""
@@ -119,7 +127,7 @@ class Explainer:
         other = object.__new__(Explainer)
         other.__dict__.update(self.__dict__)
         other.model = graph_model
-        other.subject = Subject(graph_model, self.subject.asked, self.subject.against)
+        other.subject = Subject(self._heard(graph_model), self.subject.asked, self.subject.against)
         return other
 
 

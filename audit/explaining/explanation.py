@@ -33,11 +33,16 @@ class Explanation:
     """float32 [H, W]: the attribution of each pixel."""
     gap: float | None
     """The completeness error of integrated gradients, a share."""
+    patch: str = ""
+    """The part of the spoken word that is explained."""
+    sound: np.ndarray | None = None
+    """uint8 [bands, columns, 3]: the predicted spectrogram, pale outside the patch, low frequencies last."""
 
     @property
     def about(self) -> str:
-        """What is explained: `cat`, or `cat and not dog`."""
-        return self.goal + (f" and not {self.rival}" if self.rival else "")
+        """What is explained: `cat`, or `cat and not dog`, and of which part of the word."""
+        rival = f" and not {self.rival}" if self.rival else ""
+        return self.goal + rival + (f" in {self.patch}" if self.patch else "")
 
     @property
     def how(self) -> str:

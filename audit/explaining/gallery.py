@@ -32,13 +32,12 @@ def page(model: str, explanations: Sequence[Explanation]) -> bytes:
 
 def _entry(explanation: Explanation) -> dict[str, Any]:
     signed, most = explanation.method.signed, scale(explanation.heat)
-    names = "image", "heatmap", "overlay"
     return {
         "file": plain(explanation.file),
         "answer": plain(explanation.answer),
         "about": plain(explanation.about),
         "how": plain(explanation.how),
-        "pictures": list(zip(names, map(address, tiles(explanation)), strict=True)),
+        "pictures": [(name, address(tile)) for name, tile in tiles(explanation).items()],
         "ramp": ", ".join(f"#{c}" for c in (TWO_SIDED if signed else ONE_SIDED).split()),
         "low": f"{-most:.2g}" if signed else "0",
         "high": f"{most:+.2g}" if signed else f"{most:.2g}",

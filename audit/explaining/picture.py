@@ -38,10 +38,15 @@ def encoded(picture: Image.Image) -> bytes:
     return data.getvalue()
 
 
-def tiles(explanation: Explanation) -> list[Image.Image]:
-    """The image, the heatmap, the overlay, all at one size that shows well."""
+def tiles(explanation: Explanation) -> dict[str, Image.Image]:
+    """The image, the heatmap, the overlay, and the sound if there is one, all at one size that shows well."""
     pixels, heat, signed = explanation.pixels, explanation.heat, explanation.method.signed
-    return [_sized(p) for p in (pixels, colour(heat, signed), overlay(pixels, heat, signed))]
+    parts = {"image": pixels, "heatmap": colour(heat, signed), "overlay": overlay(pixels, heat, signed)}
+    found = {name: _sized(part) for name, part in parts.items()}
+    if explanation.sound is not None:
+        sound = Image.fromarray(explanation.sound)
+        found["sound"] = sound.resize(found["image"].size, Image.Resampling.NEAREST)
+    return found
 
 
 def _sized(pixels: np.ndarray) -> Image.Image:
@@ -55,9 +60,9 @@ def _sized(pixels: np.ndarray) -> Image.Image:
 
 
 def _row(explanation: Explanation) -> Image.Image:
-    pictures = tiles(explanation)
+    pictures = list(tiles(explanation).values())
     side, height = pictures[0].size
-    widths = 3 * (side + GAP) + GAP + BAR + LABELS
+    widths = len(pictures) * (side + GAP) + GAP + BAR + LABELS
     row = Image.new("RGB", (max(widths, 480), height + 3 * LINE + 2 * GAP), PAPER)
     draw = ImageDraw.Draw(row)
     _text(draw, (GAP, GAP), f"{explanation.file}: {explanation.answer}", INK, row.width)
@@ -65,7 +70,7 @@ def _row(explanation: Explanation) -> Image.Image:
     top = GAP + 2 * LINE + GAP // 2
     for k, picture in enumerate(pictures):
         row.paste(picture, (GAP + k * (side + GAP), top))
-    _bar(row, draw, explanation, (GAP + 3 * (side + GAP), top), height)
+    _bar(row, draw, explanation, (GAP + len(pictures) * (side + GAP), top), height)
     return row
 
 

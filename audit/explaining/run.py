@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ...artifacts import ExportedModel, decide
+from ...artifacts import ExportedModel, Outputs, decide
 from ...console import Losses, say
 from ...errors import VivavoceError
 from ...files import write_whole
@@ -86,10 +87,10 @@ class Run:
             if not places:
                 continue
             images = to_float(np.stack(pixels))
-            scores = self.model.answer(images).scores
+            answers = self.model.answer(images)
             self.explainer.check(images)
             for number in self._numbers or [None]:
-                for place, explanation in self._group(places, pixels, images, scores, number):
+                for place, explanation in self._group(places, pixels, images, answers, number):
                     self._tell(place, explanation)
                     if files:
                         self.kept.append(explanation)
@@ -116,11 +117,11 @@ class Run:
         places: Sequence[int],
         pixels: Sequence[np.ndarray],
         images: np.ndarray,
-        scores: np.ndarray,
+        answers: Outputs,
         number: int | None,
     ) -> Iterator[tuple[int, Explanation]]:
         """Explanations of a group for one class, image by image."""
-        decisions = decide(scores)
+        decisions = decide(answers.scores)
         goals = decisions if number is None else np.full(len(places), number)
         keep = [k for k in range(len(places)) if self._can(places[k], goals[k])]
         if not keep:
@@ -128,7 +129,7 @@ class Run:
         if self.first is None:
             self.first = images[keep], goals[keep]
         found = [(m, self.explainer.explain(m, images[keep], goals[keep])) for m in self.explainer.methods]
-        shares = softmax(scores)
+        shares = softmax(answers.scores)
         for row, k in enumerate(keep):
             for method, result in found:
                 attribution = result.attribution[row]
@@ -146,8 +147,16 @@ class Run:
                         attribution=attribution,
                         heat=method.heat(attribution[None])[0],
                         gap=None if result.gap is None else float(result.gap[row]),
+                        **self._sound(answers, k, goals[k]),
                     ),
                 )
+
+    def _sound(self, answers: Outputs, k: int, goal: int) -> dict[str, Any]:
+        """What an explanation of a patch says of it."""
+        patch, label = self.explainer.patch, self.model.manifest.label
+        if patch is None or label is None or answers.label is None:
+            return {}
+        return {"patch": patch.about(label, goal), "sound": patch.drawn(answers.label[k], label)}
 
     def _can(self, place: int, goal: int) -> bool:
         """Whether an image has a class to explain; if not, that is noted."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 
 from ...artifacts import ExportedModel
 from ...errors import VivavoceError
+from ...gradient import InnerValue
 from .evaluation import Evaluated
 from .layers import default_layer, shown, spatial_values
 
@@ -46,11 +48,19 @@ def show_layers(model: ExportedModel, console: Console) -> None:
     values = spatial_values(model)
     if not values:
         raise VivavoceError(f"{model.path}: has no layer with places of the image")
-    chosen = default_layer(values)
-    table = _table("layer", "operator", "shape")
-    table.add_column("")
+    show_values(values, "layer", console, default_layer(values))
+
+
+def show_values(
+    values: Sequence[InnerValue], what: str, console: Console, default: str | None = None
+) -> None:
+    """Print values inside a model, one a row under the heading `what`."""
+    table = _table(what, "operator", "shape")
+    if default is not None:
+        table.add_column("")
     for value in values:
-        table.add_row(value.name, value.operator, shown(value), "default" if value.name == chosen else "")
+        marked = [] if default is None else ["default" if value.name == default else ""]
+        table.add_row(value.name, value.operator, shown(value), *marked)
     _print(table, console)
 
 

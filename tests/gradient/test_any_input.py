@@ -162,6 +162,22 @@ def test_bad_input_gets_one_line(files, monkeypatch, arguments, message):
     assert not Path("g.onnx").exists()
 
 
+def test_values_inside_are_listed(files, capsys, tmp_path):
+    """By the names of the file, with operator and shape; each is one that `--of` takes."""
+    command(files / "vgg.onnx", "--list-values")
+    rows = [line.split(maxsplit=2) for line in capsys.readouterr().out.splitlines()[1:]]
+    assert rows[-1][0] == "scores"
+    name = next(name for name, operator, shape in rows if (operator, shape) == ("Relu", "16 x 32 x 32"))
+    command(files / "vgg.onnx", "--of", name, "-o", tmp_path / "g.onnx")
+    assert f"with respect to {name}" in capsys.readouterr().out
+    command(files / "vgg.onnx", "--list-values", "--mean", "0.5")
+    assert "Sub" in capsys.readouterr().out
+    with pytest.raises(vv.VivavoceError, match=r"two\.onnx: the model has 2 outputs"):
+        command(files / "two.onnx", "--list-values")
+    with pytest.raises(vv.VivavoceError, match="nothing to write"):
+        command(files / "vgg.onnx")
+
+
 def test_classes_that_are_not_there(files, batch):
     gradient = vv.open_gradient(files / "vgg.onnx", "difference")
     images = batch[0][:2]

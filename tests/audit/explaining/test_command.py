@@ -5,9 +5,10 @@ import re
 
 import numpy as np
 import pytest
+from commands import inside
 from PIL import Image
 
-from vivavoce.audit.cli import app
+from vivavoce.audit.cli import app, main
 from vivavoce.errors import VivavoceError
 from vivavoce.images import Fit
 from vivavoce.images.sources import digits_test
@@ -87,8 +88,28 @@ def test_an_unreadable_image_does_not_stop_the_others(photos, tmp_path, capsys):
     assert "no.png: not an image" in capsys.readouterr().err
 
 
+def test_a_patch_of_the_word_is_named_and_drawn(photos, tmp_path, capsys):
+    explain("digits-speech", photos / "1.png", "-o", tmp_path / "a.png")
+    explain("digits-speech", photos / "1.png", "-o", tmp_path / "b.png", "--patch", "0:40,2000:8000")
+    assert re.search(r"in 0\.00 to 0\.\d\d s, 2000 to 8000 Hz: Grad-CAM", capsys.readouterr().out)
+    with Image.open(tmp_path / "a.png") as one, Image.open(tmp_path / "b.png") as other:
+        assert other.width == one.width + 224 + 12
+
+
+@pytest.mark.parametrize("command", ["explain", "gradient"])
+def test_shipped_models_are_called_by_name_in_errors(photos, tmp_path, command):
+    rest = {
+        "explain": [photos / "1.png", "--quantity", "distance", "-o", tmp_path / "x.png"],
+        "gradient": ["--of", "nothing", "-o", tmp_path / "x.onnx"],
+    }
+    done = inside(main, command, "digits-category", *rest[command])
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: digits-category: ")
+
+
 MANY = [a for k in range(10) for a in ("--class", k)] + ["--method", "saliency", "--method", "rise"]
 BAD = {
+    "no model, and no output": (lambda p, t: ("no-such-model", p), "no such model"),
     "no image": (lambda p, t: ("digits-category", "-o", t / "x.png"), "no images"),
     "empty folder": (lambda p, t: ("digits-category", t, "-o", t / "x.png"), "without images"),
     "no output": (lambda p, t: ("digits-category", p), "--output"),
