@@ -61,7 +61,7 @@ class Patch(NamedTuple):
         assert label.mel is not None
         bands, columns = label.shape
         ends = to_mel(np.array([label.mel.fmin, label.mel.fmax]))
-        hertz = to_hertz(np.linspace(*ends, bands + 2))[1:-1]
+        hertz = to_hertz(np.linspace(ends[0], ends[1], bands + 2))[1:-1]
         share = (np.arange(columns) + 0.5) / columns * 100
         rows, times = (hertz >= self.low) & (hertz <= self.high), (share >= self.start) & (share <= self.end)
         if not rows.any() or not times.any():
