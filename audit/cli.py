@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..console import Losses, make_app, run, showing, terminal
+from ..console import Losses, make_app, progress_bar, run, showing, terminal
 from ..options import NO_PREPROCESSING, Device, ModelArgument, Preprocessing, Trust, takes_preprocessing
 from .explaining.cli import explain
 from .gate.cli import check, compare, quantize_check
 from .gradient_file import gradient
 from .options import Address, Epsilons, StraightThrough, check_engine, command_line, read_epsilons, watching
+
+if TYPE_CHECKING:
+    from ..artifacts import ExportedModel
 
 app = make_app("Audit the robustness of an exported image classifier, on the file itself.")
 
@@ -157,18 +160,42 @@ def images_at_a_time(text: str) -> int | None:
 @takes_preprocessing
 def inspect(
     model: ModelArgument,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Labelled images: also measure the accuracy on 64, with the usual preprocessings."),
+    ] = None,
     device: Device = "cpu",
     trust_model: Trust = False,
     preprocessing: Preprocessing = NO_PREPROCESSING,
 ) -> None:
     """Show what a model file contains, how vivavoce reads it, and whether its gradient is available.
 
+    With --data it finds out which preprocessing the model expects: scale, mean and std, order of the
+    channels, layout, and order of the classes.
+
     Example: audit inspect digits-speech
+
+    Example: audit inspect model.onnx --data photos/
     """
     from ..artifacts import open_model
     from .inspection import show_model
 
-    show_model(open_model(model, preprocessing, device, trust_model), terminal())
+    opened = open_model(model, preprocessing, device, trust_model)
+    show_model(opened, terminal())
+    if data is not None:
+        show_search(opened, data, preprocessing)
+
+
+def show_search(model: ExportedModel, data: str, given: Preprocessing) -> None:
+    """Search for the preprocessing that fits, and print what was found."""
+    from .preprocessing_search import describe, search
+
+    with progress_bar() as bar:
+        task = bar.add_task("preprocessing", total=None, note="")
+        found = search(model, data, given, lambda done, n: bar.update(task, completed=done, total=n))
+    terminal().print("preprocessing", style="bold")
+    for line in describe(found):
+        terminal().print(f"  {line}")
 
 
 app.command()(gradient)

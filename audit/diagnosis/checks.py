@@ -296,5 +296,9 @@ def misread_model(seen: Observations) -> Finding | None:
         return None
     gap = min(2 / seen.classes, 0.9) - wilson(seen.clean_correct, seen.clean_total)[1]
     accuracy = seen.clean_correct / max(seen.clean_total, 1)
-    hint = ": probably a mistake in the preprocessing or in the order of the classes" if gap > 0 else ""
+    hint = (
+        ": probably wrong preprocessing or order of the classes (`audit inspect --data` searches)"
+        if gap > 0
+        else ""
+    )
     return gap, 0.0, "suspicious", f"clean accuracy {accuracy:.1%}, chance {1 / seen.classes:.1%}{hint}"
