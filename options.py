@@ -10,7 +10,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from .artifacts.preprocessing import Preprocessing
+from .artifacts.preprocessing import Fixed, Preprocessing
 
 PANEL = "Models without a manifest (or use <model>.toml with the same names)"
 
@@ -71,7 +71,9 @@ def takes_preprocessing(command: Callable[..., None]) -> Callable[..., None]:
 
 def _as_given(kind: object) -> Any:
     """The type in which the command line takes an option: a number, or text to be read here."""
-    return kind if kind in (int | None, float | None) else str | None
+    if kind in (int | None, float | None):
+        return kind
+    return list[str] | None if kind == dict[str, Fixed] | None else str | None
 
 
 def _preprocessing(given: dict[str, Any]) -> Preprocessing:
@@ -84,7 +86,7 @@ def _preprocessing(given: dict[str, Any]) -> Preprocessing:
 
     from .errors import VivavoceError
 
-    read = {"mean": _numbers, "std": _numbers, "size": _size}
+    read = {"mean": _numbers, "std": _numbers, "size": _size, "fix": _fixed}
     values = {k: read[k](k, v) if k in read else v for k, v in given.items() if v is not None}
     try:
         return msgspec.convert(values, Preprocessing)
@@ -102,6 +104,31 @@ def _numbers(option: str, text: str) -> list[float]:
         raise VivavoceError(
             f"--{option} must be a number or numbers separated by commas, not {text!r}"
         ) from None
+
+
+def _fixed(option: str, texts: list[str]) -> dict[str, Fixed]:
+    """Read `--fix`: values of inputs by name."""
+    from .errors import VivavoceError
+
+    found: dict[str, Fixed] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name or not value:
+            raise VivavoceError(f"--{option} must be NAME=NUMBER or NAME=FILE.npy, not {text!r}")
+        found[name] = _value(value)
+    return found
+
+
+def _value(text: str) -> Fixed:
+    """A number, numbers, or else the path of a file."""
+    words = {"true": True, "false": False}
+    if text.lower() in words:
+        return words[text.lower()]
+    try:
+        numbers = [int(p) if p.strip().lstrip("+-").isdecimal() else float(p) for p in text.split(",")]
+    except ValueError:
+        return text
+    return numbers[0] if len(numbers) == 1 else tuple(numbers)
 
 
 def _size(option: str, text: str) -> list[int]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import zipfile
+from io import BytesIO
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 import msgspec
 import numpy as np
 
 from ..errors import VivavoceError
+from ..files import read_bytes
 from .runtime import first_line
 
 GIBIBYTE = 2**30
@@ -55,21 +57,40 @@ def read_arrays(path: Path, what: str, limit: int = ARRAYS_LIMIT) -> dict[str, n
         raise VivavoceError(f"{path}: not a {what} that can be read ({first_line(error)})") from error
 
 
+def read_array(path: Path, limit: int = ARRAYS_LIMIT) -> np.ndarray:
+    """Read one array from an `.npy` file; nothing is unpickled.
+
+    Raises:
+        VivavoceError: the file cannot be read, is damaged, or is larger than `limit` bytes.
+    """
+    content = read_bytes(path, limit)
+    try:
+        _check_header(BytesIO(content), len(content), path.name)
+        return np.lib.format.read_array(BytesIO(content), allow_pickle=False)
+    except Exception as error:  # as above
+        raise VivavoceError(f"{path}: not a .npy file that can be read ({first_line(error)})") from error
+
+
 def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
     """Read one array, after comparing the size in its header with what is there."""
     with archive.open(member) as file:
-        version = np.lib.format.read_magic(file)
-        read_header = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }
-        shape, _, dtype = read_header[version](file)
-        if dtype.hasobject:
-            raise ValueError(f"{member.filename} holds Python objects")
-        if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize > member.file_size:
-            raise ValueError(f"{member.filename} declares more than it holds: {dtype} {list(shape)}")
+        _check_header(file, member.file_size, member.filename)
     with archive.open(member) as file:
         return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _check_header(file: IO[bytes], size: int, name: str) -> None:
+    """Check that a `.npy` stream of `size` bytes holds what its header declares."""
+    version = np.lib.format.read_magic(file)
+    read_header = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    shape, _, dtype = read_header[version](file)
+    if dtype.hasobject:
+        raise ValueError(f"{name} holds Python objects")
+    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize > size:
+        raise ValueError(f"{name} declares more than it holds: {dtype} {list(shape)}")
 
 
 def read_about(arrays: dict[str, np.ndarray], kind: type[Kind], path: Path, what: str) -> Kind:

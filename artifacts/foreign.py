@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
 
 from ..documents import convert, read_toml
 from ..errors import VivavoceError
 from ..text import plain
 from .entry import Entry
+from .first_layer import first_layer
+from .fixing import fix_inputs, keep_needed, the_image
+from .front import prepend
 from .graph import rename, replace_nodes
 from .manifest import Manifest
-from .preprocessing import Preprocessing
-from .scores import as_rows, find_scores
+from .names import find_names
+from .outputs import choose_output
+from .preprocessing import Fixed, Preprocessing
+from .scores import put_scores, read_names
+from .understood import Understood
 
 
 def with_settings_file(path: Path, options: Preprocessing | None) -> Preprocessing:
@@ -40,92 +42,74 @@ def with_settings_file(path: Path, options: Preprocessing | None) -> Preprocessi
     given = options.given
     if settings.classes and "classes" not in given:
         given["classes"] = str(file.parent / settings.classes)
+    if settings.fix:
+        beside = {name: _beside(file, value) for name, value in settings.fix.items()}
+        given["fix"] = beside | given.get("fix", {})
     return replace(settings, **given)
 
 
-def adapt(
-    model: onnx.ModelProto, path: Path, options: Preprocessing
-) -> tuple[onnx.ModelProto, Manifest, bool, str | None]:
+def _beside(file: Path, value: Fixed) -> Fixed:
+    """A value of `fix` in a file of settings; paths are relative to that file."""
+    return str(file.parent / value) if isinstance(value, str) else value
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """A file without a manifest under the contract."""
+
+    graph: onnx.ModelProto
+    manifest: Manifest
+    named: bool
+    """Whether the class names are known."""
+    understood: Understood
+
+
+def adapt(model: onnx.ModelProto, path: Path, options: Preprocessing) -> Adapted:
     """Give a preprocessing model the contract's input `image` and output `scores`.
 
     Preprocessing becomes nodes in front of the graph, so that everything downstream, gradients
-    included, sees images [N, C, H, W] in 0..1. A Softmax or LogSoftmax at the end is bypassed: same
-    decisions, but scores on the scale of logits, whose gradient does not vanish with confidence.
-
-    Returns:
-        The adapted graph, its manifest, whether the class names are known, and the operator that was
-        bypassed at the end (None: none was).
+    included, sees images [N, C, H, W] in 0..1. So does what makes scores of the output; see `put_scores`.
 
     Raises:
         VivavoceError: the file does not look like a classifier of one image, or needs an option.
     """
-    graph = model.graph
-    weights = {t.name for t in graph.initializer}
-    inputs = [v for v in graph.input if v.name not in weights]
-    if len(inputs) != 1:
-        raise VivavoceError(
-            f"{path}: {len(inputs)} inputs ({_names(inputs)}); a classifier of images takes one: "
-            "export the model with the others built in as constants"
-        )
-    kind = inputs[0].type.tensor_type
-    sizes = [d.dim_value if d.dim_value > 0 else None for d in kind.shape.dim]
-    entry = Entry.understand(inputs[0].name, sizes, kind.elem_type, path, options)
-    found = find_scores(model, path, options.output_name, options.classes)
     adapted = onnx.ModelProto()
     adapted.CopyFrom(model)
+    graph = adapted.graph
+    output = choose_output(adapted, path, options.output_name)
+    keep_needed(adapted, output.name)
+    given = options.fix or {}
+    image = onnx.ValueInfoProto.FromString(the_image(graph, given, path).SerializeToString())
+    kind = image.type.tensor_type
+    sizes = [d.dim_value if d.dim_value > 0 else None for d in kind.shape.dim]
+    layer = first_layer(adapted, image.name)
+    entry = Entry.understand(image.name, sizes, kind.elem_type, path, options, layer)
+    repeated, fixed = fix_inputs(graph, image, given, path)
     own = {"image": "vivavoce/own_image", "scores": "vivavoce/own_scores"}
     for taken, free in own.items():
-        rename(adapted.graph, taken, free)
-    scores = own.get(found.value, found.value)
-    if not found.rows:
-        scores = as_rows(adapted.graph, scores, len(found.names))
-    _prepend(adapted.graph, own.get(inputs[0].name, inputs[0].name), entry)
-    last = helper.make_node("Cast", [scores], ["scores"], name="vivavoce/scores", to=TensorProto.FLOAT)
-    adapted.graph.node.append(last)
-    del adapted.graph.output[:]
-    adapted.graph.output.append(
-        helper.make_tensor_value_info("scores", TensorProto.FLOAT, [entry.batch, len(found.names)])
-    )
-    manifest = entry.manifest(found.names, path, options)
-    return adapted, manifest, found.named, found.bypassed
+        rename(graph, taken, free)
+    prepend(adapted, own.get(image.name, image.name), entry)
+    for node in repeated:
+        node.output[0] = own.get(node.output[0], node.output[0])
+    replace_nodes(graph, [*repeated, *graph.node])
+    sure = output.chosen or options.classes is not None
+    found = put_scores(adapted, output.name, own.get(output.name, output.name), path, sure)
+    names = _names(model, path, options.classes, found.count)
+    manifest = entry.manifest(names or tuple(map(str, range(found.count))), path, options)
+    places = {name: own.get(name, name) for name in (image.name, *fixed)}
+    understood = Understood(output, found.head, entry, image.name, places, fixed)
+    return Adapted(adapted, manifest, names is not None, understood)
 
 
-def _prepend(graph: onnx.GraphProto, entrance: str, entry: Entry) -> None:
-    """Put `image` and the preprocessing nodes before the model's own input."""
-    nodes, current = [], "image"
+def _names(model: onnx.ModelProto, path: Path, classes: str | None, count: int) -> tuple[str, ...] | None:
+    """The names of a file's classes; None: they are not known.
 
-    def step(operator: str, *constants: np.ndarray, **attributes: Any) -> None:
-        nonlocal current
-        made = f"vivavoce/{operator.lower()}_{len(nodes)}"
-        names = [f"{made}_{k}" for k in range(len(constants))]
-        graph.initializer.extend(numpy_helper.from_array(a, n) for a, n in zip(constants, names, strict=True))
-        nodes.append(helper.make_node(operator, [current, *names], [made], name=made, **attributes))
-        current = made
-
-    def column(values: Sequence[float]) -> np.ndarray:
-        return np.array(values, np.float32).reshape(1, -1, 1, 1)
-
-    if entry.scale != 1:
-        step("Mul", np.array(entry.scale, np.float32))
-    if any(entry.mean):
-        step("Sub", column(entry.mean))
-    if any(s != 1 for s in entry.std):
-        step("Div", column(entry.std))
-    if entry.reverse:
-        step("Gather", np.arange(entry.channels)[::-1].astype(np.int64), axis=1)
-    if entry.nhwc:
-        step("Transpose", perm=[0, 2, 3, 1])
-    if entry.shape is not None:
-        step("Reshape", np.array(entry.shape, np.int64))
-    if entry.element != TensorProto.FLOAT:
-        step("Cast", to=entry.element)
-    nodes.append(helper.make_node("Identity", [current], [entrance], name="vivavoce/input"))
-    replace_nodes(graph, [*nodes, *graph.node])
-    kept = [v for v in graph.input if v.name != entrance]
-    del graph.input[:]
-    shape = [entry.batch, entry.channels, entry.height, entry.width]
-    graph.input.extend([helper.make_tensor_value_info("image", TensorProto.FLOAT, shape), *kept])
-
-
-def _names(values: Sequence[onnx.ValueInfoProto]) -> str:
-    return ", ".join(v.name for v in values)
+    Raises:
+        VivavoceError: the list that the user gives is of a different length.
+    """
+    if classes is None:
+        return find_names(model, path, count)
+    names = read_names(Path(classes))
+    if len(names) != count:
+        raise VivavoceError(f"{classes}: {len(names)} names, but {path.name} has {count} classes")
+    return names

@@ -70,11 +70,12 @@ def answers_digest(model: ExportedModel) -> str:
     """SHA-256 of all that decides an opened model's answers.
 
     That is its identity, its manifest (class names, image size, threshold) and, for a file without a
-    manifest, the preprocessing options as given or read from `<model>.toml`.
+    manifest, the preprocessing options as given or read from `<model>.toml`, with the values of its inputs.
     """
     preprocessing = getattr(model, "preprocessing", None)
-    if preprocessing is not None:
-        preprocessing = replace(preprocessing, classes=None)  # a path; the names are in the manifest
+    if preprocessing is not None:  # paths are left out; the manifest has the names
+        fixed = model.understood.fixed if model.understood else None
+        preprocessing = replace(preprocessing, classes=None, fix=fixed)
     about = (identify(model.path).sha256, model.manifest, preprocessing)
     return hashlib.sha256(msgspec.json.encode(about)).hexdigest()
 

@@ -15,6 +15,7 @@ from .decoding import Outputs
 from .manifest import Manifest
 from .normalisation import Affine
 from .preprocessing import Preprocessing
+from .understood import Understood
 from .voice import FileVoice
 
 
@@ -36,6 +37,9 @@ class ExportedModel(Protocol):
     """What the file was seen to do to the image first; None: it shows nothing that can be read."""
     voice: FileVoice | None
     """The vocoder inside the file; None for most, whose predictions `playback` turns into sound."""
+
+    understood: Understood | None
+    """How a file without a manifest is fed and read; None: its manifest says it."""
 
     def answer(self, images: np.ndarray) -> Outputs:
         """Run the file itself on a batch of images."""

@@ -20,6 +20,7 @@ from .normalisation import Affine, read_normalisation
 from .onnx_file import read_onnx, read_structure
 from .preprocessing import Preprocessing
 from .runtime import check_device, first_line, make_session
+from .understood import Understood
 from .voice import FileVoice, has_voice
 
 CONTRACT = ("scores", "label", "loss")
@@ -32,6 +33,8 @@ class OnnxModel:
         check_device(device)
         self.path, self.device = path, device
         self.voice: FileVoice | None = None
+        self.understood: Understood | None = None
+        """How a file without a manifest is understood; None: the manifest says it."""
         model = read_onnx(path)
         text = next((p.value for p in model.metadata_props if p.key == METADATA_KEY), None)
         if text is None:
@@ -39,14 +42,15 @@ class OnnxModel:
             options = with_declared(with_settings_file(path, preprocessing), declared, path)
             self.preprocessing: Preprocessing | None = options
             with naming(path):
-                self.graph, self.manifest, self.named, self.bypassed = adapt(model, path, self.preprocessing)
+                found = adapt(model, path, self.preprocessing)
+            self.graph, self.manifest, self.named = found.graph, found.manifest, found.named
+            self.understood = found.understood
         else:
             if preprocessing and preprocessing != Preprocessing():
                 raise VivavoceError(
                     f"{path}: its manifest already says how to feed it; drop the preprocessing options"
                 )
             self.preprocessing = None
-            self.bypassed: str | None = None
             self.graph, self.manifest, self.named = model, Manifest.from_json(text, str(path)), True
             check_graph(model, self.manifest, path)
             if has_voice(model):

@@ -8,6 +8,9 @@ from typing import Any, Literal
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 """Names of Pillow's resampling filters, in lower case."""
 
+Fixed = bool | int | float | tuple[float, ...] | str
+"""The value of an input besides the image: a number, numbers, or the path of a .npy file."""
+
 
 def _option(text: str, metavar: str | None = None) -> Any:
     """A field that is also an option of the commands, with its help."""
@@ -31,8 +34,12 @@ class Preprocessing:
     resize: int | None = _option("Resize the shorter side to this before the crop.")
     crop: int | None = _option("Side of the centre crop, which does not need --resize.")
     interpolation: Interpolation | None = _option("nearest, bilinear, bicubic or lanczos.")
-    output_name: str | None = _option("Which output holds the scores.")
+    output_name: str | None = _option("Which output holds the scores: its name, or its number from 0.")
     classes: str | None = _option("File with one class name per line, in the order of the scores.", "FILE")
+    fix: dict[str, Fixed] | None = _option(
+        "Value of an input besides the image: a number, numbers with commas, or a .npy file; may repeat.",
+        "NAME=VALUE",
+    )
 
     @property
     def given(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from .manifest import NAME_AUDIO, TORCHSCRIPT_FILE, Manifest
 from .normalisation import Affine
 from .runtime import first_line
 from .torchscript import checked
+from .understood import Understood
 
 if TYPE_CHECKING:
     import torch
@@ -32,6 +33,7 @@ class TorchModel:
     named = True
     voice: FileVoice | None = None
     normalisation: Affine | None = None
+    understood: Understood | None = None
 
     def __init__(self, path: Path, device: str = "cpu", trust: bool = False) -> None:
         try:

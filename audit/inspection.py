@@ -27,9 +27,7 @@ def _sections(model: ExportedModel) -> Iterator[tuple[str, list[str]]]:
     manifest = model.manifest
     yield model.path.name, _file_lines(model)
     yield "input", _input_lines(model)
-    bypassed = model.bypassed if isinstance(model, OnnxModel) else None
-    dependent = _batch_dependent(model)
-    yield "answers", _answer_lines(manifest, model.named, None if dependent else bypassed, dependent)
+    yield "answers", _answer_lines(model, _batch_dependent(model))
     if manifest.training:
         t = manifest.training
         figures = ", ".join(f"{name.replace('_', ' ')} {value:.2%}" for name, value in t.accuracy.items())
@@ -72,7 +70,8 @@ def _input_lines(model: ExportedModel) -> list[str]:
     ]
 
 
-def _answer_lines(manifest: Manifest, named: bool, bypassed: str | None, dependent: bool) -> list[str]:
+def _answer_lines(model: ExportedModel, dependent: bool) -> list[str]:
+    manifest, named = model.manifest, model.named
     names = ", ".join(manifest.classes[:12]) + (", …" if len(manifest.classes) > 12 else "")
     lines = [
         f"{len(manifest.classes)} classes: {names}" + ("" if named else " (the file does not name them)")
@@ -92,10 +91,11 @@ def _answer_lines(manifest: Manifest, named: bool, bypassed: str | None, depende
         lines.append("decoding: arg-max of the scores")
     if dependent:
         lines.append("batch-dependent: the scores of an image change with the other images of its batch")
-    if bypassed:
-        lines.append(
-            f"scores are taken before the final {bypassed}: same decisions, gradients that do not vanish"
-        )
+    if model.understood:
+        output, head = model.understood.output, model.understood.head
+        if not output.alone and not output.chosen:
+            lines.append(f"output: {output.name}, the only one that can be class scores")
+        lines.append(f"head: {head.text}")
     return lines
 
 

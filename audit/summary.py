@@ -10,6 +10,7 @@ import numpy as np
 
 from ..artifacts import ExportedModel
 from ..artifacts.identity import identify
+from ..artifacts.preprocessing import Fixed
 from .diagnosis.checks import Check
 from .diagnosis.verdict import verdict
 from .evaluate import Evaluation, Outcome
@@ -50,8 +51,16 @@ def _model(model: ExportedModel) -> Model:
     identity = identify(model.path)
     foreign = getattr(model, "preprocessing", None)
     if foreign is not None:
-        foreign = replace(foreign, classes=None)
+        foreign = replace(foreign, classes=None, fix=_shown(foreign.fix))
     return Model(model.path.name, identity.sha256, model.manifest, identity.bytes, foreign)
+
+
+def _shown(fix: dict[str, Fixed] | None) -> dict[str, Fixed] | None:
+    """Values of inputs without folders of this machine."""
+    return fix and {
+        name: Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
+        for name, value in fix.items()
+    }
 
 
 def _data(plan: Plan, evaluation: Evaluation) -> Data:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..artifacts.head import final_softmax
+from ..artifacts.head import final_softmax, softmax_kind
 from ..errors import VivavoceError
 from ..text import plain
 from .graph import FLOAT, Graph
@@ -204,6 +204,6 @@ def before_softmax(graph: Graph, scores: Value) -> Value:
     chain = final_softmax(
         graph.producer, scores.name, graph.opset, scores.shape[-1], lambda name: graph.value(name).shape
     )
-    if not chain or chain[0].op_type != "Softmax" or scores.rank != 2:
+    if not chain or softmax_kind(chain) != "softmax" or scores.rank != 2:
         return scores
     return graph.value(chain[0].input[0]).reshape(*scores.shape)

@@ -13,6 +13,7 @@ import onnx
 from onnx import helper
 
 from ...artifacts import ExportedModel, open_model
+from ...artifacts.graph import part
 from ...artifacts.onnx_model import OnnxModel
 from ...artifacts.runtime import first_line, make_session
 from ...errors import VivavoceError
@@ -115,7 +116,7 @@ def quantise(model: OnnxModel, images: np.ndarray, path: Path) -> None:
     from onnxruntime.quantization import QuantFormat, QuantType, quant_pre_process, quantize_static
 
     original = onnx.load(model.path)
-    name, fed = _own_input(model, original, images)
+    fed = _own_inputs(model, images)
     with tempfile.TemporaryDirectory() as folder, replacing(path) as made_at:
         whole, prepared = Path(folder) / "whole.onnx", Path(folder) / "prepared.onnx"
         logging.disable(logging.CRITICAL)  # onnxruntime's advice is for those who call it themselves
@@ -126,7 +127,7 @@ def quantise(model: OnnxModel, images: np.ndarray, path: Path) -> None:
             quant_pre_process(whole, prepared, skip_optimization=keep, skip_symbolic_shape=True)
             graph = onnx.load(prepared).graph
             quantize_static(
-                prepared, made_at, _reader(name, fed), quant_format=QuantFormat.QDQ, per_channel=True,
+                prepared, made_at, _reader(fed), quant_format=QuantFormat.QDQ, per_channel=True,
                 activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
                 op_types_to_quantize=OPERATORS, nodes_to_exclude=_after_label(graph),
             )  # fmt: skip
@@ -142,40 +143,36 @@ def quantise(model: OnnxModel, images: np.ndarray, path: Path) -> None:
             logging.disable(logging.NOTSET)
 
 
-def _reader(name: str, batches: Iterator[np.ndarray]) -> CalibrationDataReader:
+def _reader(batches: Iterator[dict[str, np.ndarray]]) -> CalibrationDataReader:
     """Gives a batch at a time, as onnxruntime's calibration asks."""
     from onnxruntime.quantization import CalibrationDataReader
 
     class Reader(CalibrationDataReader):
         def get_next(self) -> dict:
-            batch = next(batches, None)
-            return None if batch is None else {name: batch}  # type: ignore[return-value]  # None: no more
+            return next(batches, None)  # type: ignore[return-value]  # None: no more
 
     return Reader()
 
 
-def _own_input(
-    model: OnnxModel, original: onnx.ModelProto, images: np.ndarray
-) -> tuple[str, Iterator[np.ndarray]]:
-    """Name of the file's own input, and batches of images as it takes them."""
+def _own_inputs(model: OnnxModel, images: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+    """Batches of images as the file takes them, with the values of its other inputs."""
     size = model.pinned or 16
     whole = images[: len(images) // size * size or len(images)]
     batches = (whole[k : k + size] for k in range(0, len(whole), size))
-    entrance = next((n for n in model.graph.graph.node if n.name == "vivavoce/input"), None)
-    if entrance is None:
-        return "image", batches
-    front = onnx.ModelProto()
+    if model.understood is None:
+        return ({"image": batch} for batch in batches)
+    front, names = onnx.ModelProto(), model.understood.places
     front.CopyFrom(model.graph)
-    nodes = list(front.graph.node)
-    del front.graph.node[nodes.index(entrance) + 1 :]
     del front.graph.output[:]
-    weights = {tensor.name for tensor in original.graph.initializer}
-    own = next(value for value in original.graph.input if value.name not in weights)
-    front.graph.output.append(
-        helper.make_tensor_value_info(entrance.output[0], own.type.tensor_type.elem_type, None)
+    for name, place in names.items():
+        front.graph.node.append(helper.make_node("Identity", [place], [f"vivavoce/fed_{name}"]))
+        front.graph.output.append(onnx.ValueInfoProto(name=f"vivavoce/fed_{name}"))
+    fed = [output.name for output in front.graph.output]
+    session = make_session(part(front, fed, ["image"]).SerializeToString(), str(model.path))
+    return (
+        dict(zip(names, map(np.asarray, session.run(fed, {"image": batch})), strict=True))
+        for batch in batches
     )
-    session = make_session(front.SerializeToString(), str(model.path))
-    return own.name, (np.asarray(session.run(None, {"image": batch})[0]) for batch in batches)
 
 
 def _after_label(graph: onnx.GraphProto) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from ...artifacts.front import WHOLE
 from .. import layout
 from ..errors import MissingRule
 from ..value import Value
@@ -169,9 +170,10 @@ def hard(node: Node, dy: Value) -> Gradients:
     """A step function: its derivative is 0 almost everywhere, which no attack can use.
 
     Refused, unless a straight-through estimator was asked for (Bengio et al. 2013, section 4):
+    Pixels that were rounded for a file that takes whole numbers pass: their steps are as fine as pixels are.
     dx = dy, for Sign only where |x| <= 1 (Hubara et al. 2016, equation 4).
     """
-    if not node.graph.straight_through:
+    if not node.graph.straight_through and not node.proto.name.startswith(WHOLE):
         raise MissingRule("it is a step function, whose derivative is zero almost everywhere; "
                           "a straight-through estimate must be asked for")  # fmt: skip
     return layout.inside(node.x, -1.0, 1.0).where(dy, 0.0) if node.proto.op_type == "Sign" else dy

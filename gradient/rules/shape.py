@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...artifacts.front import WHOLE
 from ..errors import MissingRule
 from ..linear import contract, response, selection
 from ..value import Value
@@ -33,9 +34,12 @@ def dropout(node: Node, dy: Value) -> Gradients:
 
 @rule("Cast", "CastLike")
 def cast(node: Node, dy: Value) -> Gradients:
-    """y = x in another type; dx = dy. To integers it is a step function, like Floor."""
+    """y = x in another type; dx = dy. To integers it is a step function, like Floor.
+
+    Pixels that were rounded for a file that takes whole numbers pass: their steps are as fine as pixels are.
+    """
     to_integer = node.x.dtype.kind == "f" and node.y.dtype.kind in "iub"
-    if to_integer and not node.graph.straight_through:
+    if to_integer and not node.graph.straight_through and not node.proto.name.startswith(WHOLE):
         raise MissingRule("it rounds to integers, and the derivative of that is zero almost everywhere; "
                           "a straight-through estimate must be asked for")  # fmt: skip
     return [dy]

@@ -116,13 +116,6 @@ def test_inputs_that_need_an_answer(shape, options, message, tmp_path):
         open_model(save(tmp_path / "m.onnx", shape), options)
 
 
-def test_integer_images_are_refused(tmp_path):
-    cast = helper.make_node("Cast", ["x"], ["x0"], to=TensorProto.FLOAT)
-    path = save(tmp_path / "m.onnx", ["N", 3, H, W], nodes_before=[cast], kind=TensorProto.UINT8)
-    with pytest.raises(VivavoceError, match="uint8"):
-        open_model(path)
-
-
 @pytest.mark.parametrize("kind", [np.float16, np.float64])
 def test_other_floats_are_converted_at_both_ends(kind, tmp_path):
     path = save(tmp_path / "m.onnx", ["N", 3, H, W])

@@ -79,7 +79,8 @@ def test_a_softmax_over_the_classes_is_left_out(tmp_path, name):
     assert isinstance(model, OnnxModel)
     images = np.random.default_rng(1).random((5, 3, 2, 2), dtype=np.float32)
     scores = model.answer(images).scores
-    assert model.bypassed
+    assert model.understood
+    assert model.understood.head.bypassed
     np.testing.assert_allclose(scores, images.reshape(5, 12) @ WEIGHTS, rtol=1e-5)
     assert (decide(scores) == (images.reshape(5, 12) @ WEIGHTS).argmax(1)).all()
 
@@ -88,4 +89,5 @@ def test_a_softmax_over_the_classes_is_left_out(tmp_path, name):
 def test_one_that_decides_stays(tmp_path, name):
     model = opened(tmp_path / "model.onnx", *KEPT[name])
     assert isinstance(model, OnnxModel)
-    assert model.bypassed is None
+    assert model.understood
+    assert not model.understood.head.bypassed

@@ -144,7 +144,6 @@ def test_an_open_batch_written_as_minus_one(tmp_path):
 @pytest.mark.parametrize(
     ("after", "shape", "message"),
     [
-        ([("ReduceMax", ["e"], "y", {"axes": [1]})], ("N", 1), "one score per image"),
         ([("Reshape", ["e", "r"], "y", {})], ("N", 3, 2), "--output-name"),
     ],
 )
