@@ -18,7 +18,7 @@ from onnx import helper, inliner
 from ...artifacts.graph import sort_nodes
 from ...artifacts.runtime import make_session
 from ...errors import VivavoceError
-from ...text import plain
+from ...text import plain, suggestion
 from ..graph import STANDARD, prune
 from ..losses import LABEL_BANK
 from ..rules import RULES
@@ -63,7 +63,7 @@ def _keep_outputs(model: onnx.ModelProto, names: Sequence[str]) -> None:
     by_name = {output.name: output for output in model.graph.output}
     for name in names:
         if name not in by_name:
-            raise VivavoceError(f"the model has no output `{name}`; its outputs are: {', '.join(by_name)}")
+            raise VivavoceError(f"the model has no output `{name}`; {suggestion(name, by_name)}")
     del model.graph.output[:]
     for name in names:
         element = by_name[name].type.tensor_type.elem_type

@@ -151,7 +151,7 @@ def branches(graph_of):
 @pytest.mark.parametrize(
     ("of", "message"),
     [
-        ("scale", "no value `scale`; did you mean `scaled`"),
+        ("scale", "no value `scale`; did you mean scaled"),
         ("dead_end", "does not depend on `dead_end`"),
         ("choice", "`choice` holds int64"),
         ("weight", "`weight` is a constant"),

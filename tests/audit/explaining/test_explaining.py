@@ -178,7 +178,7 @@ BAD = {
     "class number": (lambda m: class_number(m, "10"), "no class '10'"),
     "method": (lambda m: Explainer(m, Wishes(("gradcam",))), "did you mean grad-cam?"),
     "guided": (lambda m: Explainer(m, Wishes(("guided-backprop",))), "weights are random"),
-    "layer": (lambda m: Explainer(m, Wishes(layer="relu_66")), "did you mean `relu_6`"),
+    "layer": (lambda m: Explainer(m, Wishes(layer="relu_66")), "did you mean relu_6"),
     "vector": (lambda m: Explainer(m, Wishes(layer="view")), "no places of the image"),
     "useless layer": (lambda m: Explainer(m, Wishes(("rise",), layer="relu_6")), "--layer is for"),
     "distance": (lambda m: Subject(m, "distance"), "predicts no labels"),
