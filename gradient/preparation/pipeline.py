@@ -24,6 +24,7 @@ from ..losses import LABEL_BANK
 from ..rules import RULES
 from . import shapes
 from .convolution import explicit_pads, fold_batch_normalization
+from .lowering import lower, set_aside
 from .marking import unmark
 from .opset import convert
 from .precision import to_float32
@@ -48,8 +49,11 @@ def normalise(model: onnx.ModelProto, outputs: Sequence[str]) -> tuple[onnx.Mode
     model.graph.input.extend(inputs)
     prune(model, [LABEL_BANK])
     quantised = write_out(model)
+    set_aside(model)
     model = convert(model)
     to_float32(model)
+    lower(model)
+    prune(model, [LABEL_BANK])
     return model, quantised
 
 
