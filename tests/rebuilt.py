@@ -18,6 +18,10 @@ def transposed(x, w, b=None, *, pads=(0, 0, 0, 0), strides=(1, 1), group=1, outp
     return F.conv_transpose2d(x, w, b, strides, pads[:2], output_padding, group)
 
 
+def normalised(x, scale, shift, mean, variance, *, epsilon=1e-5, **_):
+    return F.batch_norm(x, mean, variance, scale, shift, False, 0, epsilon)
+
+
 def gemm(x, w, b, *, transB=0, **_):
     return x @ (w.T if transB else w) + b
 
@@ -26,9 +30,16 @@ def shaped(x, shape, **_):
     return x.reshape([x.shape[k] if size == 0 else size for k, size in enumerate(shape.tolist())])
 
 
+def unsqueezed(x, axes):
+    for axis in sorted(a % (x.ndim + len(axes)) for a in axes.tolist()):
+        x = x.unsqueeze(axis)
+    return x
+
+
 OPERATORS = {
     "Conv": conv,
     "ConvTranspose": transposed,
+    "BatchNormalization": normalised,
     "Gemm": gemm,
     "Reshape": shaped,
     "MatMul": lambda x, y: x @ y,
@@ -38,7 +49,7 @@ OPERATORS = {
     "Div": lambda x, y: x / y,
     "LeakyRelu": lambda x, alpha=0.01: F.leaky_relu(x, alpha),
     "Squeeze": lambda x, axes: x.squeeze(axes.tolist()),
-    "Unsqueeze": lambda x, axes: x.reshape(*x.shape[: int(axes[0])], 1, *x.shape[int(axes[0]) :]),
+    "Unsqueeze": unsqueezed,
     "ReduceSum": lambda x, axes, keepdims=1, **_: x.sum(axes.tolist(), bool(keepdims)),
     "ReduceMean": lambda x, axes, keepdims=1, **_: x.mean(axes.tolist(), bool(keepdims)),
 }
@@ -50,18 +61,16 @@ class Rebuilt(nn.Module):
     def __init__(self, model: onnx.ModelProto) -> None:
         super().__init__()
         self.graph = part(model, ["scores"], ["image"]).graph
-        self.arrays = {
-            t.name: torch.from_numpy(np.array(numpy_helper.to_array(t))) for t in self.graph.initializer
-        }
+        constants = {t.name: np.array(numpy_helper.to_array(t)) for t in self.graph.initializer}
+        arrays = {name: torch.from_numpy(array) for name, array in constants.items()}
+        self.names = [name for name, array in arrays.items() if array.is_floating_point()]
+        self.weights = nn.ParameterList(nn.Parameter(arrays[name], False) for name in self.names)
+        self.others = {name: array for name, array in arrays.items() if name not in self.names}
         self.relus = nn.ModuleList(nn.ReLU() for node in self.graph.node if node.op_type == "Relu")
 
-    def _apply(self, fn, recurse=True):
-        super()._apply(fn, recurse)
-        self.arrays = {k: fn(v) if v.is_floating_point() else v for k, v in self.arrays.items()}
-        return self
-
     def forward(self, image):
-        values, relus = {"image": image, **self.arrays}, iter(self.relus)
+        values = dict(zip(self.names, self.weights, strict=True)) | self.others | {"image": image}
+        relus = iter(self.relus)
         for node in self.graph.node:
             options = {a.name: helper.get_attribute_value(a) for a in node.attribute}
             run = next(relus) if node.op_type == "Relu" else OPERATORS[node.op_type]
