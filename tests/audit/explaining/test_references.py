@@ -10,6 +10,7 @@ from networks import network, to_onnx
 from rebuilt import Rebuilt
 
 from vivavoce.artifacts import open_model
+from vivavoce.artifacts.onnx_model import OnnxModel
 from vivavoce.audit.explaining.explainer import Explainer, Wishes
 from vivavoce.audit.explaining.layers import default_layer, spatial_values
 from vivavoce.audit.explaining.pixelwise import integrated_gradients
@@ -33,6 +34,7 @@ def case(request, tmp_path_factory):
     name, size = request.param, 64 if request.param in VISION else 32
     if name in SHIPPED:
         model = open_model(name)
+        assert isinstance(model, OnnxModel)
         module = Rebuilt(model.graph)
         if model.manifest.label is not None:  # of whose scores the mean is subtracted
             module = torch.nn.Sequential(module, Centred())
