@@ -10,7 +10,7 @@ import onnx
 from onnx.external_data_helper import ExternalDataInfo, load_external_data_for_model, uses_external_data
 
 from ..errors import VivavoceError
-from .declared import check_external, check_tensors, check_values, tensors_of
+from .declared import check_external, check_tensors, check_values, inferred_values, tensors_of
 from .graph import sort_nodes
 from .head import STANDARD
 from .runtime import first_line
@@ -38,6 +38,7 @@ def read_onnx(path: Path) -> onnx.ModelProto:
             load_external_data_for_model(model, str(path.absolute().parent))
             check_tensors(model)
         sort_nodes(model.graph)
+        _complete_outputs(model)
         with strangers_aside(model):
             onnx.checker.check_model(model)
         check_values(model)
@@ -96,6 +97,17 @@ def read_structure(path: Path) -> onnx.ModelProto:
     except Exception as error:  # as above
         raise _refused(path, error) from error
     return model
+
+
+def _complete_outputs(model: onnx.ModelProto) -> None:
+    """Give outputs the shapes that some writers leave out, in place; their first size stays open."""
+    missing = [o for o in model.graph.output if not o.type.tensor_type.HasField("shape")]
+    inferred = {value.name: value for value in inferred_values(model)} if missing else {}
+    for output in missing:
+        if output.name in inferred and output.type.WhichOneof("value") in (None, "tensor_type"):
+            output.type.CopyFrom(inferred[output.name].type)
+            for first in output.type.tensor_type.shape.dim[:1]:
+                first.Clear()
 
 
 def _refused(path: Path, error: Exception) -> VivavoceError:
