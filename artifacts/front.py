@@ -49,7 +49,7 @@ def prepend(model: onnx.ModelProto, entrance: str, entry: Entry) -> None:
         step("Reshape", np.array(entry.shape, np.int64))
     if entry.whole:
         step("Add", np.array(0.5, np.float32))
-        ends = _ends(entry)
+        ends = bounds(entry)
         if ends and opset < CLIP_HAS_INPUTS:
             step("Clip", min=ends[0], max=ends[1])
         elif ends:
@@ -65,7 +65,7 @@ def prepend(model: onnx.ModelProto, entrance: str, entry: Entry) -> None:
     graph.input.extend([helper.make_tensor_value_info("image", TensorProto.FLOAT, shape), *kept])
 
 
-def _ends(entry: Entry) -> tuple[float, float] | None:
+def bounds(entry: Entry) -> tuple[float, float] | None:
     """Where numbers must end before they are rounded down; None: no image leaves the type's range."""
     info = INTEGERS[entry.element]
     ranges = [((0 - m) / s, (entry.scale - m) / s) for m, s in zip(entry.mean, entry.std, strict=True)]

@@ -11,13 +11,15 @@ from typing import Protocol
 import numpy as np
 
 from ..errors import VivavoceError
-from ..text import suggestion
 from .decoding import Outputs
-from .manifest import Manifest
+from .manifest import TORCHSCRIPT_FILE, Manifest
 from .normalisation import Affine
 from .preprocessing import Preprocessing
 from .understood import Understood
 from .voice import FileVoice
+
+TORCHSCRIPT = (".pt", ".pth", ".ts", ".torchscript")
+"""Suffixes of TorchScript files."""
 
 
 class ExportedModel(Protocol):
@@ -36,6 +38,8 @@ class ExportedModel(Protocol):
     """Spectrograms of the spoken class names, float32 [K, bands, columns], that some files carry."""
     normalisation: Affine | None
     """What the file was seen to do to the image first; None: it shows nothing that can be read."""
+    preprocessing: Preprocessing | None
+    """How a file without a manifest is fed; None for one with a manifest."""
     voice: FileVoice | None
     """The vocoder inside the file; None for most, whose predictions `playback` turns into sound."""
 
@@ -68,8 +72,7 @@ def find_model(model: str | Path) -> Path:
     if not path.exists() and str(model) in shipped_models():
         path = Path(str(resources.files(f"{__package__}.models").joinpath(f"{model}.onnx")))
     if not path.exists():
-        instead = f"give a file, or one of {', '.join(shipped_models())}"
-        raise VivavoceError(f"{model}: no such model; {suggestion(str(model), shipped_models(), instead)}")
+        raise VivavoceError(f"{model}: no such model; give a file, or one of {', '.join(shipped_models())}")
     return path
 
 
@@ -86,7 +89,7 @@ def open_model(
 
     Args:
         model: path or name.
-        preprocessing: how to understand an `.onnx` file without a vivavoce manifest; what it leaves open
+        preprocessing: how to understand a file without a vivavoce manifest; what it leaves open
             is looked up in `<model>.toml` beside the file, then inferred.
         device: `cpu` or `cuda`.
         trust: open a `.pt2` file, and a TorchScript file with unknown operators, too; both may run code
@@ -104,11 +107,11 @@ def open_model(
         from .onnx_model import OnnxModel
 
         return OnnxModel(path, preprocessing, device)
-    if path.suffix in (".pt", ".pth", ".ts"):
+    if path.suffix in TORCHSCRIPT:
         _refuse_unless_torchscript(path)
         from .torch_model import TorchModel
 
-        return TorchModel(path, device, trust)
+        return TorchModel(path, preprocessing, device, trust)
     if path.suffix == ".pt2":
         if not trust:
             raise VivavoceError(
@@ -117,19 +120,35 @@ def open_model(
             )
         from .torch_model import TorchModel
 
-        return TorchModel(path, device)
+        return TorchModel(path, preprocessing, device)
     raise VivavoceError(f"{path}: unsupported model format; give .onnx, TorchScript .pt or .pt2")
+
+
+def has_manifest(path: Path) -> bool:
+    """Whether a file says itself how it is fed and read."""
+    if path.suffix == ".onnx":
+        from .onnx_model import has_manifest as in_onnx
+
+        return in_onnx(path)
+    return any(name.rsplit("/", 1)[-1] == TORCHSCRIPT_FILE for name in _members(path))
+
+
+def _members(path: Path) -> list[str]:
+    """Names of what an archive holds; none for a file that is not an archive, or is damaged."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):  # damage raises many kinds
+        return []
 
 
 def _refuse_unless_torchscript(path: Path) -> None:
     """Look into the archive without torch, so that nothing of an unknown file is ever unpickled."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            parts = {name.split("/", 1)[-1] for name in archive.namelist()}
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):  # damage raises many kinds
-        parts = set()
+    parts = {name.split("/", 1)[-1] for name in _members(path)}
     if not any(part.startswith("code/") for part in parts) or "constants.pkl" not in parts:
         raise VivavoceError(
             f"{path}: not a TorchScript file (a pickled model or checkpoint is never loaded, because that "
-            "runs code); export it to .onnx, or save it with torch.jit.trace(…).save(…)"
+            "runs code); export it to .onnx, or where it was made, write "
+            f"torch.jit.trace(net.eval(), torch.rand(1, 3, 224, 224)).save({path.name!r}), with the size of "
+            "its images"
         )

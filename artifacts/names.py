@@ -43,11 +43,15 @@ def find_names(model: onnx.ModelProto, path: Path, count: int) -> tuple[str, ...
         path: its file.
         count: how many classes it has.
     """
-    entries = {entry.key.rsplit(".", 1)[-1].lower(): entry.value for entry in model.metadata_props}
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    return declared_names(metadata, count) or _in_nodes(model, count) or names_beside(path, count)
+
+
+def declared_names(metadata: Mapping[str, str], count: int) -> tuple[str, ...] | None:
+    """The names of `count` classes in what an exporter put into a file; None where it holds no such list."""
+    entries = {key.rsplit(".", 1)[-1].lower(): value for key, value in metadata.items()}
     stored = (parse_names(entries[key], count) for key in KEYS if key in entries)
-    return next((found for found in (*stored, _in_nodes(model, count)) if found), None) or names_beside(
-        path, count
-    )
+    return next(filter(None, stored), None)
 
 
 def names_beside(path: Path, count: int) -> tuple[str, ...] | None:
@@ -174,7 +178,7 @@ def _in_nodes(model: onnx.ModelProto, count: int) -> tuple[str, ...] | None:
         for attribute in node.attribute:
             if node.domain == "ai.onnx.ml" and attribute.name in ATTRIBUTES:
                 held = onnx.helper.get_attribute_value(attribute)
-                if len(held) == count and list(held) != list(range(count)):
+                if len(held) == count:
                     return numbered(
                         tuple(
                             one.decode("utf-8", "replace") if isinstance(one, bytes) else str(one)

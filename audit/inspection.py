@@ -60,8 +60,7 @@ def _input_lines(model: ExportedModel) -> list[str]:
     resized = "resized to fit" if entry.resize is None else cropped
     plain = set(entry.mean) == {0.0} and set(entry.std) == {1.0}
     # Without a manifest the numbers are the user's own, and vivavoce put them into the graph.
-    written = isinstance(model, OnnxModel) and model.preprocessing is not None
-    known = model.normalisation is not None or written
+    known = model.normalisation is not None or model.preprocessing is not None
     place = "inside the graph" if known else "as its manifest says (the file shows no such step to compare)"
     numbers = "none" if plain else f"mean {_numbers(entry.mean)}, std {_numbers(entry.std)}, {place}"
     return [

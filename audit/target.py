@@ -11,7 +11,6 @@ from ..artifacts.onnx_model import OnnxModel
 from ..errors import VivavoceError
 from ..gradient.agreement import FLOAT32, SHARE, strayed
 from ..gradient.errors import preparing
-from .grid import Grid
 
 MEMORY = 2_000_000_000
 """Resident memory that an audit keeps to when it chooses its batch size, bytes."""
@@ -38,6 +37,10 @@ class Gradient(Protocol):
         """Map images [N, C, H, W] and classes [N] to loss [N], gradient [N, C, H, W] and scores [N, K]."""
         ...
 
+    def strayed(self, scores: np.ndarray, /) -> np.ndarray:
+        """Which images of the last call the file scores otherwise, beyond rounding: bool [N]."""
+        ...
+
 
 class Target:
     """An exported model under attack, with counters of the attacks' queries.
@@ -53,8 +56,6 @@ class Target:
     def __init__(self, model: ExportedModel, loss: str | None = None, straight_through: bool = False) -> None:
         self.model, self.straight_through = model, straight_through
         self.loss = loss or ("smooth-l1" if model.manifest.label else "cross-entropy")
-        self.grid = Grid.of(model)
-        """The values that pixels have for the file; None: any."""
         self.queries = 0
         """Images the file has answered."""
         self.gradients = 0
@@ -69,8 +70,6 @@ class Target:
         """Images that the file answered with a score that is infinite or not a number."""
         self.notes: list[str] = []
         """How attacks deviated from their publications, and why; each once."""
-        if model.understood and model.understood.head.logarithms:
-            self.note(f"the file gives {model.understood.head.text}")
         self._gradients: dict[str, Gradient] = {}
         self._missing: str | None = None
         self._due = True
@@ -216,9 +215,13 @@ class Target:
             self.notes.append(text)
 
     def fitting_batch(self, budget: int = MEMORY) -> int:
-        """How many images at a time fit a budget of resident memory in bytes; 64 for models run by torch."""
-        if not isinstance(self.model, OnnxModel) or self.gradient_missing is not None:
+        """How many images at a time fit a budget of resident memory in bytes."""
+        if self.gradient_missing is not None:
             return LARGEST
+        if not isinstance(self.model, OnnxModel):
+            from ..gradient.torchscript import batch_size as of_torch
+
+            return of_torch(self.model, budget, LARGEST)  # type: ignore[arg-type]
         from ..gradient.memory import batch_size
 
         return batch_size(self.model.graph, budget, self.loss, largest=LARGEST)
@@ -228,10 +231,6 @@ class Target:
 
         A file that answers at random does not agree with itself either; that is no fault of the gradient.
         """
-        from ..gradient.session import InputGradient
-
-        if not isinstance(gradient, InputGradient):
-            return np.zeros(len(images), bool)  # torch differentiates the module itself
         off = gradient.strayed(scores)
         return off & ~strayed(self.model.answer(images).scores, scores, FLOAT32) if off.any() else off
 
@@ -243,9 +242,9 @@ class Target:
             return InputGradient(
                 model.graph, loss, device=model.device, straight_through=self.straight_through
             )
-        from ..gradient.torchscript import TorchScriptGradient
+        from ..gradient.torchscript import gradient_of
 
-        return TorchScriptGradient(model.module, loss, model.device)  # type: ignore[attr-defined]
+        return gradient_of(model, loss)  # type: ignore[arg-type]
 
 
 def _dead(gradients: np.ndarray) -> np.ndarray:

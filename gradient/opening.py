@@ -63,9 +63,9 @@ def open_gradient(
             return _of_graph(model.graph, loss, of, input, output, model.device, straight_through)
         if not isinstance(model, TorchModel) or of or input or output:
             raise VivavoceError("`of`, `input` and `output` need an ONNX model; export it to .onnx")
-        from .torchscript import TorchScriptGradient
+        from .torchscript import gradient_of
 
-        return TorchScriptGradient(model.module, loss, model.device)  # type: ignore[arg-type]
+        return gradient_of(model, loss)
 
 
 def _of_graph(

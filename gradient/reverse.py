@@ -21,8 +21,7 @@ from .value import Value
 
 DISCRETE = frozenset(
     ["ArgMax", "ArgMin", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "And", "Or", "Not",
-     "Xor", "IsNaN", "IsInf", "Shape", "Size", "NonZero", "OneHot", "ConstantOfShape", "EyeLike",
-     "TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor"]
+     "Xor", "IsNaN", "IsInf", "Shape", "Size", "NonZero", "OneHot", "ConstantOfShape", "EyeLike"]
 )  # fmt: skip
 """Operators that choose or measure: their outputs are constant almost everywhere and carry no gradient."""
 

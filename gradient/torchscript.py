@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
+from ..artifacts.torch_output import reason
 from ..errors import VivavoceError
+from .agreement import HALF, strayed
+from .errors import UnsupportedOperator
 from .losses import check_rivals, find
 
 if TYPE_CHECKING:
     import torch
+
+    from ..artifacts.torch_model import TorchModel
+
+Module = Callable[["torch.Tensor"], Sequence["torch.Tensor"]]
+NO_DERIVATIVE = re.compile(r"derivative for '?(?:aten::)?(\w+)'? is not implemented")
+OVERHEAD = 600_000_000
+"""Bytes that Python, numpy and torch take with no model loaded, generously."""
+WASTE = 2.0
+"""What the backward pass takes, over what the forward pass keeps for it: gradients and buffers."""
+WEIGHT_COPIES = 3
+"""How often the weights are held: the file, the module, and those packed for the kernels."""
 
 
 class TorchScriptGradient:
@@ -20,14 +36,17 @@ class TorchScriptGradient:
         module: contract module, image to `(scores, label, loss)` or `(scores,)`.
         loss: a name in `losses.LOSSES`, where the formulas are.
         device: `cpu` or `cuda`.
+        rounded: whether the file rounds to half precision where `module` does not.
 
     Raises:
         VivavoceError: no such loss.
     """
 
-    def __init__(self, module: torch.jit.ScriptModule, loss: str, device: str = "cpu") -> None:
+    def __init__(self, module: Module, loss: str, device: str = "cpu", *, rounded: bool = False) -> None:
         find(loss)
-        self.module, self.loss, self.device = module, loss, device
+        self.module, self.loss, self.device, self.rounded = module, loss, device, rounded
+        self.graph_scores = np.zeros((0, 0), np.float32)
+        """float32 [N, K]: the module's scores of the last call."""
 
     def __call__(
         self, images: np.ndarray, goals: np.ndarray, rivals: np.ndarray | None = None
@@ -35,6 +54,7 @@ class TorchScriptGradient:
         """Map images [N, C, H, W] and goals [N] to loss [N], gradient [N, C, H, W] and scores [N, K].
 
         Raises:
+            UnsupportedOperator: torch has no derivative for an operator.
             VivavoceError: `rivals` are missing or not wanted, or the model has too few classes.
         """
         import torch
@@ -43,13 +63,89 @@ class TorchScriptGradient:
         image = torch.from_numpy(images).to(self.device).requires_grad_(True)
         classes = torch.from_numpy(np.asarray(goals, np.int64)).to(self.device)
         others = None if rivals is None else torch.from_numpy(np.asarray(rivals, np.int64)).to(self.device)
-        outputs = self.module(image)
-        if self.loss == "smooth-l1":
-            loss = outputs[2].gather(1, classes[:, None]).squeeze(1)
-        else:
-            loss = _on_scores(self.loss, outputs[0], classes, others)
-        (gradient,) = torch.autograd.grad(loss.sum(), image)
-        return loss.detach().cpu().numpy(), gradient.cpu().numpy(), outputs[0].detach().cpu().numpy()
+        try:
+            outputs = self.module(image)
+            if self.loss == "smooth-l1":
+                loss = outputs[2].gather(1, classes[:, None]).squeeze(1)
+            else:
+                loss = _on_scores(self.loss, outputs[0], classes, others)
+            (gradient,) = torch.autograd.grad(loss.sum(), image)
+        except RuntimeError as error:
+            _refuse(error)
+        self.graph_scores = outputs[0].detach().cpu().numpy()
+        return loss.detach().cpu().numpy(), gradient.cpu().numpy(), self.graph_scores
+
+    def strayed(self, scores: np.ndarray) -> np.ndarray:
+        """Which images of the last call the module scores otherwise than the file, beyond rounding: bool [N].
+
+        Args:
+            scores: what the file itself says of those images, float32 [N, K].
+        """
+        if not self.rounded:  # it is the file's own module
+            return np.zeros(len(scores), bool)
+        return strayed(self.graph_scores, scores, HALF)
+
+
+def _refuse(error: RuntimeError) -> NoReturn:
+    """Say in one line why torch computed no gradient.
+
+    Raises:
+        UnsupportedOperator: it has no derivative for an operator.
+        VivavoceError: the scores do not depend on the image, or something else failed.
+    """
+    if missing := NO_DERIVATIVE.search(str(error)):
+        advice = "torch has no derivative for it"
+        if "native_multi_head" in missing[1] or "transformer_encoder" in missing[1]:
+            advice += "; trace the network with gradients on (outside torch.no_grad()), or export it to .onnx"
+        raise UnsupportedOperator(missing[1], missing[1], advice) from error
+    if "does not require grad" in str(error) or "not have been used in the graph" in str(error):
+        raise VivavoceError(
+            "no gradient: the scores do not depend on the image through operators with derivatives"
+        ) from error
+    raise VivavoceError(f"torch computed no gradient: {reason(error)}") from error
+
+
+def gradient_of(model: TorchModel, loss: str) -> TorchScriptGradient:
+    """The gradient of an opened file."""
+    return TorchScriptGradient(
+        model.smooth or model.module, loss, model.device, rounded=model.smooth is not None
+    )
+
+
+def batch_size(model: TorchModel, budget_bytes: int, largest: int) -> int:
+    """The largest power of two of images whose gradient fits a budget of resident memory, at least 1.
+
+    What the forward pass keeps for the backward pass is counted for one batch and for two of them.
+
+    Args:
+        model: the opened file.
+        budget_bytes: resident memory of the whole process, in bytes.
+        largest: upper bound; larger batches are not faster.
+    """
+    entry, module = model.manifest.input, model.smooth or model.module
+    least = getattr(module, "batch", None) or 1
+    kept = [_kept(module, (k * least, entry.channels, entry.height, entry.width)) for k in (1, 2)]
+    each = max((kept[1] - kept[0]) / least, 1)
+    weights = model.path.stat().st_size
+    fitting = int((budget_bytes - OVERHEAD - WEIGHT_COPIES * weights) / (each * WASTE))
+    return max(1, min(largest, 1 << max(fitting, 1).bit_length() - 1))
+
+
+def _kept(module: Module, shape: tuple[int, ...]) -> int:
+    """Bytes that the forward pass of images keeps for their gradient."""
+    import torch
+
+    held: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        held[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        outputs = module(torch.zeros(shape).requires_grad_(True))
+    del outputs
+    return sum(held.values())
 
 
 def _on_scores(
@@ -63,8 +159,6 @@ def _on_scores(
     own = scores.gather(1, goals[:, None]).squeeze(1)
     if name == "score":
         return own
-    if name == "contrast":
-        return own - scores.mean(1)
     if name == "probability":
         return scores.softmax(1).gather(1, goals[:, None]).squeeze(1)
     if name == "log-odds":

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
+
 from ...artifacts import ExportedModel
 from ...artifacts.graph import consumed
 from ...artifacts.onnx_model import OnnxModel
 from ...errors import VivavoceError
 from ...gradient import InnerValue, inner_values
-from ...text import plain, suggestion
+from ...text import plain
+
+NEAR = 3
+"""So many similar names are offered."""
 
 
 def spatial_values(model: ExportedModel) -> list[InnerValue]:
@@ -77,5 +82,7 @@ def choose_layer(model: ExportedModel, layer: str | None) -> str:
             f"the layer `{plain(layer)}` ({other.operator}, {shown(other)}) has no places of the image; "
             "--list-layers shows those that have"
         )
-    instead = suggestion(layer, names, "--list-layers shows those that there are")
+    near = difflib.get_close_matches(layer, names, NEAR, 0.5)
+    meant = " or ".join(f"`{plain(name)}`" for name in near)
+    instead = f"did you mean {meant}?" if near else "--list-layers shows them"
     raise VivavoceError(f"no layer `{plain(layer)}`; {instead}")

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from ...artifacts import ExportedModel, Preprocessing, find_model, open_model
-from ...artifacts.onnx_model import has_manifest
+from ...artifacts.model import has_manifest
 from ...errors import VivavoceError
 from ...images import Fit, match, open_images
 from ..digests import image_digests, joint_digest
@@ -49,7 +49,7 @@ def open_like(
     """
     told = preprocessing is not None and preprocessing != Preprocessing()
     path = find_model(model)
-    silent = path.suffix == ".onnx" and path.is_file() and not path.with_suffix(".toml").exists()
+    silent = path.is_file() and not path.with_suffix(".toml").exists()
     if not told and silent and earlier.model.preprocessing and not has_manifest(path):
         preprocessing = earlier.model.preprocessing
     return open_model(model, preprocessing, device, trust)
