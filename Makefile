@@ -37,9 +37,9 @@ test: .venv/test/ready lint  ## the quick suite
 test-full: .venv/test/ready lint  ## everything: minutes to hours, more data
 	$(PYTEST)
 
-web: .venv/web/ready build/$(ONNXRUNTIME_WEB).tgz  ## one HTML file that needs no server; MODEL=speaks.onnx
+web: .venv/web/ready  ## one HTML file that needs no server; MODEL=speaks.onnx
 	@mkdir -p build/web
-	.venv/web/bin/python -m vivavoce.serve.web build/$(ONNXRUNTIME_WEB).tgz "$(MODEL)" -o "build/web/$(basename $(notdir $(MODEL))).html"
+	.venv/web/bin/vivavoce web "$(MODEL)" -o "build/web/$(basename $(notdir $(MODEL))).html"
 
 browser-parts: build/$(ONNXRUNTIME_WEB).tgz build/$(AXE).tgz
 

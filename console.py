@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
+from .completion import add_completers
 from .errors import VivavoceError
 from .text import plain
 
@@ -27,13 +28,14 @@ MOST_LOSSES = 10
 
 
 class App(typer.Typer):
-    """A Typer app whose help wraps a docstring's paragraphs to the terminal."""
+    """A Typer app whose help wraps paragraphs to the terminal, and whose shell completion knows our names."""
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[[Command], Command]:
         """Register a command, as Typer does."""
         register = super().command
 
         def registered(function: Command) -> Command:
+            add_completers(function)
             paragraphs = inspect.cleandoc(function.__doc__ or "").split("\n\n")
             settings.setdefault("help", "\n\n".join(" ".join(part.split()) for part in paragraphs))
             return register(name, **settings)(function)
@@ -46,7 +48,6 @@ def make_app(help_text: str) -> App:
     app = App(
         help=help_text,
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 from typing import TypeVar, overload
 
@@ -13,6 +14,8 @@ T = TypeVar("T")
 
 FORMULA = tuple("=+-@＝＋－＠")
 """First characters for which a spreadsheet takes a cell for a formula (OWASP, "CSV Injection")."""
+MOST_NAMES = 10
+"""So many names are listed where none is like the one asked for."""
 HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp", "Cn", "Co")
 """Unicode categories of characters that show nothing of their own."""
 COMMANDS = re.compile(r"(?<!\S)::|##(?=\w*\[)")
@@ -29,6 +32,21 @@ def plain(text: str) -> str:
     """
     shown = "".join(c if _visible(c) else c.encode("unicode_escape").decode() for c in text)
     return COMMANDS.sub(lambda found: f"\\x{ord(found[0][0]):02x}{found[0][1:]}", shown)
+
+
+def suggestion(name: str, names: Iterable[str], otherwise: str | None = None) -> str:
+    """What to do about an unknown name, for the end of an error: the names that look like it, else all.
+
+    Args:
+        name: what the user wrote.
+        names: those that there are.
+        otherwise: what to say where none looks like it; by default, to choose one of the first ten.
+    """
+    known = list(dict.fromkeys(names))
+    if near := difflib.get_close_matches(name, known, 3, 0.6):
+        return f"did you mean {' or '.join(plain(one) for one in near)}?"
+    shown = ", ".join(plain(one) for one in known[:MOST_NAMES]) + ", …" * (len(known) > MOST_NAMES)
+    return otherwise or f"choose one of {shown}"
 
 
 JOINERS = "\u200c\u200d"

@@ -205,7 +205,9 @@ def _flat(
     """Channels, height and width of an image whose numbers are in a row."""
     known = [d for d in rest if d is not None]
     total = math.prod(known)
-    channels = 1 if options.channels == "grey" or (options.channels is None and total % 3) else 3
+    square = math.isqrt(total) ** 2 == total
+    grey = options.channels == "grey" or (options.channels is None and (square or total % 3 != 0))
+    channels = 1 if grey else 3
     if size and options.channels is None and total in (size[0] * size[1], 3 * size[0] * size[1]):
         channels = total // (size[0] * size[1])
     side = math.isqrt(total // channels)

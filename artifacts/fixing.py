@@ -42,6 +42,23 @@ def keep_needed(model: onnx.ModelProto, output: str) -> None:
         getattr(graph, field).extend(copies)
 
 
+def needed_values(
+    model: onnx.ModelProto, graph: onnx.GraphProto, given: Mapping[str, Fixed], path: Path
+) -> dict[str, Fixed]:
+    """The values that a part of a model needs, of those that are given.
+
+    Raises:
+        VivavoceError: the model has no input of a name.
+    """
+    known = [value.name for value in model.graph.input]
+    for name in given:
+        if name not in known:
+            shown = ", ".join(plain(value.name) for value in free_inputs(model.graph))
+            raise VivavoceError(f"{path}: --fix {plain(name)}: no such input; the inputs are {shown}")
+    needed = {value.name for value in graph.input}
+    return {name: value for name, value in given.items() if name in needed}
+
+
 def the_image(graph: onnx.GraphProto, given: Mapping[str, Fixed], path: Path) -> onnx.ValueInfoProto:
     """The one input that has no value.
 
@@ -104,11 +121,6 @@ def fix_inputs(
     nodes, digests = [], {}
     declared = {value.name: value for value in graph.input}
     for name, value in given.items():
-        if name not in declared:
-            known = (
-                ", ".join(plain(v.name) for v in graph.input if v is not image) or "none besides the images"
-            )
-            raise VivavoceError(f"{path}: --fix {plain(name)}: no such input; the inputs are {known}")
         array, repeated = _fitted(declared[name], value, image, path)
         digest = hashlib.sha256(f"{array.dtype.str} {array.shape} ".encode() + array.tobytes())
         digests[name] = digest.hexdigest()

@@ -12,7 +12,7 @@ from ..errors import VivavoceError
 from ..text import plain
 from .entry import Entry
 from .first_layer import first_layer
-from .fixing import fix_inputs, keep_needed, the_image
+from .fixing import fix_inputs, keep_needed, needed_values, the_image
 from .front import prepend
 from .graph import rename, replace_nodes
 from .manifest import Manifest
@@ -78,7 +78,7 @@ def adapt(model: onnx.ModelProto, path: Path, options: Preprocessing) -> Adapted
     graph = adapted.graph
     output = choose_output(adapted, path, options.output_name)
     keep_needed(adapted, output.name)
-    given = options.fix or {}
+    given = needed_values(model, graph, options.fix or {}, path)
     image = onnx.ValueInfoProto.FromString(the_image(graph, given, path).SerializeToString())
     kind = image.type.tensor_type
     sizes = [d.dim_value if d.dim_value > 0 else None for d in kind.shape.dim]

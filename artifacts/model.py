@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from ..errors import VivavoceError
+from ..text import suggestion
 from .decoding import Outputs
 from .manifest import TORCHSCRIPT_FILE, Manifest
 from .normalisation import Affine
@@ -72,7 +73,8 @@ def find_model(model: str | Path) -> Path:
     if not path.exists() and str(model) in shipped_models():
         path = Path(str(resources.files(f"{__package__}.models").joinpath(f"{model}.onnx")))
     if not path.exists():
-        raise VivavoceError(f"{model}: no such model; give a file, or one of {', '.join(shipped_models())}")
+        instead = f"give a file, or one of {', '.join(shipped_models())}"
+        raise VivavoceError(f"{model}: no such model; {suggestion(str(model), shipped_models(), instead)}")
     return path
 
 

@@ -178,7 +178,7 @@ def _in_nodes(model: onnx.ModelProto, count: int) -> tuple[str, ...] | None:
         for attribute in node.attribute:
             if node.domain == "ai.onnx.ml" and attribute.name in ATTRIBUTES:
                 held = onnx.helper.get_attribute_value(attribute)
-                if len(held) == count:
+                if len(held) == count and list(held) != list(range(count)):
                     return numbered(
                         tuple(
                             one.decode("utf-8", "replace") if isinstance(one, bytes) else str(one)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import onnx
 from onnx.external_data_helper import ExternalDataInfo, load_external_data_for_model, uses_external_data
 
 from ..errors import VivavoceError
-from .declared import check_external, check_tensors, check_values, tensors_of
+from .declared import check_external, check_tensors, check_values, inferred_values, tensors_of
 from .graph import sort_nodes
+from .head import STANDARD
 from .runtime import first_line
 
+FUSED = ("LayerNormalization", "SimplifiedLayerNormalization")
+"""Operators that onnxruntime's optimiser writes into the standard domain."""
+MICROSOFT = "com.microsoft"
+"""Domain of the operators that onnxruntime adds."""
 PROTOBUF_LIMIT = 2**31 - 1
 """Bytes of the largest message that protobuf, and with it onnxruntime, takes."""
 
@@ -31,11 +38,44 @@ def read_onnx(path: Path) -> onnx.ModelProto:
             load_external_data_for_model(model, str(path.absolute().parent))
             check_tensors(model)
         sort_nodes(model.graph)
-        onnx.checker.check_model(model)
+        _complete_outputs(model)
+        with strangers_aside(model):
+            onnx.checker.check_model(model)
         check_values(model)
     except Exception as error:  # onnx raises its own kinds, protobuf's, and Python's
         raise _refused(path, error) from error
     return model
+
+
+@contextmanager
+def strangers_aside(model: onnx.ModelProto) -> Iterator[None]:
+    """While this lasts, operators that onnxruntime's optimiser puts into the standard domain are out of it.
+
+    It writes LayerNormalization at opsets that do not have it, and SimplifiedLayerNormalization at any.
+    """
+    opset = next((o.version for o in model.opset_import if o.domain in STANDARD), 1)
+    moved = [n for n in model.graph.node if n.domain in STANDARD and is_fused(n, opset)]
+    domains = [node.domain for node in moved]
+    for node in moved:
+        node.domain = MICROSOFT
+    foreign = onnx.helper.make_opsetid(MICROSOFT, 1)
+    added = bool(moved) and all(o.domain != MICROSOFT for o in model.opset_import)
+    if added:
+        model.opset_import.append(foreign)
+    try:
+        yield
+    finally:
+        for node, domain in zip(moved, domains, strict=True):
+            node.domain = domain
+        if added:
+            model.opset_import.remove(foreign)
+
+
+def is_fused(node: onnx.NodeProto, opset: int) -> bool:
+    """Whether a node of the standard domain is an operator that its opset does not have, but onnxruntime."""
+    if node.op_type not in FUSED:
+        return False
+    return not onnx.defs.has(node.op_type) or onnx.defs.get_schema(node.op_type).since_version > opset
 
 
 def read_structure(path: Path) -> onnx.ModelProto:
@@ -57,6 +97,17 @@ def read_structure(path: Path) -> onnx.ModelProto:
     except Exception as error:  # as above
         raise _refused(path, error) from error
     return model
+
+
+def _complete_outputs(model: onnx.ModelProto) -> None:
+    """Give outputs the shapes that some writers leave out, in place; their first size stays open."""
+    missing = [o for o in model.graph.output if not o.type.tensor_type.HasField("shape")]
+    inferred = {value.name: value for value in inferred_values(model)} if missing else {}
+    for output in missing:
+        if output.name in inferred and output.type.WhichOneof("value") in (None, "tensor_type"):
+            output.type.CopyFrom(inferred[output.name].type)
+            for first in output.type.tensor_type.shape.dim[:1]:
+                first.Clear()
 
 
 def _refused(path: Path, error: Exception) -> VivavoceError:

@@ -10,6 +10,7 @@ import onnx
 from onnx import numpy_helper
 
 from ..errors import VivavoceError, naming
+from .classical import read_as_scores
 from .configs import with_declared
 from .contract import check_bank, check_graph, check_normalisation
 from .decoding import Outputs
@@ -38,6 +39,7 @@ class OnnxModel:
         model = read_onnx(path)
         text = next((p.value for p in model.metadata_props if p.key == METADATA_KEY), None)
         if text is None:
+            read_as_scores(model)
             declared = {p.key: p.value for p in model.metadata_props}
             options = with_declared(with_settings_file(path, preprocessing), declared, path)
             self.preprocessing: Preprocessing | None = options

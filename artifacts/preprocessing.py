@@ -26,16 +26,16 @@ class Preprocessing:
     """
 
     scale: float | None = _option("The model gets (x * SCALE - MEAN) / STD for x in 0..1, e.g. 255.")
-    mean: tuple[float, ...] | None = _option("One value, or one per channel: 0.485,0.456,0.406.", "M[,M,M]")
-    std: tuple[float, ...] | None = _option("One value, or one per channel.", "S[,S,S]")
+    mean: tuple[float, ...] | None = _option("One value, or one per channel: 0.485,0.456,0.406.", "<m[,m,m]>")
+    std: tuple[float, ...] | None = _option("One value, or one per channel.", "<s[,s,s]>")
     layout: Literal["nchw", "nhwc"] | None = _option("nchw or nhwc. Default: inferred from the shape.")
     channels: Literal["rgb", "bgr", "grey"] | None = _option("rgb, bgr or grey.")
-    size: tuple[int, int] | None = _option("Height and width, if the file leaves them open.", "H[xW]")
+    size: tuple[int, int] | None = _option("Height and width, if the file leaves them open.", "<h[xw]>")
     resize: int | None = _option("Resize the shorter side to this before the crop.")
     crop: int | None = _option("Side of the centre crop, which does not need --resize.")
     interpolation: Interpolation | None = _option("nearest, bilinear, bicubic or lanczos.")
     output_name: str | None = _option("Which output holds the scores: its name, or its number from 0.")
-    classes: str | None = _option("File with one class name per line, in the order of the scores.", "FILE")
+    classes: str | None = _option("File with one class name per line, in the order of the scores.", "<file>")
     fix: dict[str, Fixed] | None = _option(
         "Value of an input besides the image: a number, numbers with commas, or a .npy file; may repeat.",
         "NAME=VALUE",

@@ -243,7 +243,7 @@ class _Batch:
             started, asked, followed = time.perf_counter(), self.target.queries, self.target.gradients
             adversarial = next(results)
             if attack.stays_in_ball:
-                adversarial = outcome.ball.confine(adversarial, clean)
+                adversarial = outcome.ball.settle(adversarial, clean, self.target.grid)
             self._enter(outcome, chosen, clean, adversarial)
             outcome.queries += self.target.queries - asked
             outcome.gradients += self.target.gradients - followed

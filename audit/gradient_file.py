@@ -41,7 +41,7 @@ def gradient(
     shape: Annotated[
         str | None,
         typer.Option(
-            metavar="N[,N…]", help="Sizes of the input after the batch, if the model leaves one open."
+            metavar="<n[,n…]>", help="Sizes of the input after the batch, if the model leaves one open."
         ),
     ] = None,
     layout: Annotated[

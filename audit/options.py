@@ -32,7 +32,7 @@ StraightThrough = Annotated[
 Epsilons = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="SIZE", help="Instead of the protocol's epsilons, such as 0.03 or 8/255; may repeat."
+        metavar="<size>", help="Instead of the protocol's epsilons, such as 0.03 or 8/255; may repeat."
     ),
 ]
 

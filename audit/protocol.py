@@ -11,6 +11,7 @@ import numpy as np
 from ..artifacts.manifest import Input, Manifest
 from ..errors import VivavoceError
 from ..images.sizes import in_grey_levels, short_size
+from ..text import suggestion
 from .attacks.adaptive import FalseAcceptance, Rejection
 from .attacks.apgd import APGD
 from .attacks.base import Attack, Ball
@@ -189,7 +190,7 @@ def resolve(
 
 def _check_names(name: str, attacks: Sequence[str], space: str | None, norm: str | None) -> None:
     if name not in PROTOCOLS:
-        raise VivavoceError(f"no protocol {name!r}; choose one of {', '.join(PROTOCOLS)}")
+        raise VivavoceError(f"no protocol {name!r}; {suggestion(name, PROTOCOLS)}")
     _check_attacks(attacks)
     if space not in (None, "pixel", "normalized"):
         raise VivavoceError(f"the epsilon space must be pixel or normalized, not {space!r}")
@@ -208,7 +209,7 @@ def _check_epsilons(epsilons: Sequence[float], largest: float) -> None:
 def _check_attacks(attacks: Sequence[str]) -> None:
     for attack in attacks:
         if attack not in ATTACKS:
-            raise VivavoceError(f"no attack {attack!r}; choose one of {', '.join(ATTACKS)}")
+            raise VivavoceError(f"no attack {attack!r}; {suggestion(attack, ATTACKS)}")
 
 
 def default(manifest: Manifest) -> Protocol:

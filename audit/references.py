@@ -61,6 +61,7 @@ def _minimum_norm(probes: Probes) -> Reference:
     (result,) = FAB(minimum=True).sweep(
         probes.target, probes.clean, Goal(probes.labels, None), [whole], streams
     )
+    result = whole.settle(result, probes.clean, probes.target.grid)
     broken = judge(probes.target, result, probes.labels).decisions != probes.labels
     sizes = np.where(broken, whole.size(result, probes.clean), np.inf)
     median = float(np.median(sizes))

@@ -11,6 +11,7 @@ from ..artifacts.onnx_model import OnnxModel
 from ..errors import VivavoceError
 from ..gradient.agreement import FLOAT32, SHARE, strayed
 from ..gradient.errors import preparing
+from .grid import Grid
 
 MEMORY = 2_000_000_000
 """Resident memory that an audit keeps to when it chooses its batch size, bytes."""
@@ -56,6 +57,8 @@ class Target:
     def __init__(self, model: ExportedModel, loss: str | None = None, straight_through: bool = False) -> None:
         self.model, self.straight_through = model, straight_through
         self.loss = loss or ("smooth-l1" if model.manifest.label else "cross-entropy")
+        self.grid = Grid.of(model)
+        """The values that pixels have for the file; None: any."""
         self.queries = 0
         """Images the file has answered."""
         self.gradients = 0
@@ -70,6 +73,8 @@ class Target:
         """Images that the file answered with a score that is infinite or not a number."""
         self.notes: list[str] = []
         """How attacks deviated from their publications, and why; each once."""
+        if model.understood and model.understood.head.logarithms:
+            self.note(f"the file gives {model.understood.head.text}")
         self._gradients: dict[str, Gradient] = {}
         self._missing: str | None = None
         self._due = True

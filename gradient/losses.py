@@ -1,6 +1,6 @@
 """Losses as graphs: one number per image, about its class in `goals`.
 
-All but `score` and `probability` grow when the model does worse on that class.
+All but `score`, `contrast` and `probability` grow when the model does worse on that class.
 
 A loss is written forwards only; the rules differentiate it like any other part of the graph. To add
 one, write the function and put it in `LOSSES` with the output of the model that it needs.
@@ -79,6 +79,15 @@ def score(graph: Graph, scores: Value, goals: Value) -> Value:
     return _one_hot(graph, scores, goals).where(scores, 0.0).sum([1], keepdims=False)
 
 
+def contrast(graph: Graph, scores: Value, goals: Value) -> Value:
+    """The goal's score minus the mean of all scores; it grows when the model is surer of the goal.
+
+    The scores of a label model are minus squared distances, and flat where the prediction meets its label.
+    Here the prediction's own square cancels: this is linear in the prediction, and never flat.
+    """
+    return score(graph, scores, goals) - scores.mean([1]).reshape(scores.shape[0])
+
+
 def probability(graph: Graph, scores: Value, goals: Value) -> Value:
     """softmax(scores)[goal] = e^(-cross-entropy); like the score, it grows when the model is surer."""
     return (-cross_entropy(graph, scores, goals)).map("Exp")
@@ -143,6 +152,7 @@ LOSSES = {
     "log-odds": Loss(log_odds, "scores"),
     "margin": Loss(margin, "scores"),
     "score": Loss(score, "scores", fewest=1),
+    "contrast": Loss(contrast, "scores"),
     "probability": Loss(probability, "scores"),
     "dlr": Loss(difference_of_logits_ratio, "scores", fewest=3),
     "difference": Loss(difference, "scores", rivals=True),

@@ -21,7 +21,8 @@ from .value import Value
 
 DISCRETE = frozenset(
     ["ArgMax", "ArgMin", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "And", "Or", "Not",
-     "Xor", "IsNaN", "IsInf", "Shape", "Size", "NonZero", "OneHot", "ConstantOfShape", "EyeLike"]
+     "Xor", "IsNaN", "IsInf", "Shape", "Size", "NonZero", "OneHot", "ConstantOfShape", "EyeLike",
+     "TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor"]
 )  # fmt: skip
 """Operators that choose or measure: their outputs are constant almost everywhere and carry no gradient."""
 

@@ -159,6 +159,8 @@ def _on_scores(
     own = scores.gather(1, goals[:, None]).squeeze(1)
     if name == "score":
         return own
+    if name == "contrast":
+        return own - scores.mean(1)
     if name == "probability":
         return scores.softmax(1).gather(1, goals[:, None]).squeeze(1)
     if name == "log-odds":

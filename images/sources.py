@@ -10,7 +10,7 @@ from PIL import Image
 
 from ..errors import VivavoceError
 from ..notices import say_once
-from ..text import plain
+from ..text import plain, suggestion
 from .archives import ARCHIVES, Which, open_archive
 from .classes import CLASSES
 from .fit import Fit
@@ -24,6 +24,9 @@ NPZ_LIMIT = 3 * 2**29
 """Bytes of the largest data set that is read into memory from an `.npz`."""
 MOST_CLASSES = 100_000
 """Labels without names stay below this."""
+
+NAMES = ("digits", *ARCHIVES)
+"""Data sets that are known by name."""
 
 
 def open_images(source: str | Path) -> ImageSet:
@@ -46,10 +49,12 @@ def open_images(source: str | Path) -> ImageSet:
         return _folder(path)
     if path.exists():
         raise VivavoceError(f"{path}: not a data set; give a folder with one subfolder per class, or an .npz")
-    raise VivavoceError(
-        f"{path}: no such data set; give digits, {', '.join(ARCHIVES)}, a folder with one subfolder per "
-        "class, or an .npz with arrays `images` (uint8 [N, H, W, C]) and `labels`"
+    instead = (
+        f"give {', '.join(NAMES)}, a folder with one subfolder per class, or an .npz with arrays "
+        "`images` (uint8 [N, H, W, C]) and `labels`"
     )
+    meant = suggestion(str(source), NAMES, instead)
+    raise VivavoceError(f"{path}: no such data set; {meant}")
 
 
 def well_known(source: str | Path) -> tuple[str, Path | None] | None:

@@ -1,4 +1,4 @@
-"""`vivavoce classify` and `vivavoce listen`."""
+"""`vivavoce classify`, `vivavoce listen` and `vivavoce web`."""
 
 from __future__ import annotations
 
@@ -122,3 +122,34 @@ def listen(
             write(hearing, sounds, path)
             say(f"wrote {path}", err=True)
     losses.end()
+
+
+def web(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL", help="An .onnx file made by `vivavoce export`, or a shipped model by name."
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file to write.")],
+    runtime: Annotated[
+        Path | None,
+        typer.Option(help="The package onnxruntime-web, as `npm pack` saves it. Default: npm gets it once."),
+    ] = None,
+) -> None:
+    """Write one HTML file that classifies images in any browser, without a server or a network.
+
+    A file of `vivavoce export --with-audio` speaks.
+
+    Example: vivavoce web digits-speech -o digits.html
+    """
+    from ..console import need, say
+    from ..files import check_parent, write_whole
+
+    need("fastapi", "serve", "the page")
+    from .web import build, fetch_runtime
+
+    check_parent(output)
+    content = build(runtime or fetch_runtime(), model)
+    write_whole(output, content.encode())
+    say(f"wrote {output} ({len(content) / 1e6:.1f} MB); open it in a browser", err=True)

@@ -1,7 +1,4 @@
-"""One HTML file that needs no server: the page, onnxruntime-web and a model.
-
-`make web` runs it. Nothing is downloaded here: onnxruntime-web comes as the package that npm made.
-"""
+"""One HTML file that needs no server: the page, onnxruntime-web and a model."""
 
 from __future__ import annotations
 
@@ -11,17 +8,18 @@ import hashlib
 import html
 import json
 import re
+import shutil
+import subprocess
 import tarfile
 from importlib import resources
 from importlib.metadata import distribution
 from pathlib import Path
-from typing import Annotated
 
-import typer
+from platformdirs import user_cache_path
 
-from ..console import run, say
 from ..errors import VivavoceError
-from ..files import check_parent, write_whole
+from ..files import make_folder
+from ..text import plain
 
 IMPORT = re.compile(r'^import \{ (.+?) \} from "\./(.+?)";\n', re.M)
 EXPORT = re.compile(r"^export ((?:async )?function|const|class) (\w+)", re.M)
@@ -37,20 +35,32 @@ POLICY = (
 )
 """Nothing may be fetched from anywhere: the browser sees to it."""
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+RUNTIME = "onnxruntime-web-1.30.0"
+"""The npm package that runs the model in the browser."""
 
 
-@app.command()
-def web(
-    runtime: Annotated[Path, typer.Argument(help="The package onnxruntime-web, as `npm pack` saves it.")],
-    model: Annotated[str, typer.Argument(help="An exported .onnx model, or a shipped one by name.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file to write.")],
-) -> None:
-    """Put the page, onnxruntime-web and a model into one HTML file."""
-    check_parent(output)
-    content = build(runtime, model)
-    write_whole(output, content.encode())
-    say(f"{output} ({len(content) / 1e6:.1f} MB) answers in any browser, without a server")
+def fetch_runtime() -> Path:
+    """The package onnxruntime-web from the user's cache; npm gets it there the first time.
+
+    Raises:
+        VivavoceError: npm is not installed, or cannot get it.
+    """
+    folder = user_cache_path("vivavoce")
+    package = folder / f"{RUNTIME}.tgz"
+    if package.is_file():
+        return package
+    name, _, version = RUNTIME.rpartition("-")
+    npm = shutil.which("npm")
+    way = f"save it with `npm pack {name}@{version}` and pass it with --runtime"
+    if npm is None:
+        raise VivavoceError(f"the page needs {name} from npm, which is not installed; install npm, or {way}")
+    make_folder(folder)
+    command = [npm, "pack", "--silent", f"{name}@{version}", "--pack-destination", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode or not package.is_file():
+        reason = plain((done.stderr.strip().splitlines() or ["no reason given"])[-1])
+        raise VivavoceError(f"npm cannot get {name} {version} ({reason}); {way}")
+    return package
 
 
 def build(runtime: Path, model: str) -> str:
@@ -173,7 +183,3 @@ def _swap(page: str, before: str, added: str) -> str:
 def _replace(page: str, old: str, new: str) -> str:
     assert page.count(old) == 1, old
     return page.replace(old, new)
-
-
-if __name__ == "__main__":
-    run(app)

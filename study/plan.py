@@ -12,6 +12,7 @@ import msgspec
 
 from ..documents import convert, read_toml
 from ..errors import VivavoceError
+from ..text import suggestion
 from .cell import ALL, Cell, Common
 
 BUDGETS = ("paper", "short", "smoke")
@@ -105,7 +106,8 @@ def _load(study: str) -> dict[str, Any]:
         )
     path = Path(study)
     if path.suffix != ".toml":
-        raise VivavoceError(f"no study {study!r}; there are {', '.join(shipped())}, or give a .toml file")
+        instead = f"give one of {', '.join(shipped())}, or a .toml file"
+        raise VivavoceError(f"no study {study!r}; {suggestion(str(study), shipped(), instead)}")
     return read_toml(path, "a study")
 
 
@@ -145,7 +147,7 @@ def _check_grid(grid: Grid) -> None:
 
     for axis, given, known in (("label", grid.label, KINDS), ("method", grid.method, METHODS)):
         if unknown := [value for value in given if value not in known]:
-            raise VivavoceError(f"no {axis} {unknown[0]!r}; there are {', '.join(known)}")
+            raise VivavoceError(f"no {axis} {unknown[0]!r}; {suggestion(unknown[0], known)}")
     if not (grid.label or grid.method):
         raise VivavoceError("its grid has neither labels nor methods")
     if grid.method and BASELINE not in grid.method:

@@ -252,6 +252,9 @@ TORCH_LOSSES: dict[str, Callable] = {
     "log-odds": log_odds,
     "margin": margin,
     "score": lambda m, outputs, goals: scores_of(outputs).gather(1, goals[:, None])[:, 0],
+    "contrast": lambda m, outputs, goals: (
+        scores_of(outputs).gather(1, goals[:, None])[:, 0] - scores_of(outputs).mean(1)
+    ),
     "probability": lambda m, outputs, goals: scores_of(outputs).softmax(1).gather(1, goals[:, None])[:, 0],
     "dlr": dlr,
     "difference": difference,  # with the next class as the rival

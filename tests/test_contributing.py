@@ -26,6 +26,7 @@ TESTS = {
     "a label kind": "test_a_label_kind",
     "an operator rule": "test_an_operator_rule",
     "an attack": "test_an_attack",
+    "an explanation method": "test_an_explanation_method",
     "an output": "test_an_output",
     "a figure of a study": "test_a_figure_of_a_study",
 }
@@ -199,6 +200,41 @@ def test_an_attack(monkeypatch, tmp_path):
     assert row["attack"] == "dark"
     assert row["accuracy"] <= right
     assert row["max_perturbation"] == pytest.approx(1.0, abs=0.01)
+
+
+def test_an_explanation_method(monkeypatch, tmp_path):
+    from PIL import Image
+
+    from vivavoce.audit.explaining import methods
+
+    def squared(subject, images, classes):
+        return subject.gradient(images, classes)[1] ** 2
+
+    Image.new("RGB", (32, 32), "grey").save(tmp_path / "a.png")
+    wanted = ["explain", "digits-category", str(tmp_path / "a.png"), "--method", "squared"]
+    wanted += ["-o", str(tmp_path / "a.npz")]
+    refused = CliRunner().invoke(app, wanted).exception
+    assert "no method 'squared'" in str(refused)
+    toy = methods.Method(
+        "squared", "squared gradient",
+        lambda s, x, c, o: methods.Found(squared(s, x, c)), "gradient", False,
+    )  # fmt: skip
+    monkeypatch.setitem(methods.METHODS, "squared", toy)
+    done = CliRunner().invoke(app, wanted)
+    assert done.exit_code == 0
+    assert "squared gradient" in done.output
+    with np.load(tmp_path / "a.npz") as found:
+        assert found["attribution_squared"].min() >= 0
+        assert found["heat"].any()
+
+
+def test_the_options_and_the_docs_of_explain_list_every_method(repository):
+    from vivavoce.audit.explaining.cli import explain
+    from vivavoce.audit.explaining.methods import METHODS
+
+    (option,) = get_type_hints(explain, include_extras=True)["method"].__metadata__
+    page = (repository / "docs/explain.md").read_text(encoding="utf-8")
+    assert all(name in option.help and f"| `{name}` |" in page for name in METHODS)
 
 
 def test_an_output(monkeypatch, tmp_path):

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import VivavoceError
+from ..text import suggestion
 from .airbench import WIDTHS, Airbench
 from .backbones import BACKBONES, Backbone
 from .dense import Dense
@@ -110,6 +111,10 @@ def start_convolutions(module: nn.Module) -> None:
                 nn.init.zeros_(part.bias)
 
 
+NAMES = ("resnet8", "resnet20", "resnet32", "vgg19", "airbench", *BACKBONES)
+"""Encoders that shells complete."""
+
+
 def make_encoder(name: str) -> ResNet | VGG19 | Airbench | Backbone | Dense:
     """Build an encoder by name, untrained.
 
@@ -132,8 +137,9 @@ def make_encoder(name: str) -> ResNet | VGG19 | Airbench | Backbone | Dense:
     match = re.fullmatch(r"resnet(\d+)", name)
     depth = int(match[1]) if match else 0
     if depth < 8 or (depth - 2) % 6:
-        raise VivavoceError(
-            f"no encoder {name!r}; give vgg19, airbench (or with widths: airbench-64-256-256), "
-            f"{', '.join(BACKBONES)}, or resnetD with D = 6n + 2: resnet8, resnet14, resnet32, …"
+        instead = (
+            f"give vgg19, airbench (or with widths: airbench-64-256-256), {', '.join(BACKBONES)}, or resnetD "
+            "with D = 6n + 2: resnet8, resnet14, resnet32, …"
         )
+        raise VivavoceError(f"no encoder {name!r}; {suggestion(name, () if match else NAMES, instead)}")
     return ResNet((depth - 2) // 6)

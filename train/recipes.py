@@ -13,6 +13,7 @@ import msgspec
 
 from ..documents import convert, read_json, read_toml
 from ..errors import VivavoceError
+from ..text import suggestion
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -139,7 +140,8 @@ def _named(name: str) -> dict[str, Any]:
         return {"name": name, **ours[name]}
     path = Path(name)
     if path.suffix not in (".toml", ".json"):
-        raise VivavoceError(f"no recipe {name!r}; there are {', '.join(ours)}, or give a .toml or .json file")
+        instead = f"give one of {', '.join(ours)}, or a .toml or .json file"
+        raise VivavoceError(f"no recipe {name!r}; {suggestion(name, ours, instead)}")
     if path.suffix == ".toml":
         return {"name": path.stem, **read_toml(path, "a recipe")}
     return {"name": path.stem, **read_json(path, dict[str, Any], "a recipe")}

@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from ...artifacts import decide
+from ..grid import ON_GRID, Grid
 from ..target import Target
 from .streams import Streams
 
@@ -53,6 +54,26 @@ class Ball:
         aim = np.maximum(self.radius - ROUNDING * np.sqrt(math.prod(images.shape[1:])), 0)
         drawn = images + aim / np.maximum(length, 1e-30) * moved
         return np.where(length > self.radius, drawn, kept).astype(np.float32)
+
+    def settle(self, candidates: np.ndarray, images: np.ndarray, grid: Grid | None) -> np.ndarray:
+        """Confine candidates, and put them on the grid of the file's pixels without leaving the ball.
+
+        What a file that rounds pixels sees is then exactly what the report counts.
+        """
+        kept = self.confine(candidates, images)
+        if grid is None:
+            return kept
+        places = grid.place(kept)
+        if self.norm == "linf":
+            low = np.ceil(grid.place(np.maximum(images - self.radius, 0)) - ON_GRID)
+            high = np.floor(grid.place(np.minimum(images + self.radius, 1)) + ON_GRID)
+            nearest = grid.at(np.clip(np.rint(places), low, np.maximum(high, low)))
+            return self.confine(np.where(low <= high, nearest, images), images)
+        nearest = np.clip(grid.at(np.rint(places)), 0, 1)
+        start = grid.place(images)
+        shorter = grid.at(start + np.trunc(places - start))
+        far = self.size(nearest, images) > float(self.radius.max())
+        return np.where(far[:, None, None, None], shorter, nearest)
 
     def size(self, adversarial: np.ndarray, images: np.ndarray) -> np.ndarray:
         """How far each image was moved in the ball's norm, in units of 0..1: float64 [N].

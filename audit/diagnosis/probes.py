@@ -47,7 +47,7 @@ class Probes:
         ball = ball or self.ball
         streams = Streams.of(self.seed, f"diagnosis {attack.name}", self.indices)
         (result,) = attack.sweep(self.target, self.clean, Goal(self.labels, None), [ball], streams)
-        adversarial = ball.confine(result, self.clean)
+        adversarial = ball.settle(result, self.clean, self.target.grid)
         return judge(self.target, adversarial, self.labels).decisions != self.labels
 
     def scaled(self, factor: float) -> Ball:

@@ -43,7 +43,7 @@ def explain(
         ),
     ] = None,
     against: Annotated[
-        str | None, typer.Option(help="Explain why the class, and not this one.", metavar="CLASS")
+        str | None, typer.Option(help="Explain why the class, and not this one.", metavar="<class>")
     ] = None,
     quantity: Annotated[
         Literal["score", "probability", "distance"],
@@ -52,7 +52,7 @@ def explain(
     patch: Annotated[
         str | None,
         typer.Option(
-            metavar="FROM:TO[,LOW:HIGH]",
+            metavar="<from:to[,low:high]>",
             help="Explain only this part of the spoken word: per cent of its length, and Hz, as in "
             "20:45,2000:8000; for label models.",
         ),

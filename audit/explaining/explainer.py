@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,7 +12,7 @@ from ...artifacts.onnx_model import OnnxModel
 from ...errors import VivavoceError
 from ...gradient import UnsupportedOperator
 from ...gradient.errors import Unprepared
-from ...text import plain
+from ...text import plain, suggestion
 from .layers import choose_layer
 from .methods import FALLBACK, METHODS, Choices, Found, Method, find
 from .patch import Patch, only
@@ -143,11 +142,4 @@ def class_number(model: ExportedModel, name: str) -> int:
             return names.index(name)
     if name.isdecimal() and int(name) < len(manifest.classes):
         return int(name)
-    near = difflib.get_close_matches(name, manifest.classes, 1, 0.5)
-    if near:
-        meant = f"did you mean {plain(near[0])}?"
-    else:
-        shown = ", ".join(plain(c) for c in manifest.classes[:10])
-        more = ", …" if len(manifest.classes) > 10 else ""
-        meant = f"the model has {shown}{more}, or 0 to {len(manifest.classes) - 1}"
-    raise VivavoceError(f"no class {plain(name)!r}; {meant}")
+    raise VivavoceError(f"no class {plain(name)!r}; {suggestion(name, manifest.classes)}")

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
-
 from ...artifacts import ExportedModel
 from ...artifacts.graph import consumed
 from ...artifacts.onnx_model import OnnxModel
 from ...errors import VivavoceError
 from ...gradient import InnerValue, inner_values
-from ...text import plain
-
-NEAR = 3
-"""So many similar names are offered."""
+from ...text import plain, suggestion
 
 
 def spatial_values(model: ExportedModel) -> list[InnerValue]:
@@ -82,7 +77,5 @@ def choose_layer(model: ExportedModel, layer: str | None) -> str:
             f"the layer `{plain(layer)}` ({other.operator}, {shown(other)}) has no places of the image; "
             "--list-layers shows those that have"
         )
-    near = difflib.get_close_matches(layer, names, NEAR, 0.5)
-    meant = " or ".join(f"`{plain(name)}`" for name in near)
-    instead = f"did you mean {meant}?" if near else "--list-layers shows them"
+    instead = suggestion(layer, names, "--list-layers shows those that there are")
     raise VivavoceError(f"no layer `{plain(layer)}`; {instead}")

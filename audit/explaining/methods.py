@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -10,7 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from ...errors import VivavoceError
-from ...text import plain
+from ...text import plain, suggestion
 from .activation_maps import grad_cam, hires_cam
 from .perturbing import occlusion, rise
 from .pixelwise import gradient_times_input, integrated_gradients, saliency, smoothgrad
@@ -101,6 +100,4 @@ def find(name: str) -> Method:
             f"no method {name}: its pictures hardly change when the weights are random, so they do not show "
             "what the model looks at; try integrated-gradients or grad-cam"
         )
-    near = difflib.get_close_matches(name, METHODS, 1, 0.5)
-    meant = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(METHODS)}"
-    raise VivavoceError(f"no method {plain(name)!r}; {meant}")
+    raise VivavoceError(f"no method {plain(name)!r}; {suggestion(name, METHODS)}")

@@ -17,6 +17,7 @@ from ..target import Target
 Quantity = Literal["score", "probability", "distance"]
 LOSSES: dict[str, tuple[str, int]] = {
     "score": ("score", 1),
+    "contrast": ("contrast", 1),
     "probability": ("probability", 1),
     "distance": ("smooth-l1", -1),
     "difference": ("difference", -1),
@@ -31,8 +32,10 @@ class Subject:
 
     Args:
         model: from `open_model`.
-        quantity: `score` (on the scale of logits), `probability` (softmax of the scores), or `distance`
-            (minus the mean smooth L1 distance of the prediction to the class's label; label models only).
+        quantity: `score` (on the scale of logits; for models that predict labels minus the mean of all
+            scores, because a score itself is flat where the prediction meets its label), `probability`
+            (softmax of the scores), or `distance` (minus the mean smooth L1 distance of the prediction to the
+            label of the class; label models only).
         against: explain the score of a class minus that of this one.
 
     Raises:
@@ -53,7 +56,11 @@ class Subject:
             raise VivavoceError(f"--against compares scores and cannot be used with --quantity {quantity}")
         self.model, self.against = model, against
         self.asked: Quantity = quantity
-        self.quantity = "difference" if against is not None else quantity
+        self.quantity: str = quantity
+        if quantity == "score" and model.manifest.label is not None:
+            self.quantity = "contrast"
+        if against is not None:
+            self.quantity = "difference"
         self.loss, self.sign = LOSSES[self.quantity]
         # Its own loss is the one that is tried, and that needs no second class.
         self.target = Target(model, self.loss if against is None else "score")
@@ -103,6 +110,8 @@ class Subject:
         if self.quantity == "probability":
             scores = softmax(scores)
         own = scores[rows, classes]
+        if self.quantity == "contrast":
+            own = own - scores.mean(1)
         return own if self.against is None else own - scores[rows, self.against]
 
     def gradient(self, images: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

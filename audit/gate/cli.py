@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 MaxDrop = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="POINTS",
+        metavar="<[row=]points>",
         help="Points that a row may drop, default 1.0; ROW=POINTS for single rows (`fgsm@*=3`). May repeat.",
     ),
 ]
 Alpha = Annotated[float, typer.Option(help="Probability of any false alarm among the rows.")]
 MaxLatency = Annotated[
     float | None,
-    typer.Option(metavar="RATIO", help="Fail above this ratio of latencies. Default: only shown."),
+    typer.Option(metavar="<ratio>", help="Fail above this ratio of latencies. Default: only shown."),
 ]
 MaxSize = Annotated[
     float | None,
-    typer.Option(metavar="RATIO", help="Fail above this ratio of file sizes. Default: only shown."),
+    typer.Option(metavar="<ratio>", help="Fail above this ratio of file sizes. Default: only shown."),
 ]
 Output = Annotated[
     list[str] | None,

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
-
 import onnx
 from onnx import TensorProto, helper
 
 from ...artifacts.declared import inferred_values
 from ...artifacts.graph import replace_nodes
 from ...errors import VivavoceError
-from ...text import plain
+from ...text import plain, suggestion
 
 BEFORE = "vivavoce_before_of"
 """What the node that made a marked value puts out; the marker makes the value itself from it."""
@@ -52,10 +50,7 @@ def _unusable(model: onnx.ModelProto, of: str, whole: onnx.ModelProto) -> Vivavo
     if any(of in node.output for node in whole.graph.node):
         return VivavoceError(f"the loss does not depend on `{plain(of)}`; choose a value that leads to it")
     names = [name for node in model.graph.node for name in node.output if name]
-    near = difflib.get_close_matches(of, names, 3, 0.5)
-    shown = ", ".join(f"`{plain(name)}`" for name in names[-3:])
-    meant = " or ".join(f"`{plain(name)}`" for name in near)
-    instead = f"did you mean {meant}?" if near else f"its last ones are {shown}"
+    instead = suggestion(of, names, f"its last ones are {', '.join(plain(name) for name in names[-3:])}")
     return VivavoceError(f"the model computes no value `{plain(of)}`; {instead}")
 
 

@@ -18,12 +18,13 @@ from onnx import helper, inliner
 from ...artifacts.graph import sort_nodes
 from ...artifacts.runtime import make_session
 from ...errors import VivavoceError
-from ...text import plain
+from ...text import plain, suggestion
 from ..graph import STANDARD, prune
 from ..losses import LABEL_BANK
 from ..rules import RULES
 from . import shapes
 from .convolution import explicit_pads, fold_batch_normalization
+from .lowering import lower, set_aside
 from .marking import unmark
 from .opset import convert
 from .precision import to_float32
@@ -48,8 +49,11 @@ def normalise(model: onnx.ModelProto, outputs: Sequence[str]) -> tuple[onnx.Mode
     model.graph.input.extend(inputs)
     prune(model, [LABEL_BANK])
     quantised = write_out(model)
+    set_aside(model)
     model = convert(model)
     to_float32(model)
+    lower(model)
+    prune(model, [LABEL_BANK])
     return model, quantised
 
 
@@ -63,7 +67,7 @@ def _keep_outputs(model: onnx.ModelProto, names: Sequence[str]) -> None:
     by_name = {output.name: output for output in model.graph.output}
     for name in names:
         if name not in by_name:
-            raise VivavoceError(f"the model has no output `{name}`; its outputs are: {', '.join(by_name)}")
+            raise VivavoceError(f"the model has no output `{name}`; {suggestion(name, by_name)}")
     del model.graph.output[:]
     for name in names:
         element = by_name[name].type.tensor_type.elem_type

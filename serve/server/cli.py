@@ -23,7 +23,7 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0 takes any that is free.")] = 8000,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Also accept this host name; may repeat. * accepts any."),
+        typer.Option(metavar="<name>", help="Also accept this host name; may repeat. * accepts any."),
     ] = None,
     trust_model: Trust = False,
     preprocessing: Preprocessing = NO_PREPROCESSING,

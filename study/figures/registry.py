@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import VivavoceError
+from ...text import suggestion
 
 if TYPE_CHECKING:
     from ..records import Records
@@ -59,7 +60,7 @@ def draw(name: str, records: Records, path: Path, dark: bool = False) -> None:
         VivavoceError: no such figure or kind of picture, or the study has not what the figure shows.
     """
     if name not in FIGURES:
-        raise VivavoceError(f"no figure {name!r}; there are {', '.join(FIGURES)}")
+        raise VivavoceError(f"no figure {name!r}; {suggestion(name, FIGURES)}")
     ending = path.suffix.lower()
     if ending not in DATES:
         raise VivavoceError(f"{path}: the file name must end in one of {', '.join(DATES)}")

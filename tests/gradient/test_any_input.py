@@ -141,7 +141,7 @@ def files(tmp_path_factory) -> Path:
         ("vgg.onnx --loss smooth-l1", "vgg.onnx: the loss `smooth-l1` needs a model that predicts labels"),
         ("vgg.onnx --loss hinge", "no loss 'hinge'; choose one of cross-entropy"),
         ("vgg.onnx --input-name y", "no input `y`; its inputs are: image"),
-        ("vgg.onnx --output-name y", "no output `y`; its outputs are: scores"),
+        ("vgg.onnx --output-name y", "no output `y`; choose one of scores"),
         ("vgg.onnx --shape 3,x", "--shape must be positive numbers"),
         ("vgg.onnx -o nowhere/g.onnx", "nowhere: no such folder"),
         ("two.onnx", r"has 2 outputs \(`scores_a`, `scores_b`\); choose one with --output-name"),

@@ -37,7 +37,7 @@ def close(found, exact, tolerance=1e-4):
 
 
 @pytest.mark.parametrize("dynamic", [True, False], ids=["dynamic", "fixed"])
-@pytest.mark.parametrize("loss", ["score", "probability", "margin"])
+@pytest.mark.parametrize("loss", ["score", "contrast", "probability", "margin"])
 def test_of_a_convolution_inside(batch, loss, dynamic):
     module, (images, goals) = network("resnet"), (batch[0][:5], batch[1][:5])
     model = to_onnx(module, dynamic=dynamic)
@@ -151,7 +151,7 @@ def branches(graph_of):
 @pytest.mark.parametrize(
     ("of", "message"),
     [
-        ("scale", "no value `scale`; did you mean `scaled`"),
+        ("scale", "no value `scale`; did you mean scaled"),
         ("dead_end", "does not depend on `dead_end`"),
         ("choice", "`choice` holds int64"),
         ("weight", "`weight` is a constant"),

@@ -4,21 +4,22 @@ import html
 import io
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 from browsing import axe_source, chromium, npm_package, visit
+from commands import inside
 from PIL import Image
 from serving import digit, png
 
 from vivavoce.artifacts import open_model
+from vivavoce.cli import main
 from vivavoce.images import Fit, open_images
 from vivavoce.images.imageset import to_float
 from vivavoce.serve.answers import answer_images
-from vivavoce.serve.web import bundle
+from vivavoce.serve.web import RUNTIME, bundle
 
 FLAWS = [
     (["no.tgz", "digits-speech"], "not the npm package"),
@@ -28,8 +29,8 @@ FLAWS = [
 
 
 def web(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "vivavoce.serve.web", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
+    package, model, *rest = arguments
+    return inside(main, "web", model, "--runtime", package, *rest, cwd=cwd)
 
 
 @pytest.fixture(scope="module")
@@ -193,3 +194,14 @@ def test_the_bundle_holds_each_room_once_and_no_module_syntax():
     assert {"app.js", "local.js", "resample.js", "wav.js", "offline.js"} <= set(rooms)
     assert "server.js" not in rooms
     assert not re.search(r"^(import|export) ", script, re.M)
+
+
+def test_the_tests_and_the_command_take_the_same_package(repository):
+    assert f"ONNXRUNTIME_WEB := {RUNTIME}\n" in (repository / "Makefile").read_text()
+
+
+def test_without_npm_the_package_can_be_given(tmp_path, monkeypatch):
+    monkeypatch.setattr("vivavoce.serve.web.user_cache_path", lambda name: tmp_path)
+    done = inside(main, "web", "digits-speech", "-o", tmp_path / "a.html", PATH=str(tmp_path))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert f"npm pack {RUNTIME.replace('-web-', '-web@')}" in done.stderr

@@ -7,6 +7,7 @@ from pathlib import Path
 from ...errors import VivavoceError
 from ...files import MEBIBYTE, read_text
 from ...images.classes import CLASSES, spoken_words
+from ...text import suggestion
 
 HEADERS = {"class", "classes", "name"}
 
@@ -28,9 +29,8 @@ def read_classes(source: str) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
     if source in CLASSES:
         return CLASSES[source], None
     if not Path(source).exists():
-        raise VivavoceError(
-            f"{source}: no such class list; give {', '.join(CLASSES)}, or a file with one class a line"
-        )
+        instead = f"give {', '.join(CLASSES)}, or a file with one class a line"
+        raise VivavoceError(f"{source}: no such class list; {suggestion(source, CLASSES, instead)}")
     text = read_text(Path(source), MEBIBYTE)
     rows = [_row(line) for line in text.splitlines() if line.strip() and not line.startswith("#")]
     if rows and rows[0][0].lower() in HEADERS and rows[0][1].lower() in ("", "spoken"):

@@ -11,6 +11,7 @@ import typer
 from ...console import make_app, progress_bar, run, say, terminal
 from ...errors import VivavoceError
 from ...files import check_parent
+from ...text import suggestion
 from .kinds import KINDS
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def show(
         Path | None, typer.Option("--output", "-o", help="Draw all labels in this image file (.png, …).")
     ] = None,
     play: Annotated[
-        str | None, typer.Option(metavar="CLASS", help="Play a class's label through the system's player.")
+        str | None, typer.Option(metavar="<class>", help="Play a class's label through the system's player.")
     ] = None,
     wav: Annotated[
         Path | None, typer.Option(help="Write what --play plays to this .wav file instead.")
@@ -267,7 +268,7 @@ def _sound(bank: LabelBank, name: str, wav: Path | None) -> None:
     if bank.mel is None:
         raise VivavoceError(f"{bank.kind} labels have no sound; speech and shuffled-speech do")
     if name not in bank.classes:
-        raise VivavoceError(f"the bank has no class {name!r}; it has {', '.join(bank.classes[:10])}, …")
+        raise VivavoceError(f"the bank has no class {name!r}; {suggestion(name, bank.classes)}")
     k = bank.classes.index(name)
     samples = waveform(bank.labels[k], bank.frames[k] if bank.frames else None, bank.mel)
     if wav is not None:

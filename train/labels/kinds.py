@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import VivavoceError
+from ...text import suggestion
 
 if TYPE_CHECKING:
     from ...artifacts.bank import LabelBank
@@ -141,7 +142,7 @@ def build(
     from ...images.classes import plain_words, spoken_words
 
     if kind not in KINDS:
-        raise VivavoceError(f"no label kind {kind!r}; there are {', '.join(KINDS)}")
+        raise VivavoceError(f"no label kind {kind!r}; {suggestion(kind, KINDS)}")
     names = tuple(classes)
     _check_names(names)
     words = tuple(spoken) if spoken is not None else spoken_words(names)

@@ -20,6 +20,7 @@ from vivavoce.audit.explaining.pixelwise import integrated_gradients
 from vivavoce.audit.explaining.sanity import rank_correlation
 from vivavoce.audit.explaining.subject import Quantity, Subject
 from vivavoce.errors import VivavoceError
+from vivavoce.gradient import open_gradient
 from vivavoce.gradient.rules import RULES
 from vivavoce.images import Fit
 from vivavoce.images.imageset import to_float
@@ -85,6 +86,23 @@ def test_every_quantity_is_what_its_gradient_follows(digits, quantity: Quantity,
     assert np.allclose(value, subject.values(images[:2], goals[:2]), rtol=1e-3, atol=1e-4)
     step = 1e-3 * gradient / np.linalg.norm(gradient.reshape(2, -1), axis=1)[:, None, None, None]
     assert (subject.values(images[:2] + step, goals[:2]) > value).all()
+
+
+def test_a_prediction_that_meets_its_label_is_explained(digits):
+    """The score of the nearest label is flat there: minus a squared distance of zero."""
+    model = open_model("digits-speech")
+    _, images, _ = digits
+    scores = model.answer(images).scores
+    goals = decide(scores)
+    explainer = Explainer(model, Wishes(("grad-cam",)))
+    heat = explainer.explain(explainer.methods[0], images, goals).attribution
+    assert heat.any((1, 2, 3)).all()
+    value, slopes = explainer.subject.gradient(images, goals)
+    assert np.allclose(value, scores.max(1) - scores.mean(1), rtol=1e-4, atol=1e-4)
+    flat = open_gradient(model, "score")(images, goals)[1]
+    sizes, others = (np.linalg.norm(s.reshape(len(images), -1), axis=1) for s in (slopes, flat))
+    surest = scores.max(1).argmax()
+    assert sizes[surest] > 5 * others[surest], sizes / others
 
 
 def check_completeness(name, images):
@@ -178,7 +196,7 @@ BAD = {
     "class number": (lambda m: class_number(m, "10"), "no class '10'"),
     "method": (lambda m: Explainer(m, Wishes(("gradcam",))), "did you mean grad-cam?"),
     "guided": (lambda m: Explainer(m, Wishes(("guided-backprop",))), "weights are random"),
-    "layer": (lambda m: Explainer(m, Wishes(layer="relu_66")), "did you mean `relu_6`"),
+    "layer": (lambda m: Explainer(m, Wishes(layer="relu_66")), "did you mean relu_6"),
     "vector": (lambda m: Explainer(m, Wishes(layer="view")), "no places of the image"),
     "useless layer": (lambda m: Explainer(m, Wishes(("rise",), layer="relu_6")), "--layer is for"),
     "distance": (lambda m: Subject(m, "distance"), "predicts no labels"),
