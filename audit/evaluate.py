@@ -23,6 +23,8 @@ BatchDone = Callable[[int, str], None]
 
 EXAMPLES = 8
 """Adversarial images kept as examples."""
+OTHERS = 256
+"""Images of the data set, evenly of all classes, that attacks start from which need others."""
 FLAGS = ("right", "near", "rejected", "misled", "reached", "rounded")
 IMAGE = np.dtype([*((flag, np.bool_) for flag in FLAGS), ("moved", np.float32)])
 """What one attack at one epsilon did to one image; the attributes of `Outcome` say what each field means."""
@@ -154,6 +156,8 @@ def evaluate(
     if goals is None:
         goals = target_classes(images.labels, len(target.model.manifest.classes), seed)[indices]
     fit = Fit.of(target.model.manifest.input)
+    if any(ATTACKS[name].needs_others for name in protocol.attacks):
+        target.others = to_float(images.pixels(images.sample(OTHERS, seed), fit))
     for first in range(len(evaluation.digests), len(indices), batch_size):
         part = np.arange(first, min(first + batch_size, len(indices)))
         pixels = images.pixels(indices[part], fit)

@@ -15,6 +15,7 @@ from ..text import suggestion
 from .attacks.adaptive import FalseAcceptance, Rejection
 from .attacks.apgd import APGD
 from .attacks.base import Attack, Ball
+from .attacks.boundary import Boundary
 from .attacks.fab import FAB
 from .attacks.fgsm import FGSM
 from .attacks.iterative import Iterative
@@ -43,9 +44,13 @@ ATTACKS: dict[str, Attack] = {
     "fab-t": FAB(),
     "square": Square(),
     "square-300": Square(queries=300),
+    "boundary": Boundary(),
     "noise": Noise(),
 }
 """Every attack by name, with the settings its protocols use."""
+
+PIECEWISE = ("square", "boundary")
+"""Attacks on models whose scores are piecewise constant: Square with many queries, and one on decisions."""
 
 Space = Literal["pixel", "normalized"]
 Norm = Literal["linf", "l2"]
@@ -89,7 +94,8 @@ class Protocol(msgspec.Struct, frozen=True):
         """Adapt the protocol to one model; nothing else changes a protocol.
 
         Label models get an attack on the decision's margin beside the paper's own, unless attacks were
-        chosen by name. Without a gradient only the attacks that need none are left, or else Square.
+        chosen by name. Without a gradient only the attacks that need none are left, or else Square. Models
+        whose scores are piecewise constant get the attacks made for those.
 
         Raises:
             VivavoceError: an attack is unknown, which can come from another version's report.
@@ -98,7 +104,9 @@ class Protocol(msgspec.Struct, frozen=True):
         attacks = self.attacks
         if target.model.manifest.label and self.name == "paper" and not self.settled:
             attacks = tuple(dict.fromkeys((*attacks, "margin")))
-        if target.gradient_missing is not None:
+        if target.gradient_missing is not None and target.piecewise_constant and not self.settled:
+            attacks = PIECEWISE
+        elif target.gradient_missing is not None:
             attacks = tuple(a for a in attacks if not ATTACKS[a].needs_gradient) or ("square-300",)
         return msgspec.structs.replace(self, attacks=attacks, settled=True)
 

@@ -6,11 +6,11 @@ from typing import Protocol
 
 import numpy as np
 
-from ..artifacts import ExportedModel, Outputs
+from ..artifacts import ExportedModel, Outputs, decide
 from ..artifacts.onnx_model import OnnxModel
 from ..errors import VivavoceError
 from ..gradient.agreement import FLOAT32, SHARE, strayed
-from ..gradient.errors import preparing
+from ..gradient.errors import PiecewiseConstant, preparing
 from .grid import Grid
 
 MEMORY = 2_000_000_000
@@ -75,6 +75,11 @@ class Target:
         """How attacks deviated from their publications, and why; each once."""
         if model.understood and model.understood.head.logarithms:
             self.note(f"the file gives {model.understood.head.text}")
+        self.piecewise_constant = False
+        """Whether there is no gradient because the scores are piecewise constant, as those of trees."""
+        self.others = np.zeros((0, 1, 1, 1), np.float32)
+        """float32 [M, C, H, W]: images of the data set that some attacks start from."""
+        self._decisions: np.ndarray | None = None
         self._gradients: dict[str, Gradient] = {}
         self._missing: str | None = None
         self._due = True
@@ -92,8 +97,19 @@ class Target:
                 with preparing():
                     self._gradients[self.loss] = self._gradient_of(self.loss)
             except VivavoceError as error:
-                self._missing = str(error)
+                self._lack(error)
         return self._missing
+
+    @property
+    def decisions_of_others(self) -> np.ndarray:
+        """int64 [M]: the classes that the model decides for on `others`; asked once."""
+        if self._decisions is None or len(self._decisions) != len(self.others):
+            self._decisions = decide(self.answer(self.others).scores)
+        return self._decisions
+
+    def _lack(self, error: VivavoceError) -> None:
+        """Remember why there is no gradient."""
+        self._missing, self.piecewise_constant = str(error), isinstance(error, PiecewiseConstant)
 
     def try_gradient(self, images: np.ndarray) -> None:
         """Compute one uncounted gradient, and disable gradients if they belong to a different function.
@@ -110,7 +126,7 @@ class Target:
                 gradient(images, np.zeros(len(images), np.int64))
             off = self._strayed(gradient, images, scores)
         except VivavoceError as error:
-            self._missing = str(error)
+            self._lack(error)
             return
         if off.mean() > SHARE:
             self._missing = (

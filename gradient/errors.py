@@ -28,6 +28,10 @@ class UnsupportedOperator(VivavoceError):
         super().__init__(f"no gradient through {operator} (node `{plain(node)}`): {reason}")
 
 
+class PiecewiseConstant(UnsupportedOperator):
+    """The input moves the scores through choices alone, as in decision trees; nothing changes them gently."""
+
+
 class Unprepared(VivavoceError):
     """The model's gradient could not be prepared, for an unexpected reason."""
 

@@ -14,7 +14,7 @@ import onnx
 from ..errors import VivavoceError
 from ..text import plain
 from . import layout
-from .errors import MissingRule, UnsupportedOperator
+from .errors import MissingRule, PiecewiseConstant, UnsupportedOperator
 from .graph import STANDARD, Graph
 from .rules import RULES, Node, Rule
 from .value import Value
@@ -133,7 +133,6 @@ def _cut(nodes: list[onnx.NodeProto], source: str) -> VivavoceError:
     depends = dependent(nodes, source)
     for node in nodes:
         if node.op_type in DISCRETE and depends.intersection(node.input) and node.op_type != "Shape":
-            return UnsupportedOperator(
-                *title(node), f"`{plain(source)}` reaches the loss only through choices"
-            )
+            reason = f"`{plain(source)}` reaches the loss only through choices: it is piecewise constant"
+            return PiecewiseConstant(*title(node), reason)
     return VivavoceError(f"the loss does not depend on `{plain(source)}`")

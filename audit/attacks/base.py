@@ -130,6 +130,8 @@ class Attack(ABC):
     """Names its random streams, so variants that differ in their settings alone may share it."""
     needs_gradient: ClassVar[bool] = True
     """Whether it needs gradients; otherwise it needs scores only."""
+    needs_others: ClassVar[bool] = False
+    """Whether it starts from other images of the data set (`Target.others`)."""
     takes_target: ClassVar[bool] = True
     """Whether a target class changes what it does."""
     stays_in_ball: ClassVar[bool] = True

@@ -39,6 +39,8 @@ class Check(msgspec.Struct, frozen=True):
 
 Finding = tuple[float, float, Level, str]
 """Statistic, limit, level when the statistic is above the limit, and what it means."""
+PIECEWISE = "piecewise constant"
+"""Name of the check that finds models without gradients by nature; a verdict then says so."""
 CHECKS: dict[str, Callable[[Observations], Finding | None]] = {}
 
 
@@ -80,9 +82,27 @@ def no_gradient(seen: Observations) -> Finding | None:
     not be prepared or gives scores that differ from the file's. Only attacks that need nothing but scores
     could run. They are weaker than attacks that follow the gradient, which might break the images that
     survive."""
+    if seen.piecewise_constant:
+        return None
     if seen.gradients_missing is None:
         return 0.0, 0.0, "suspicious", "the gradient is available"
     return 1.0, 0.0, "suspicious", f"only gradient-free attacks could run: {seen.gradients_missing}"
+
+
+@check(PIECEWISE)
+def piecewise_constant(seen: Observations) -> Finding | None:
+    """The scores of decision trees and of nearest neighbours stay the same until a pixel crosses a threshold.
+    Their gradient is zero wherever it exists, by nature and not to hide anything, so attacks that follow
+    gradients do not apply. The audit uses attacks that need only scores or decisions: Square with many
+    queries, and steps along the decision boundary from images of other classes. They can miss adversarial
+    examples, so robust accuracy is an upper bound."""
+    if not seen.piecewise_constant:
+        return None
+    meaning = (
+        "the model's scores are piecewise constant, as those of decision trees are, so it has no gradient; "
+        "attacks on scores and decisions ran instead, and the figure is an upper bound"
+    )
+    return 0.0, 0.0, "fine", meaning
 
 
 @check("gradient of another function")
@@ -207,7 +227,7 @@ def unstable_scores(seen: Observations) -> Finding | None:
 def saturated_output(seen: Observations) -> Finding | None:
     """If scores are probabilities that have reached exactly 0 or 1, their loss is flat in float32 and
     gradients vanish. The statistic is the share of images whose scores are all 0 or 1."""
-    if seen.scores is None:
+    if seen.scores is None or seen.piecewise_constant:
         return None
     share = float((((seen.scores == 0) | (seen.scores == 1)).sum(1) >= seen.scores.shape[1] - 1).mean())
     return share, 0.05, "masked", f"{share:.1%} of the images have scores that are exactly 0 and 1"
@@ -219,7 +239,7 @@ def probabilities_for_scores(seen: Observations) -> Finding | None:
     then zero. Audits use the scores before the softmax, and bypass a softmax at the end of a file without a
     manifest. A softmax that remains hides the model. The statistic is the share of images whose scores are
     between 0 and 1 and sum to 1."""
-    if seen.scores is None or not len(seen.scores):
+    if seen.scores is None or not len(seen.scores) or seen.piecewise_constant:
         return None
     inside = ((seen.scores >= 0) & (seen.scores <= 1)).all(1)
     share = float((inside & (np.abs(seen.scores.sum(1) - 1) < 1e-3)).mean())

@@ -101,6 +101,7 @@ def observe(
         clean_total=len(evaluation.labels),
         dead=target.dead / max(target.gradients, 1),
         gradients_missing=target.gradient_missing,
+        piecewise_constant=target.piecewise_constant,
         strayed=(target.compared, target.strayed),
         not_finite=(target.not_finite, target.queries),
         largest=max((float(o.ball.radius.max()) for o in evaluation.outcomes), default=None),

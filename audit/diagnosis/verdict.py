@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..statistics import wilson
-from .checks import Check
+from .checks import PIECEWISE, Check
 
 ALWAYS = ("scores that are not finite", "box below one pixel step")
 """Suspicious checks that a verdict names even where gradients are masked: its figure means little then."""
@@ -19,7 +19,6 @@ def verdict(survived: np.ndarray, under: str, checks: tuple[Check, ...]) -> str:
         under: the attacks and their epsilon, in words.
         checks: the diagnosis.
     """
-    low, high = wilson(int(survived.sum()), len(survived))
     masked = [c.meaning for c in checks if c.level == "masked"]
     suspicious = [c.meaning for c in checks if c.level == "suspicious"]
     if masked:
@@ -29,8 +28,14 @@ def verdict(survived: np.ndarray, under: str, checks: tuple[Check, ...]) -> str:
         trust = f"suspicious because {'; '.join(suspicious)}"
     else:
         trust = "trustworthy"
+    by_nature = [c.meaning for c in checks if c.name == PIECEWISE]
+    if by_nature:
+        trust = "; ".join([*by_nature, *([trust] if masked or suspicious else [])])
+        return f"{_accuracy(survived)} under {under}; {trust}"
     weak = [f"; the paper's attacks are too weak here: {c.meaning}" for c in checks if c.level == "weak"]
-    return (
-        f"robust accuracy {survived.mean():.1%} (95 % interval {low:.1%} to {high:.1%}) under {under}, "
-        f"gradients {trust}{''.join(weak)}"
-    )
+    return f"{_accuracy(survived)} under {under}, gradients {trust}{''.join(weak)}"
+
+
+def _accuracy(survived: np.ndarray) -> str:
+    low, high = wilson(int(survived.sum()), len(survived))
+    return f"robust accuracy {survived.mean():.1%} (95 % interval {low:.1%} to {high:.1%})"
