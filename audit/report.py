@@ -12,7 +12,7 @@ import numpy as np
 from ..artifacts import Manifest, Preprocessing
 from ..documents import json_of, read_json
 from ..errors import VivavoceError
-from .diagnosis.checks import Check
+from .diagnosis.table import Check
 from .protocol import Protocol
 from .references import Reference
 from .speed import Speed

@@ -12,8 +12,8 @@ from ..artifacts import ExportedModel
 from ..errors import VivavoceError
 from ..files import check_parent
 from ..images.imageset import to_float
-from .diagnosis.checks import diagnose
 from .diagnosis.probes import Probes, choose, observe, telling_epsilon
+from .diagnosis.table import diagnose
 from .digests import image_digests
 from .evaluate import Evaluation, blank, evaluate
 from .plan import Plan, Settings

@@ -11,7 +11,7 @@ import numpy as np
 from ..artifacts import ExportedModel
 from ..artifacts.identity import identify
 from ..artifacts.preprocessing import Fixed
-from .diagnosis.checks import Check
+from .diagnosis.table import Check
 from .diagnosis.verdict import verdict
 from .evaluate import Evaluation, Outcome
 from .plan import Plan

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..statistics import wilson
-from .checks import PIECEWISE, Check
+from .table import PIECEWISE, Check
 
 ALWAYS = ("scores that are not finite", "box below one pixel step")
 """Suspicious checks that a verdict names even where gradients are masked: its figure means little then."""

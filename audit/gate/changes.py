@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from ..diagnosis.checks import LEVELS
+from ..diagnosis.table import LEVELS
 from ..report import Report
 
 STRUCTURAL = frozenset({"no gradient", "probabilities for scores", "random answers"})

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from ...sound.playback import wav
-from ..diagnosis.checks import LEVELS
+from ..diagnosis.table import LEVELS
 from ..protocol import Protocol
 from ..run import Audit
 from .examples import Answered, AnsweredExample, answered

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vivavoce.audit.diagnosis.checks import CHECKS, PIECEWISE, diagnose, prose_of
 from vivavoce.audit.diagnosis.observations import Observations
+from vivavoce.audit.diagnosis.table import CHECKS, PIECEWISE, diagnose, prose_of
 from vivavoce.audit.diagnosis.verdict import verdict
 
 N, K = 64, 10

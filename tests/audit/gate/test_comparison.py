@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from vivavoce.audit import Limits
-from vivavoce.audit.diagnosis.checks import Check
+from vivavoce.audit.diagnosis.table import Check
 from vivavoce.audit.gate.comparison import compare_reports
 from vivavoce.audit.gate.limits import read_limits
 from vivavoce.audit.gate.pairing import vectors

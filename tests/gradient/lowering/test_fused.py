@@ -31,7 +31,11 @@ RELU = KERNEL | {"activation": "Relu"}
 CLIP = KERNEL | {"activation": "Clip", "activation_params": [-0.5, 0.7]}
 HARD = KERNEL | {"group": 2, "activation": "HardSigmoid", "activation_params": [0.3, 0.4]}
 LEAKY = {"transB": 1, "alpha": 0.5, "activation": "LeakyRelu", "activation_alpha": 0.2}
-INTEGERS = [rng.integers(0, 256, (8, 6)).astype(np.uint8), np.float32([0.02]), np.uint8([120])]
+INTEGERS = [
+    rng.integers(0, 256, (8, 6)).astype(np.uint8),
+    np.array([0.02], np.float32),
+    np.array([120], np.uint8),
+]
 
 CASES: list[tuple[str, list, dict]] = [
     ("Gelu", [x], {}),
@@ -88,7 +92,7 @@ def test_channels_last(check_lowering):
         ("Conv", "com.microsoft.nchwc", [image, noise(8, 4, 3, 3)], KERNEL),
         ("FusedMatMul", MS, [x, W], {"transBatchA": 1}),
         ("FusedConv", MS, [image, noise(8, 4, 3, 3)], KERNEL | {"activation": "Unheard"}),
-        ("Attention", MS, [x, noise(8, 24), noise(24), np.int32([3, 2])], {"num_heads": 2}),
+        ("Attention", MS, [x, noise(8, 24), noise(24), np.array([3, 2], np.int32)], {"num_heads": 2}),
         ("Attention", MS, [x, noise(8, 24), noise(24)], {"num_heads": 2, "unidirectional": 1}),
         ("MultiHeadAttention", MS, [x], {"num_heads": 2}),
     ],
