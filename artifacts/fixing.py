@@ -14,6 +14,7 @@ from ..errors import VivavoceError
 from ..text import plain
 from .arrays import read_array
 from .graph import consumed
+from .interface import Declared
 from .preprocessing import Fixed
 
 LARGEST = 2**28
@@ -72,7 +73,7 @@ def the_image(graph: onnx.GraphProto, given: Mapping[str, Fixed], path: Path) ->
         raise VivavoceError(
             f"{path}: every input has a value; drop the --fix of the one that takes the images"
         )
-    shown = ", ".join(f"{plain(value.name)} {signature(value)}" for value in open_ones)
+    shown = ", ".join(f"{plain(value.name)} {Declared.of(value).text}" for value in open_ones)
     images = [value for value in open_ones if _like_images(value)]
     others = [value for value in open_ones if value is not (images or open_ones)[0]]
     values = " ".join(
@@ -87,17 +88,6 @@ def the_image(graph: onnx.GraphProto, given: Mapping[str, Fixed], path: Path) ->
 def _like_images(value: onnx.ValueInfoProto) -> bool:
     dims = [d.dim_value for d in value.type.tensor_type.shape.dim]
     return len(dims) == 4 and bool({1, 3} & {dims[1], dims[3]})
-
-
-def signature(value: onnx.ValueInfoProto) -> str:
-    """Type and shape in words, such as `int64 [N, 7]`."""
-    tensor = value.type.tensor_type
-    if value.type.WhichOneof("value") != "tensor_type":
-        return (value.type.WhichOneof("value") or "unknown").removesuffix("_type")
-    sizes = ", ".join(
-        str(d.dim_value) if d.dim_value > 0 else plain(d.dim_param) or "any" for d in tensor.shape.dim
-    )
-    return f"{TensorProto.DataType.Name(tensor.elem_type).lower()} [{sizes}]"  # fmt: skip
 
 
 def fix_inputs(
@@ -143,18 +133,15 @@ def _fitted(
         raise VivavoceError(
             f"{name}: the input is not an array of numbers; export the model with it built in"
         )
+    text = Declared.of(declared).text
     array = _array(value, name)
-    try:
-        dtype = helper.tensor_dtype_to_np_dtype(tensor.elem_type)
-        cast = array.astype(dtype)
-    except (TypeError, ValueError, KeyError):
-        raise VivavoceError(f"{name}: {array.dtype} cannot become {signature(declared)}") from None
-    if dtype.kind in "iub" and not np.array_equal(cast, array):
-        raise VivavoceError(f"{name}: the input is {signature(declared)}; the value has numbers that are not")
+    cast = _converted(array, tensor.elem_type)
+    if cast is None:
+        raise VivavoceError(f"{name}: the input is {text}; the value has numbers that do not fit that type")
     sizes = [d.dim_value if d.dim_value > 0 else None for d in tensor.shape.dim]
     if tensor.HasField("shape"):
         if cast.size == 1:
-            cast = np.full([size or 1 for size in sizes], cast.ravel()[0], dtype)
+            cast = np.full([size or 1 for size in sizes], cast.ravel()[0], cast.dtype)
         elif cast.ndim == len(sizes) - 1:
             cast = np.repeat(cast[None], sizes[0] or 1, axis=0)
         fits = len(sizes) == cast.ndim and all(a in (None, b) for a, b in zip(sizes, cast.shape, strict=True))
@@ -163,9 +150,23 @@ def _fitted(
             fits = all(a in (None, b) for a, b in zip(sizes, cast.shape, strict=True))
         if not fits:
             shown = f"{array.dtype} {list(array.shape)}"
-            raise VivavoceError(f"{name}: the input is {signature(declared)}, the value {shown}")
+            raise VivavoceError(f"{name}: the input is {text}, the value {shown}")
     repeated = cast.ndim > 0 and sizes[:1] == [None] and len(cast) == 1 and _per_image(declared, image)
     return cast, repeated
+
+
+def _converted(array: np.ndarray, element: int) -> np.ndarray | None:
+    """An array in an ONNX type; None where that would change it, but for rounding of floats."""
+    if array.dtype.kind not in "biuf":
+        return None
+    try:
+        dtype = helper.tensor_dtype_to_np_dtype(element)
+        with np.errstate(all="ignore"):
+            cast = array.astype(dtype)
+            same = np.array_equal(cast, array) or (dtype.kind not in "iub" and bool(np.isfinite(cast).all()))
+    except (TypeError, ValueError, KeyError, OverflowError):
+        return None
+    return cast if same else None
 
 
 def _array(value: Fixed, name: str) -> np.ndarray:

@@ -15,6 +15,7 @@ from .first_layer import first_layer
 from .fixing import fix_inputs, keep_needed, needed_values, the_image
 from .front import prepend
 from .graph import rename, replace_nodes
+from .interface import Declared
 from .manifest import Manifest
 from .names import find_names
 from .outputs import choose_output
@@ -97,7 +98,8 @@ def adapt(model: onnx.ModelProto, path: Path, options: Preprocessing) -> Adapted
     names = _names(model, path, options.classes, found.count)
     manifest = entry.manifest(names or tuple(map(str, range(found.count))), path, options)
     places = {name: own.get(name, name) for name in (image.name, *fixed)}
-    understood = Understood(output, found.head, entry, image.name, places, fixed)
+    inputs, outputs = (tuple(map(Declared.of, v)) for v in (model.graph.input, model.graph.output))
+    understood = Understood(output, found.head, entry, image.name, places, fixed, inputs, outputs)
     return Adapted(adapted, manifest, names is not None, understood)
 
 

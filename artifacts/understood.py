@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from .entry import Entry
 from .head import Head
+from .interface import Declared
 from .outputs import Output
 
 
@@ -25,3 +26,6 @@ class Understood:
     """Each of the file's inputs, and the value of the adapted graph that stands for it."""
     fixed: dict[str, str]
     """The other inputs, and the SHA-256 of the value that each has."""
+    inputs: tuple[Declared, ...] = ()
+    """The file's inputs as it declares them."""
+    outputs: tuple[Declared, ...] = ()

@@ -17,6 +17,7 @@ from .options import Address, Epsilons, StraightThrough, check_engine, command_l
 
 if TYPE_CHECKING:
     from ..artifacts import ExportedModel
+    from .preprocessing_search import Search
 
 app = make_app("Audit the robustness of an exported image classifier, on the file itself.")
 
@@ -164,6 +165,7 @@ def inspect(
         str | None,
         typer.Option(help="Labelled images: also measure the accuracy on 64, with the usual preprocessings."),
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     device: Device = "cpu",
     trust_model: Trust = False,
     preprocessing: Preprocessing = NO_PREPROCESSING,
@@ -178,24 +180,30 @@ def inspect(
     Example: audit inspect model.onnx --data photos/
     """
     from ..artifacts import open_model
-    from .inspection import show_model
+    from .inspection import inspect_model
+    from .preprocessing_search import describe, record
+    from .writing.inspection import json_text, show_inspection
 
     opened = open_model(model, preprocessing, device, trust_model)
-    show_model(opened, terminal())
-    if data is not None:
-        show_search(opened, data, preprocessing)
+    found = inspect_model(opened)
+    if not as_json:
+        show_inspection(found, terminal())
+    tried = None if data is None else search_preprocessing(opened, data, preprocessing)
+    if as_json:
+        print(json_text(found, tried and record(tried)))
+    elif tried:
+        terminal().print("preprocessing", style="bold")
+        for line in describe(tried):
+            terminal().print(f"  {line}")
 
 
-def show_search(model: ExportedModel, data: str, given: Preprocessing) -> None:
-    """Search for the preprocessing that fits, and print what was found."""
-    from .preprocessing_search import describe, search
+def search_preprocessing(model: ExportedModel, data: str, given: Preprocessing) -> Search:
+    """Search for the preprocessing that fits, with a progress bar."""
+    from .preprocessing_search import search
 
     with progress_bar() as bar:
         task = bar.add_task("preprocessing", total=None, note="")
-        found = search(model, data, given, lambda done, n: bar.update(task, completed=done, total=n))
-    terminal().print("preprocessing", style="bold")
-    for line in describe(found):
-        terminal().print(f"  {line}")
+        return search(model, data, given, lambda done, n: bar.update(task, completed=done, total=n))
 
 
 app.command()(gradient)

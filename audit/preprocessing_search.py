@@ -208,7 +208,7 @@ def _words(trial: Trial, opened: Trial) -> str:
     return ", ".join(filter(None, (trial.as_options(), order))) or "the preprocessing in use"
 
 
-def as_json(found: Search) -> dict[str, Any]:
+def record(found: Search) -> dict[str, Any]:
     """What a search found, for programs."""
     return {
         "images": len(found.opened.right),

@@ -150,7 +150,9 @@ WRONG = {
     "no such input": ({"text": 1}, "--fix text: no such input; the inputs are image, ids"),
     "no such file": ({"ids": "gone.npy"}, "gone.npy: no such file"),
     "no file of arrays": ({"ids": "ids.txt"}, "neither a number nor a .npy file"),
-    "not whole": ({"ids": 0.5}, r"int64 \[C, 4\]; the value has numbers that are not"),
+    "not whole": ({"ids": 0.5}, r"int64 \[C, 4\]; the value has numbers that do not fit that type"),
+    "too large": ({"ids": 2**70}, "do not fit that type"),
+    "no number": ({"ids": float("nan")}, "do not fit that type"),
     "other sizes": ({"ids": (1, 2, 3)}, r"the input is int64 \[C, 4\], the value int64 \[3\]"),
     "all": ({"ids": 1, "image": 0.0}, "drop the --fix"),
 }
