@@ -14,6 +14,7 @@ from .explaining.cli import explain
 from .gate.cli import check, compare, quantize_check
 from .gradient_file import gradient
 from .options import Address, Epsilons, StraightThrough, check_engine, command_line, read_epsilons, watching
+from .writing.cli import show as show_report
 
 if TYPE_CHECKING:
     from ..artifacts import ExportedModel
@@ -69,7 +70,9 @@ def robustness(
     output: Annotated[
         list[Path] | None,
         typer.Option(
-            "--output", "-o", help="Write the report; may repeat: .json .html .md .csv .png .svg .pdf."
+            "--output",
+            "-o",
+            help="Write the report; may repeat: .json .html .md .csv .xml .sarif .png .svg .pdf.",
         ),
     ] = None,
     wav: Annotated[
@@ -99,7 +102,7 @@ def robustness(
     from .plan import Settings
     from .protocol import default, resolve
     from .run import robustness as audit_model
-    from .writing.outputs import check_outputs, check_sounds, write_outputs, write_sounds
+    from .writing.outputs import Finished, check_outputs, check_sounds, write_outputs, write_sounds
     from .writing.table import show
 
     if baselines:
@@ -139,7 +142,7 @@ def robustness(
     losses = Losses()
     with losses.noting(), showing():
         show(audit.report, terminal())
-    write_outputs(audit, output or [], losses)
+    write_outputs(Finished(audit.report, audit), output or [], losses)
     write_sounds(audit, wav, losses)
     losses.end()
     if resume:
@@ -208,6 +211,7 @@ def search_preprocessing(model: ExportedModel, data: str, given: Preprocessing) 
 
 app.command()(gradient)
 app.command()(explain)
+app.command("show")(show_report)
 app.command()(check)
 app.command()(compare)
 app.command()(quantize_check)

@@ -14,6 +14,7 @@ from ..images.imageset import to_float
 from .attacks.base import Attack, Ball, Goal
 from .attacks.streams import Streams
 from .digests import image_digest, joint_digest
+from .examples import Example, admits
 from .judge import Judgement, judge
 from .protocol import ATTACKS, Protocol, counts, target_classes
 from .target import Target
@@ -21,8 +22,6 @@ from .target import Target
 BatchDone = Callable[[int, str], None]
 """Called with the number of images just finished in one row, and the attack's name."""
 
-EXAMPLES = 8
-"""Adversarial images kept as examples."""
 OTHERS = 256
 """Images of the data set, evenly of all classes, that attacks start from which need others."""
 FLAGS = ("right", "near", "rejected", "misled", "reached", "rounded")
@@ -71,19 +70,6 @@ class Outcome:
 
 TALLIES = ("queries", "gradients", "seconds")
 """Fields that count the cost of the attack."""
-
-
-@dataclass(frozen=True)
-class Example:
-    """An image and its adversarial version."""
-
-    place: int
-    """Among the audited images."""
-    attack: str
-    epsilon: float
-    clean: np.ndarray
-    adversarial: np.ndarray
-    """float32 [C, H, W] in 0..1."""
 
 
 @dataclass
@@ -282,12 +268,9 @@ class _Batch:
         adversarial: np.ndarray,
         broken: np.ndarray,
     ) -> None:
-        """Keep a few adversarial images, at most one of each image."""
-        shown = {example.place for example in self.evaluation.examples}
+        """Keep a few adversarial images."""
+        examples, labels = self.evaluation.examples, self.evaluation.labels
         for k in broken:
-            if len(shown) >= EXAMPLES:
-                return
-            if int(places[k]) not in shown and counts(outcome.attack):
-                example = Example(int(places[k]), outcome.attack, outcome.epsilon, clean[k], adversarial[k])
-                self.evaluation.examples.append(example)
-                shown.add(int(places[k]))
+            place = int(places[k])
+            if counts(outcome.attack) and admits(examples, place, labels):
+                examples.append(Example(place, outcome.attack, outcome.epsilon, clean[k], adversarial[k]))

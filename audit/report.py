@@ -10,14 +10,18 @@ import msgspec
 import numpy as np
 
 from ..artifacts import Manifest, Preprocessing
-from ..documents import json_of, read_json
+from ..documents import json_of, parse_json
 from ..errors import VivavoceError
+from ..files import read_text
 from .diagnosis.table import Check
 from .protocol import Protocol
 from .references import Reference
 from .speed import Speed
 
 SCHEMA = 1
+"""Raised when earlier versions can no longer read a report."""
+REVISION = "1.1"
+"""Of the JSON Schema; the second number is raised when a field is added."""
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -125,6 +129,20 @@ class Environment(msgspec.Struct, frozen=True):
     provider: str
     versions: dict[str, str]
     machine: str
+    """Architecture, such as `x86_64`."""
+    processor: str | None = None
+    """Its name, where the system knows it."""
+    date: str | None = None
+    """When the audit ended: ISO 8601, UTC."""
+    seconds: float | None = None
+    """How long it took, without opening the model; after `--resume` the last run alone."""
+
+    @property
+    def when(self) -> str | None:
+        """Date, duration and processor in words; None for reports of earlier versions."""
+        took = None if self.seconds is None else f"{self.seconds:.0f} s"
+        date = None if self.date is None else self.date[:16].replace("T", " ") + " UTC"
+        return ", ".join(filter(None, (date, took, self.processor))) or None
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -153,6 +171,12 @@ class Report(msgspec.Struct, frozen=True):
         return json_of(self)
 
 
+class _Head(msgspec.Struct):
+    """What is read first."""
+
+    schema: int = SCHEMA
+
+
 def load_report(path: str | Path) -> Report:
     """Read a `report.json`.
 
@@ -161,7 +185,13 @@ def load_report(path: str | Path) -> Report:
     """
     from .validity import faults
 
-    report = read_json(Path(path), Report, "a report of an audit")
+    text = read_text(Path(path))
+    head = parse_json(text, _Head, str(path), "a report of an audit")
+    if head.schema > SCHEMA:
+        raise VivavoceError(
+            f"{path}: a report of schema {head.schema}; this version reads up to {SCHEMA}: update vivavoce"
+        )
+    report = parse_json(text, Report, str(path), "a report of an audit")
     if fault := next(faults(report), None):
         raise VivavoceError(f"{path}: the report is damaged or was edited ({fault}); run the audit again")
     return report
@@ -169,7 +199,13 @@ def load_report(path: str | Path) -> Report:
 
 def json_schema() -> dict:
     """JSON Schema of `report.json`; the copy that ships is `audit/report.schema.json`."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | msgspec.json.schema(Report)
+    head = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:vivavoce:audit-report:{REVISION}",
+        "title": "Report of a vivavoce audit",
+        "version": REVISION,
+    }
+    return head | msgspec.json.schema(Report)
 
 
 def pack_bits(flags: np.ndarray) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +50,7 @@ def robustness(
     Raises:
         VivavoceError: the data do not fit the model, or an input of `settings` cannot be used.
     """
-    settings = settings or Settings()
+    settings, started = settings or Settings(), time.perf_counter()
     if settings.spread and settings.resume:
         raise VivavoceError(
             "--resume cannot be used with --engine ray, which restarts lost shards itself; drop one of them"
@@ -62,7 +63,7 @@ def robustness(
     beside: tuple[Reference, ...] = ()
     if settings.references:
         beside = tuple(references(probes, _named(progress, "references")))
-    report = write_report(plan, evaluation, checks, beside)
+    report = write_report(plan, evaluation, checks, beside, time.perf_counter() - started)
     return Audit(report, evaluation, model)
 
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from ..artifacts import ExportedModel
 from ..images import ImageSet
-from .evaluate import EXAMPLES, TALLIES, Evaluation, blank, evaluate
+from .evaluate import TALLIES, Evaluation, blank, evaluate
+from .examples import joined
 from .protocol import Protocol
 from .target import Target
 
@@ -92,11 +93,12 @@ def merge(whole: Shard, parts: Sequence[Found], target: Target, images: ImageSet
         for name in TALLIES:
             setattr(outcome, name, sum(getattr(f.outcomes[k], name) for f in found))
     firsts = np.cumsum([0, *(len(f.indices) for f in found)])
-    merged.examples = [
+    examples = (
         replace(example, place=int(first) + example.place)
         for first, f in zip(firsts, found, strict=False)
         for example in f.examples
-    ][:EXAMPLES]
+    )
+    merged.examples = joined(examples, merged.labels)
     for part in parts:
         target.queries += part.queries
         target.gradients += part.gradients

@@ -14,7 +14,8 @@ from ..artifacts.identity import answers_digest
 from ..errors import VivavoceError
 from ..files import MEBIBYTE, read_bytes, write_whole
 from .digests import joint_digest
-from .evaluate import TALLIES, Evaluation, Example
+from .evaluate import TALLIES, Evaluation
+from .examples import Example
 from .sharding import Shard
 from .summary import versions
 from .target import Target

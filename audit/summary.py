@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +23,13 @@ from .statistics import wilson
 
 
 def write_report(
-    plan: Plan, evaluation: Evaluation, checks: tuple[Check, ...], references: tuple[Reference, ...]
+    plan: Plan,
+    evaluation: Evaluation,
+    checks: tuple[Check, ...],
+    references: tuple[Reference, ...],
+    seconds: float | None = None,
 ) -> Report:
-    """Summarise an evaluation."""
+    """Summarise an evaluation that took so many seconds."""
     target = plan.target
     threshold = target.model.manifest.decoding.threshold is not None
     clean = _clean(evaluation, target.model.manifest.decoding.rule == "nearest", threshold)
@@ -41,7 +46,7 @@ def write_report(
         notes=tuple(target.notes),
         verdict=verdict(evaluation.robust(), plan.protocol.described(target.model.manifest.input), checks),
         images=_images(plan, evaluation),
-        environment=_environment(plan),
+        environment=_environment(plan, seconds),
         straight_through=target.straight_through,
         speed=measure(target.model),
     )
@@ -134,13 +139,30 @@ def _images(plan: Plan, evaluation: Evaluation) -> tuple[ImageOutcome, ...]:
     )
 
 
-def _environment(plan: Plan) -> Environment:
+def _environment(plan: Plan, seconds: float | None) -> Environment:
     model = plan.target.model
     provider = "torch" if model.path.suffix != ".onnx" else "onnxruntime"
     device = getattr(model, "device", "cpu")
     return Environment(
-        plan.command, plan.seed, f"{provider} on {device}", versions(model), platform.machine()
+        command=plan.command,
+        seed=plan.seed,
+        provider=f"{provider} on {device}",
+        versions=versions(model),
+        machine=platform.machine(),
+        processor=_processor(),
+        date=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        seconds=None if seconds is None else round(seconds, 1),
     )
+
+
+def _processor() -> str | None:
+    """The processor's name: Linux shows it in a file, other systems by themselves."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor()) or None
 
 
 def versions(model: ExportedModel) -> dict[str, str]:

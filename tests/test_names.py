@@ -100,7 +100,7 @@ def test_classify_shows_names_as_they_are(hostile, form):
 
 def test_what_a_check_writes_holds_names_as_text(report):
     compared = compare_reports(report, report)
-    case = ElementTree.fromstring(junit(compared))
+    case = ElementTree.fromstring(junit(compared, report))
     assert r"a\n" in str(case[0].get("name"))
     json.loads(sarif(compared, report.model.file))
     json.loads(code_quality(compared, report.model.file))

@@ -82,6 +82,7 @@ class FalseAcceptance(Attack):
     """
 
     name = "false-acceptance"
+    many_targets = True
 
     def __init__(self, steps: int = 100, restarts: int = 1, rivals: int | None = None) -> None:
         self.steps, self.restarts, self.rivals = steps, restarts, rivals

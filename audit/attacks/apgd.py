@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from ...gradient.losses import find
 from ..target import Target
 from .base import Attack, Ball, Goal
 from .directions import random_direction, steepest
@@ -40,6 +41,7 @@ class APGD(Attack):
     ) -> None:
         self.name = NAMES.get(loss, f"apgd-{loss}")
         self.loss, self.steps, self.restarts, self.rivals = loss, steps, restarts, rivals
+        self.many_targets = find(loss).rivals
 
     def sweep(
         self, target: Target, images: np.ndarray, goal: Goal, balls: Sequence[Ball], streams: Streams

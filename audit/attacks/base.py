@@ -134,6 +134,8 @@ class Attack(ABC):
     """Whether it starts from other images of the data set (`Target.others`)."""
     takes_target: ClassVar[bool] = True
     """Whether a target class changes what it does."""
+    many_targets: bool = False
+    """Whether without a target it aims at one other class after another."""
     stays_in_ball: ClassVar[bool] = True
     """Whether its results are clipped to the ball and to 0..1 before they are evaluated."""
     counts: ClassVar[bool] = True

@@ -43,6 +43,7 @@ class FAB(Attack):
     """
 
     name = "fab-t"
+    many_targets = True
 
     def __init__(
         self,

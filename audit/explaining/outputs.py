@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ...console import need
 from ...errors import VivavoceError
 from ...files import check_parent
 from ...text import encodable
@@ -85,5 +84,3 @@ def check_outputs(paths: Sequence[Path], count: int, size: int) -> None:
                 f"{path}: {count} explanations need {count * size / 2**30:.1f} GiB of memory, at most 2; "
                 "give fewer images, or a folder that exists for a picture each"
             )
-        if path.suffix == ".html":
-            need("jinja2", "plot", "a page")

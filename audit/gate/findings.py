@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from collections.abc import Iterator
-from dataclasses import dataclass
-from importlib.metadata import version
 
 from ...text import encodable, plain
+from ..sarif import Finding, document
 from .comparison import Comparison
 
 RULES = {
@@ -19,23 +16,6 @@ RULES = {
 }
 MOST_ANNOTATIONS = 10
 """GitHub shows ten errors of a step."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that failed."""
-
-    rule: str
-    name: str
-    message: str
-    where: str
-    """Path of the model, relative to where the command ran."""
-
-    @property
-    def fingerprint(self) -> str:
-        """The same for the same row of the same file, whatever its figures."""
-        whole = encodable(f"{self.rule} {self.where} {self.name}")
-        return hashlib.sha256(whole.encode()).hexdigest()
 
 
 def findings(comparison: Comparison, where: str) -> Iterator[Finding]:
@@ -53,35 +33,7 @@ def findings(comparison: Comparison, where: str) -> Iterator[Finding]:
 
 def sarif(comparison: Comparison, where: str) -> str:
     """The findings as SARIF 2.1.0, for code scanning."""
-    rules = [{"id": name, "shortDescription": {"text": text}} for name, text in RULES.items()]
-    results = [
-        {
-            "ruleId": finding.rule,
-            "ruleIndex": list(RULES).index(finding.rule),
-            "level": "error",
-            "message": {"text": plain(finding.message)},
-            "locations": [
-                {
-                    "physicalLocation": {
-                        "artifactLocation": {"uri": _address(finding.where)},
-                        "region": {"startLine": 1},
-                    }
-                }
-            ],
-            "partialFingerprints": {"vivavoce/v1": finding.fingerprint},
-        }
-        for finding in findings(comparison, where)
-    ]
-    driver = {"name": "vivavoce", "version": version("vivavoce"), "rules": rules}
-    schema = "https://json.schemastore.org/sarif-2.1.0.json"
-    log = {"$schema": schema, "version": "2.1.0", "runs": [{"tool": {"driver": driver}, "results": results}]}
-    return json.dumps(log, indent=1) + "\n"
-
-
-def _address(path: str) -> str:
-    from urllib.parse import quote
-
-    return quote(os.fsencode(path))
+    return document(findings(comparison, where), RULES)
 
 
 def code_quality(comparison: Comparison, where: str) -> str:

@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-from xml.etree import ElementTree as Tree
-
-from ...text import plain
-from .comparison import Comparison, Pair
+from ..junit import case, document
+from ..report import Report
+from .comparison import Comparison
+from .pairing import row_name
 from .table import words
 
 
-def junit(comparison: Comparison) -> str:
-    """The comparison as a JUnit report, for any service that draws test results."""
-    cases = [_row(row) for row in comparison.rows]
-    cases += [_case(c.name, "diagnosis", c.result == "failed", c.meaning) for c in comparison.changes]
-    cases += [_case(r.name, "cost", r.failed, r.line) for r in comparison.ratios]
-    failed = str(sum(case.find("failure") is not None for case in cases))
-    counts = {"tests": str(len(cases)), "failures": failed, "errors": "0", "time": "0"}
-    whole = Tree.Element("testsuites", {"name": "vivavoce audit check", **counts})
-    suite = Tree.SubElement(whole, "testsuite", {"name": plain(comparison.after), "skipped": "0", **counts})
-    suite.extend(cases)
-    Tree.SubElement(suite, "system-out").text = plain(comparison.summary)
-    Tree.indent(whole, " ")
-    return Tree.tostring(whole, encoding="unicode", xml_declaration=True) + "\n"
+def junit(comparison: Comparison, after: Report) -> str:
+    """The comparison as a JUnit report. A row took as long as its attack on the new model."""
+    took = {row_name(row): row.seconds for row in after.rows}
+    cases = []
+    for row in comparison.rows:
+        line = f"{row.line}: {words(row)}"
+        cases.append(case(row.title, "accuracy", line, _failure(row.result), took.get(row.name, 0)))
+    for change in comparison.changes:
+        cases.append(case(change.name, "diagnosis", change.meaning, _failure(change.result)))
+    for ratio in comparison.ratios:
+        cases.append(case(ratio.name, "cost", ratio.line, "regression" if ratio.failed else None))
+    whole, date = after.environment.seconds, after.environment.date
+    return document("vivavoce audit check", comparison.after, cases, comparison.summary, whole, date)
 
 
-def _row(row: Pair) -> Tree.Element:
-    return _case(row.title, "accuracy", row.result == "failed", f"{row.line}: {words(row)}")
-
-
-def _case(name: str, kind: str, failed: bool, told: str) -> Tree.Element:
-    case = Tree.Element("testcase", {"name": plain(name), "classname": f"vivavoce.{kind}", "time": "0"})
-    if failed:
-        failure = Tree.SubElement(case, "failure", {"message": plain(told), "type": "regression"})
-        failure.text = plain(told)
-    else:
-        Tree.SubElement(case, "system-out").text = plain(told)
-    return case
+def _failure(result: str) -> str | None:
+    return "regression" if result == "failed" else None

@@ -32,7 +32,7 @@ def _json(compared: Compared, kind: str) -> bytes:
 def _junit(compared: Compared, kind: str) -> bytes:
     from .junit import junit
 
-    return junit(compared.comparison).encode()
+    return junit(compared.comparison, compared.after).encode()
 
 
 def _sarif(compared: Compared, kind: str) -> bytes:

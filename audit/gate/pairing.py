@@ -61,12 +61,17 @@ def _vectors(report: Report) -> Iterator[Vector]:
 
 
 def _row_vectors(row: Row, protocol: Protocol, n: int) -> Iterator[Vector]:
-    name = f"{row.attack}{'-targeted' if row.targeted else ''}@{row.epsilon:.4g}"
+    name = row_name(row)
     words = f"{title(row.attack, row.targeted)}, epsilon {protocol.written(row.epsilon)}"
     yield Vector(name, words, unpack_bits(row.survivors, n), row.epsilon_pixels)
     if row.survivors_threshold is not None:
         near = unpack_bits(row.survivors_threshold, n)
         yield Vector(f"{name}/threshold", f"{words}, within the threshold", near, row.epsilon_pixels)
+
+
+def row_name(row: Row) -> str:
+    """The short name of a row: `fgsm-targeted@0.1`."""
+    return f"{row.attack}{'-targeted' if row.targeted else ''}@{row.epsilon:.4g}"
 
 
 def gradient_lost(before: Report, after: Report) -> bool:

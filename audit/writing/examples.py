@@ -9,6 +9,7 @@ import numpy as np
 
 from ...artifacts import ExportedModel, decide
 from ...sound.speaking import sound_of, speaks
+from ..examples import shown
 from ..run import Audit
 
 
@@ -44,7 +45,7 @@ class AnsweredExample:
 def answered(audit: Audit) -> Iterator[AnsweredExample]:
     """The examples of an audit, with the model's answers."""
     classes = audit.report.model.manifest.classes
-    for example in audit.evaluation.examples:
+    for example in shown(audit.evaluation.examples, audit.evaluation.labels):
         outcome = audit.report.images[example.place]
         yield AnsweredExample(
             name=outcome.file or f"image {outcome.index}",

@@ -11,27 +11,32 @@ import numpy as np
 from PIL import Image
 
 from ...sound.playback import wav
-from ..diagnosis.table import LEVELS
 from ..protocol import Protocol
+from ..report import Report
 from ..run import Audit
+from .charts import bars, curves
 from .examples import Answered, AnsweredExample, answered
+from .headline import plainly, tone
 from .looks import looks
-from .plots import curves
-from .table import cell, columns, epsilon_cells, epsilon_titles, heading, legend, title
+from .table import cell, columns, epsilon_cells, epsilon_titles, heading, legend, titles
 
 SIDE = 128
 """Side of a picture on the page, pixels."""
 
 
-def page(audit: Audit) -> str:
-    """Render the page; it loads nothing from other hosts."""
+def page(report: Report, audit: Audit | None = None) -> str:
+    """Render the page; it loads nothing from other hosts.
+
+    Args:
+        report: what was found.
+        audit: the data behind the pictures of images; None: the page has none.
+    """
     import jinja2
 
     source = resources.files("vivavoce.audit.writing").joinpath("page.html.jinja").read_text("utf-8")
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
-    report = audit.report
     by_attack = columns(report)
     rows = [
         [*epsilon_cells(report, e), *(cell(line[e]) for line in by_attack.values())]
@@ -40,12 +45,14 @@ def page(audit: Audit) -> str:
     return environment.from_string(source).render(
         report=report,
         heading=heading(report),
-        level=max((c.level for c in report.diagnosis), key=LEVELS.index, default="fine"),
-        curves=curves(report, "svg").decode(),
-        columns=[*epsilon_titles(report), *(title(*key) for key in by_attack)],
+        tone=tone(report),
+        plainly=plainly(report),
+        bars=bars(report),
+        curves=curves(report),
+        columns=[*epsilon_titles(report), *titles(report)],
         rows=rows,
         legend=legend(report),
-        examples=_examples(audit),
+        examples=None if audit is None else _examples(audit),
     )
 
 

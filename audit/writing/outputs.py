@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from ...artifacts import ExportedModel
@@ -10,46 +11,68 @@ from ...console import Losses, need, say
 from ...errors import VivavoceError
 from ...files import check_parent, write_whole
 from ...sound.speaking import check_voice
+from ..report import Report
 from ..run import Audit
 
 
-def _json(audit: Audit, kind: str) -> bytes:
-    return audit.report.to_json()
+@dataclass(frozen=True)
+class Finished:
+    """What is written."""
+
+    report: Report
+    audit: Audit | None = None
+    """The data behind the pictures of images; None: only the report is left."""
 
 
-def _markdown(audit: Audit, kind: str) -> bytes:
+def _json(finished: Finished, kind: str) -> bytes:
+    return finished.report.to_json()
+
+
+def _markdown(finished: Finished, kind: str) -> bytes:
     from .table import markdown
 
-    return markdown(audit.report).encode()
+    return markdown(finished.report).encode()
 
 
-def _csv(audit: Audit, kind: str) -> bytes:
+def _csv(finished: Finished, kind: str) -> bytes:
     from .table import comma_separated
 
-    return comma_separated(audit.report).encode()
+    return comma_separated(finished.report).encode()
 
 
-def _picture(audit: Audit, kind: str) -> bytes:
+def _junit(finished: Finished, kind: str) -> bytes:
+    from .findings import junit
+
+    return junit(finished.report).encode()
+
+
+def _sarif(finished: Finished, kind: str) -> bytes:
+    from .findings import sarif
+
+    return sarif(finished.report).encode()
+
+
+def _picture(finished: Finished, kind: str) -> bytes:
     from .plots import curves
 
-    return curves(audit.report, kind)
+    return curves(finished.report, kind)
 
 
-def _html(audit: Audit, kind: str) -> bytes:
+def _html(finished: Finished, kind: str) -> bytes:
     from .html import page
 
-    return page(audit).encode()
+    return page(finished.report, finished.audit).encode()
 
 
-WRITERS: dict[str, Callable[[Audit, str], bytes]] = {
-    ".json": _json, ".html": _html, ".md": _markdown, ".csv": _csv,
+WRITERS: dict[str, Callable[[Finished, str], bytes]] = {
+    ".json": _json, ".html": _html, ".md": _markdown, ".csv": _csv, ".xml": _junit, ".sarif": _sarif,
     ".png": _picture, ".svg": _picture, ".pdf": _picture,
 }  # fmt: skip
 """Makes a file's content, by suffix; called with the suffix, without the dot."""
 
 
 def check_outputs(paths: list[Path]) -> None:
-    """Check before the audit that every output can be written after it.
+    """Check before the work that every output can be written after it.
 
     Raises:
         VivavoceError: an unknown suffix, no such folder, or a package is missing for a picture or page.
@@ -58,17 +81,15 @@ def check_outputs(paths: list[Path]) -> None:
         if path.suffix not in WRITERS:
             raise VivavoceError(f"{path}: unknown output format; use {', '.join(WRITERS)}")
         check_parent(path)
-        if WRITERS[path.suffix] in (_picture, _html):
+        if WRITERS[path.suffix] is _picture:
             need("matplotlib", "plot", "a picture")
-        if WRITERS[path.suffix] is _html:
-            need("jinja2", "plot", "a page")
 
 
-def write_outputs(audit: Audit, paths: list[Path], losses: Losses) -> None:
+def write_outputs(finished: Finished, paths: list[Path], losses: Losses) -> None:
     """Write the report to every path, in the format of its suffix; note what cannot be written."""
     for path in paths:
         with losses.noting():
-            write_whole(path, WRITERS[path.suffix](audit, path.suffix.removeprefix(".")))
+            write_whole(path, WRITERS[path.suffix](finished, path.suffix.removeprefix(".")))
             say(f"wrote {path}", err=True)
 
 

@@ -1,28 +1,61 @@
-"""Robustness curves; matplotlib is imported on first use."""
+"""Robustness as a picture file; matplotlib is imported on first use."""
 
 from __future__ import annotations
 
 from ...drawing import rendered
 from ..report import Report, Row
-from .table import columns, title
+from .charts import bars, single
+from .table import columns, titles
 
 COLOUR = "#1f5fa8"
 
 
 def curves(report: Report, kind: str) -> bytes:
-    """Accuracy against epsilon, one panel per attack, as a picture of the given kind.
+    """Accuracy against epsilon, one panel per attack, as a picture of the given kind; bars for one epsilon.
 
     As in Chen et al. 2021, figure 3: solid for threshold decoding, dotted for nearest neighbour; a
     model on logits has one solid line. The band is the 95 % Wilson interval.
     """
     from matplotlib.figure import Figure
 
+    figure = Figure(layout="constrained")
+    if single(report):
+        _bars(figure, report)
+    else:
+        _panels(figure, report)
+    name = report.model.file.rsplit(".", 1)[0]
+    figure.suptitle(f"{name} on {report.data.n} images of {report.data.name}", fontsize=11)
+    return rendered(figure, kind, dpi=160)
+
+
+def _bars(figure, report: Report) -> None:
+    """Clean accuracy, and what is left after each attack."""
+    found = bars(report)[::-1]
+    figure.set_size_inches(7, 1.5 + 0.4 * len(found))
+    panel = figure.subplots()
+    shares = [bar.share for bar in found]
+    whiskers = [
+        [max(bar.share - bar.low, 0) for bar in found],
+        [max(bar.high - bar.share, 0) for bar in found],
+    ]
+    panel.barh(range(len(found)), shares, xerr=whiskers, color=COLOUR, height=0.6, ecolor="#1c2430")
+    for place, bar in enumerate(found):
+        panel.text(max(bar.high, bar.share) + 1.5, place, f"{bar.share:.1f}", va="center", fontsize=9)
+    panel.set_yticks(range(len(found)), [bar.name for bar in found])
+    panel.set_xlim(0, 110)
+    panel.set_xticks(range(0, 101, 20))
+    epsilon = report.protocol.written(report.protocol.epsilons[-1])
+    panel.set_xlabel(f"accuracy, % of all images; epsilon {epsilon} ({report.protocol.epsilon_space})")
+    panel.spines[["top", "right"]].set_visible(False)
+
+
+def _panels(figure, report: Report) -> None:
     by_attack = columns(report)
-    figure = Figure(figsize=(3.1 * len(by_attack) + 0.5, 3.6), layout="constrained")
+    figure.set_size_inches(3.1 * len(by_attack) + 0.5, 3.6)
     panels = figure.subplots(1, len(by_attack), sharey=True, squeeze=False)[0]
-    for panel, (key, rows) in zip(panels, by_attack.items(), strict=True):
-        _curve(panel, list(rows.values()))
-        panel.set_title(title(*key), fontsize=10)
+    for panel, title, rows in zip(panels, titles(report), by_attack.values(), strict=True):
+        _curve(panel, report, [row for row in rows.values() if row.epsilon > 0])
+        panel.set_title(title, fontsize=10)
         panel.set_xlabel(f"epsilon ({report.protocol.epsilon_space})")
         panel.set_ylim(-2, 102)
         panel.grid(alpha=0.25)
@@ -30,17 +63,17 @@ def curves(report: Report, kind: str) -> bytes:
     panels[0].set_ylabel("accuracy, % of all images")
     handles, names = panels[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False)
-    name = report.model.file.rsplit(".", 1)[0]
-    figure.suptitle(f"{name} on {report.data.n} images of {report.data.name}", fontsize=11)
-    return rendered(figure, kind, dpi=160)
 
 
-def _curve(panel, rows: list[Row]) -> None:
-    x = [row.epsilon for row in rows]
-    threshold = [row.threshold_accuracy for row in rows]
+def _curve(panel, report: Report, rows: list[Row]) -> None:
+    """One attack from epsilon 0, the clean images, on."""
+    clean = report.clean
+    x = [0.0, *(row.epsilon for row in rows)]
+    threshold = [clean.threshold, *(row.threshold_accuracy for row in rows)]
     has_threshold = None not in threshold
-    accuracy = [100 * row.accuracy for row in rows]
-    low, high = ([100 * row.interval[end] for row in rows] for end in (0, 1))
+    accuracy = [100 * share for share in (clean.accuracy, *(row.accuracy for row in rows))]
+    intervals = [clean.interval, *(row.interval for row in rows)]
+    low, high = ([100 * interval[end] for interval in intervals] for end in (0, 1))
     panel.fill_between(x, low, high, color=COLOUR, alpha=0.15, linewidth=0)
     label = "nearest neighbour" if has_threshold else "arg-max"
     panel.plot(x, accuracy, ":" if has_threshold else "-", marker="o", ms=3.5, color=COLOUR, label=label)

@@ -14,6 +14,7 @@ from ...images.sizes import GREY_LEVELS
 from ...text import cell as in_cell
 from ...text import markdown as escape
 from ...text import plain
+from ..protocol import ATTACKS
 from ..references import Reference
 from ..report import Report, Row
 
@@ -27,8 +28,16 @@ def columns(report: Report) -> dict[tuple[str, bool], dict[float, Row]]:
 
 
 def title(attack: str, targeted: bool) -> str:
-    """Name a column."""
-    return f"{attack.upper() if attack == 'fgsm' else attack}, {'targeted' if targeted else 'untargeted'}"
+    """Name an attack and its aim."""
+    many = attack in ATTACKS and ATTACKS[attack].many_targets
+    aim = "targeted" if targeted else "multi-targeted" if many else "untargeted"
+    return f"{attack.upper() if attack == 'fgsm' else attack}, {aim}"
+
+
+def titles(report: Report) -> list[str]:
+    """Titles of the columns of attacks; in an ensemble a plus stands before those that continue."""
+    found = [title(*key) for key in columns(report)]
+    return [f"+ {name}" if k and report.protocol.ensemble else name for k, name in enumerate(found)]
 
 
 def epsilon_titles(report: Report) -> list[str]:
@@ -85,7 +94,9 @@ def legend(report: Report) -> str:
     units = f"{report.protocol.epsilon_space} units"
     if _in_other_units(report):
         units += ", /255 its largest half-width in pixels"
-    return f"cells: {parts}, % of all images; epsilon in {units}"
+    order = "; +: after the attacks before it, on the images that survived them"
+    cumulative = order if report.protocol.ensemble and len(columns(report)) > 1 else ""
+    return f"cells: {parts}, % of all images; epsilon in {units}{cumulative}"
 
 
 def show(report: Report, console: Console) -> None:
@@ -96,8 +107,8 @@ def show(report: Report, console: Console) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in epsilon_titles(report):
         table.add_column(name, justify="right")
-    for key in by_attack:
-        attack, aim = title(*key).rsplit(", ", 1)
+    for name in titles(report):
+        attack, aim = name.rsplit(", ", 1)
         table.add_column(Text(f"{plain(attack)}\n{aim}"), justify="right")
     for epsilon in report.protocol.epsilons:
         cells = (cell(rows[epsilon]) for rows in by_attack.values())
@@ -114,6 +125,8 @@ def show(report: Report, console: Console) -> None:
         console.print(Text.assemble((check.level, colour), f" {line}"))
     for reference in report.references:
         console.print(f"  {reference.name}: {_compared(reference)}")
+    if report.environment.when is not None:
+        console.print(report.environment.when, style="dim")
     for note in report.notes:
         console.print(f"note: {note}", style="dim")
     console.print(report.verdict, style="bold")
@@ -127,9 +140,10 @@ def markdown(report: Report) -> str:
         "",
         *(f"- {escape(line)}" for line in heading(report)[1:]),
         f"- {escape(report.verdict)}",
+        *([f"- {escape(report.environment.when)}"] if report.environment.when else []),
         "",
     ]
-    cells = [*epsilon_titles(report), *(escape(title(*key)) for key in by_attack)]
+    cells = [*epsilon_titles(report), *map(escape, titles(report))]
     lines += ["| " + " | ".join(cells) + " |", "|" + "---:|" * len(cells)]
     for epsilon in report.protocol.epsilons:
         figures = (cell(rows[epsilon]).replace(" | ", " / ") for rows in by_attack.values())
@@ -139,14 +153,20 @@ def markdown(report: Report) -> str:
 
 
 def comma_separated(report: Report) -> str:
-    """One line per attack and epsilon, with every figure of its row."""
+    """One line per attack and epsilon, with every figure of its row; one number in a cell."""
     left_out = {"survivors", "survivors_threshold"}
-    fields = [f for f in Row.__struct_fields__ if f not in left_out]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fields, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
+    lines = []
     for row in report.rows:
-        flat = {k: " ".join(f"{x:g}" for x in v) if isinstance(v, tuple) else in_cell(v)
-                for k, v in msgspec.structs.asdict(row).items()}  # fmt: skip
-        writer.writerow(flat)
+        line: dict[str, object] = {}
+        for name, value in msgspec.structs.asdict(row).items():
+            if isinstance(value, tuple):
+                parts = ("low", "high") if name == "interval" else map(str, range(1, len(value) + 1))
+                line |= {f"{name}_{part}": x for part, x in zip(parts, value, strict=True)}
+            elif name not in left_out:
+                line[name] = in_cell(value)
+        lines.append(line)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(lines[0]) if lines else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
     return text.getvalue()

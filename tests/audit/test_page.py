@@ -3,15 +3,23 @@
 import re
 import shutil
 import subprocess
+from importlib import resources
 
 import numpy as np
 import pytest
+from browsing import axe_source, chromium, visit
+from msgspec.structs import replace
 
 from vivavoce.artifacts import open_model
 from vivavoce.audit.plan import Settings
 from vivavoce.audit.protocol import resolve
+from vivavoce.audit.report import load_report
 from vivavoce.audit.run import robustness
+from vivavoce.audit.writing.charts import BOTTOM, HIGH, LEFT, TOP, curves
+from vivavoce.audit.writing.headline import tone
 from vivavoce.audit.writing.html import page
+
+MODELS = resources.files("vivavoce.artifacts.models")
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = (
@@ -22,9 +30,10 @@ FLAGS = (
 
 @pytest.fixture(scope="module")
 def speech_page(tmp_path_factory):
-    settings = Settings(protocol=resolve("paper", epsilons=[0.0, 0.3]), limit=40, command="audit …")
+    settings = Settings(protocol=resolve("paper", epsilons=[0.0, 0.15, 0.3]), limit=40, command="audit …")
     path = tmp_path_factory.mktemp("page") / "report.html"
-    path.write_text(page(robustness(open_model("digits-speech"), settings)), encoding="utf-8")
+    audit = robustness(open_model("digits-speech"), settings)
+    path.write_text(page(audit.report, audit), encoding="utf-8")
     return path
 
 
@@ -37,8 +46,72 @@ def test_the_page_is_one_file_with_everything(speech_page):
     )
     assert "Grad-CAM" in text
     assert text.index('class="verdict') < text.index("<svg") < text.index("<table>")
+    examples = re.findall(r"<h3>[^<]*: (.*)</h3>", text)
+    assert len(set(examples)) == len(examples) > 5, "each example shows a different class"
     addresses = re.findall(r'(?:src|href)="(?!data:|#)([^"]*)"', text)
     assert addresses == []
+
+
+@pytest.fixture(scope="module")
+def standard_page(speech_page):
+    """One epsilon, an ensemble, and nothing left."""
+    report = load_report(str(MODELS / "cifar10-category.standard.json"))
+    path = speech_page.with_name("standard.html")
+    path.write_text(page(report), encoding="utf-8")
+    return path
+
+
+def test_one_epsilon_is_bars_and_the_news_is_bad(standard_page):
+    text = standard_page.read_text(encoding="utf-8")
+    assert "<svg" not in text
+    assert re.findall(r'class="share">([\d.]+) %', text) == ["86.8", "0.0", "0.0", "0.0", "0.0"]
+    assert "+ apgd-t, multi-targeted" in text
+    assert 'class="verdict bad"' in text
+    assert (
+        "the model gets 87 right. After changes of every pixel by at most 3.1 %, 0 are still right." in text
+    )
+
+
+def test_curves_begin_at_the_clean_images():
+    report = load_report(str(MODELS / "digits-category.json"))
+    assert 0 not in report.protocol.epsilons
+    for _, picture in curves(report):
+        first, *rest = re.search(r'class="line solid" points="([^"]*)"', picture)[1].split()  # type: ignore[index]
+        assert len(rest) == 2
+        x, y = map(float, first.split(","))
+        assert (x, y) == pytest.approx(
+            (LEFT, TOP + (HIGH - TOP - BOTTOM) * (1 - report.clean.accuracy)), abs=0.1
+        )
+
+
+@pytest.mark.parametrize(
+    ("robust", "level", "expected"),
+    [
+        (0.9, ["fine"], "good"),
+        (0.9, ["weak"], "doubtful"),
+        (0.0, ["fine"], "bad"),
+        (0.9, ["fine", "masked"], "masked"),
+    ],
+)
+def test_the_colour_of_the_verdict(robust, level, expected):
+    report = load_report(str(MODELS / "digits-category.json"))
+    count = round(robust * report.data.n)
+    images = tuple(replace(image, robust=k < count) for k, image in enumerate(report.images))
+    check = replace(report.diagnosis[0], level=level)
+    assert tone(replace(report, images=images, diagnosis=(check, *report.diagnosis[1:]))) == expected
+
+
+@pytest.mark.full
+def test_the_pages_are_accessible_at_every_width(speech_page, standard_page):
+    axe = axe_source()
+    with chromium() as browser:
+        for path in (speech_page, standard_page):
+            for width in (320, 390, 1100):
+                for scheme in ("light", "dark"):
+                    size = {"width": width, "height": 900}
+                    with visit(browser, path.as_uri(), viewport=size, color_scheme=scheme) as seen:
+                        assert seen.violations(axe) == []
+                        assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")

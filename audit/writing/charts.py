@@ -1,0 +1,109 @@
+"""Charts of a page, drawn from the data: bars where there is one epsilon, curves where there are more.
+
+Their colours are the page's, light or dark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+from ...text import plain
+from ..report import Report, Row
+from .table import columns, titles
+
+WIDE, HIGH = 280, 190
+"""Size of a panel, in its own units."""
+LEFT, RIGHT, TOP, BOTTOM = 34, 12, 10, 34
+"""Margins around the plot."""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One figure in per cent, with its 95 % interval."""
+
+    name: str
+    share: float
+    low: float
+    high: float
+
+
+def bars(report: Report) -> list[Bar]:
+    """Clean accuracy, and what is left after each attack; empty if there are several epsilons."""
+    if not single(report):
+        return []
+    clean = report.clean
+    found = [Bar("clean", 100 * clean.accuracy, *(100 * end for end in clean.interval))]
+    for name, rows in zip(titles(report), columns(report).values(), strict=True):
+        row = rows[report.protocol.epsilons[-1]]
+        found.append(Bar(plain(name), 100 * row.accuracy, *(100 * end for end in row.interval)))
+    return found
+
+
+def single(report: Report) -> bool:
+    """Whether there is at most one epsilon above zero."""
+    return sum(epsilon > 0 for epsilon in report.protocol.epsilons) <= 1
+
+
+def curves(report: Report) -> list[tuple[str, str]]:
+    """A title and an SVG for each attack: accuracy against epsilon; empty if there is one epsilon.
+
+    As in Chen et al. 2021, figure 3: solid for threshold decoding, dotted for nearest neighbour; a model on
+    logits has one solid line. The band is the 95 % Wilson interval.
+    """
+    if single(report):
+        return []
+    panels = [_panel(report, list(rows.values())) for rows in columns(report).values()]
+    return list(zip(map(plain, titles(report)), panels, strict=True))
+
+
+def _panel(report: Report, rows: list[Row]) -> str:
+    clean, largest = report.clean, report.protocol.epsilons[-1]
+    rows = [row for row in rows if row.epsilon > 0]
+    x = [0.0, *(row.epsilon for row in rows)]
+    accuracy = [clean.accuracy, *(row.accuracy for row in rows)]
+    low, high = ([clean.interval[end], *(row.interval[end] for row in rows)] for end in (0, 1))
+    parts = [_axes(report, largest)]
+    band = _points(x, high, largest) + _points(x, low, largest)[::-1]
+    parts.append(f'<polygon class="band" points="{_joined(band)}"/>')
+    near = [clean.threshold, *(row.threshold_accuracy for row in rows)]
+    both = [share for share in near if share is not None]
+    dotted = len(both) == len(near)
+    parts.append(_line(_points(x, accuracy, largest), "dotted" if dotted else "solid"))
+    if dotted:
+        parts.append(_line(_points(x, both, largest), "solid"))
+    return f'<svg viewBox="0 0 {WIDE} {HIGH}" aria-hidden="true">{"".join(parts)}</svg>'
+
+
+def _points(x: Sequence[float], shares: Sequence[float], largest: float) -> list[tuple[float, float]]:
+    wide, high = WIDE - LEFT - RIGHT, HIGH - TOP - BOTTOM
+    return [(LEFT + wide * a / largest, TOP + high * (1 - b)) for a, b in zip(x, shares, strict=True)]
+
+
+def _joined(points: Sequence[tuple[float, float]]) -> str:
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+
+
+def _line(points: Sequence[tuple[float, float]], kind: str) -> str:
+    dots = "".join(f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="2.6"/>' for x, y in points)
+    return f'<polyline class="line {kind}" points="{_joined(points)}"/>{dots}'
+
+
+def _axes(report: Report, largest: float) -> str:
+    """The grid, its figures, and the name of the horizontal axis."""
+    parts = []
+    for share in (0.0, 0.5, 1.0):
+        (left, y), (right, _) = _points([0, largest], [share, share], largest)
+        parts.append(f'<line class="grid" x1="{left:.1f}" y1="{y:.1f}" x2="{right:.1f}" y2="{y:.1f}"/>')
+        parts.append(_text(LEFT - 5, y + 3.5, "end", f"{100 * share:.0f}"))
+    for place, anchor in ((0.0, "start"), (largest / 2, "middle"), (largest, "end")):
+        ((x, y),) = _points([place], [0], largest)
+        parts.append(_text(x, y + 13, anchor, report.protocol.written(place)))
+    name = f"epsilon ({report.protocol.epsilon_space})"
+    parts.append(_text((LEFT + WIDE - RIGHT) / 2, HIGH - 5, "middle", name))
+    return "".join(parts)
+
+
+def _text(x: float, y: float, anchor: str, text: str) -> str:
+    return f'<text class="tick" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'

@@ -1,0 +1,49 @@
+"""A report in one plain sentence, and how good or bad the news is."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ..diagnosis.table import LEVELS, Level
+from ..report import Report
+
+Tone = Literal["good", "bad", "doubtful", "masked"]
+LITTLE = 0.5
+"""Of the clean accuracy; a model that keeps less under attack is bad news."""
+
+
+def survived(report: Report) -> float:
+    """Share of the images that survive every attack at the largest epsilon."""
+    return sum(image.robust for image in report.images) / report.data.n
+
+
+def trust(report: Report) -> Level:
+    """The worst level of the diagnosis."""
+    return max((check.level for check in report.diagnosis), key=LEVELS.index, default="fine")
+
+
+def tone(report: Report) -> Tone:
+    """What the verdict means: masked gradients, little left, doubtful attacks, or good news."""
+    if trust(report) == "masked":
+        return "masked"
+    if survived(report) < LITTLE * report.clean.accuracy:
+        return "bad"
+    return "good" if trust(report) == "fine" else "doubtful"
+
+
+def plainly(report: Report) -> str:
+    """The result for readers who know nothing of attacks."""
+    right, left = (round(100 * share) for share in (report.clean.accuracy, survived(report)))
+    protocol = report.protocol
+    widest = 100 * max(protocol.ball(protocol.epsilons[-1], report.model.manifest.input).widths)
+    change = (
+        f"changes of every pixel by at most {widest:.2g} %" if protocol.norm == "linf" else "small changes"
+    )
+    sentence = f"Of 100 images, the model gets {right} right. After {change}, {left} are still right."
+    doubt = {
+        "fine": "",
+        "weak": " Stronger attacks would leave fewer.",
+        "suspicious": " The attacks may be too weak here, so the true figure can be lower.",
+        "masked": " The model hides its gradient from the attacks; the true figure is probably lower.",
+    }
+    return sentence + doubt[trust(report)]
