@@ -86,19 +86,14 @@ def test_curves_begin_at_the_clean_images():
 
 @pytest.mark.parametrize(
     ("robust", "level", "expected"),
-    [
-        (0.9, ["fine"], "good"),
-        (0.9, ["weak"], "doubtful"),
-        (0.0, ["fine"], "bad"),
-        (0.9, ["fine", "masked"], "masked"),
-    ],
+    [(0.9, "fine", "good"), (0.9, "weak", "doubtful"), (0.0, "fine", "bad"), (0.9, "masked", "masked")],
 )
 def test_the_colour_of_the_verdict(robust, level, expected):
     report = load_report(str(MODELS / "digits-category.json"))
     count = round(robust * report.data.n)
     images = tuple(replace(image, robust=k < count) for k, image in enumerate(report.images))
-    check = replace(report.diagnosis[0], level=level)
-    assert tone(replace(report, images=images, diagnosis=(check, *report.diagnosis[1:]))) == expected
+    checks = (replace(report.diagnosis[0], level=level), *report.diagnosis[1:])
+    assert tone(replace(report, images=images, diagnosis=checks)) == expected
 
 
 @pytest.mark.full
