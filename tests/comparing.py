@@ -4,7 +4,7 @@ import msgspec
 
 from vivavoce.audit.report import Report
 
-TIMES = {"seconds", "speed", "command"}
+TIMES = {"seconds", "speed", "command", "date"}
 """Fields of a report in which two audits of one model differ; the command is not what was found."""
 
 

@@ -19,7 +19,8 @@ def survived(report: Report) -> float:
 
 def trust(report: Report) -> Level:
     """The worst level of the diagnosis."""
-    return max((check.level for check in report.diagnosis), key=LEVELS.index, default="fine")
+    levels: list[Level] = [check.level for check in report.diagnosis]
+    return max(levels, key=LEVELS.index, default=LEVELS[0])
 
 
 def tone(report: Report) -> Tone:

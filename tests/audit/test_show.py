@@ -42,7 +42,7 @@ def test_every_output(tmp_path, name):
         assert (float(line["interval_low"]), float(line["interval_high"])) == row.interval
         assert all(" " not in cell for cell in line.values())
     suite = ElementTree.parse(files["xml"]).getroot()[0]
-    assert [float(case.get("time")) for case in suite.iter("testcase")][: len(read.rows)] == [
+    assert [float(case.attrib["time"]) for case in suite.iter("testcase")][: len(read.rows)] == [
         pytest.approx(row.seconds, abs=1e-3) for row in read.rows
     ]
     doubtful = [check for check in read.diagnosis if check.level != "fine"]
