@@ -20,7 +20,7 @@ def survived(report: Report) -> float:
 def trust(report: Report) -> Level:
     """The worst level of the diagnosis."""
     levels: list[Level] = [check.level for check in report.diagnosis]
-    return max(levels, key=LEVELS.index, default=LEVELS[0])
+    return LEVELS[max((LEVELS.index(level) for level in levels), default=0)]
 
 
 def tone(report: Report) -> Tone:
