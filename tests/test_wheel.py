@@ -8,8 +8,8 @@ import zipfile
 from wheels import tracked_files
 
 ROOMS = ("artifacts", "audit", "export", "gradient", "images", "serve", "sound", "study", "train")
-FILES = """__init__.py __main__.py cli.py cluster.py console.py documents.py drawing.py errors.py files.py
-    py.typed reexports.py terminal.py text.py""".split()
+FILES = """__init__.py __main__.py cli.py cluster.py completion.py console.py documents.py drawing.py
+    errors.py files.py notices.py options.py py.typed reexports.py terminal.py text.py""".split()
 
 
 def test_the_wheel_holds_what_is_tracked(wheel, repository):

@@ -103,7 +103,7 @@ BAD = {
     "classes that do not fit": lambda t: (["digits-speech", "--data", make_folder(t, ["cat"])], "'cat'"),
     "no such data": lambda t: (["digits-speech", "--data", "nowhere"], "no such data set"),
     "negative epsilon": lambda t: (["digits-speech", "--epsilon", "-1"], "epsilon must be 0 or more, not -1"),
-    "unknown attack": lambda t: (["digits-speech", "--attack", "magic"], "fgsm, iterative"),
+    "unknown attack": lambda t: (["digits-speech", "--attack", "zzz"], "choose one of fgsm, iterative"),
     "unknown output": lambda t: (["digits-speech", "--output", "r.docx"], ".json"),
     "no folder for output": lambda t: (["digits-speech", "--output", "no/r.json"], "no such folder"),
     "unknown device": lambda t: (["digits-speech", "--device", "tpu"], "cpu, cuda"),

@@ -1,0 +1,47 @@
+"""Audits of TorchScript files against those of the same network as an ONNX file."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch_files import KINDS, digits_net
+
+from vivavoce.artifacts import open_model
+from vivavoce.audit import Settings, robustness
+from vivavoce.audit.protocol import resolve
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+SETTINGS = Settings(data="digits", protocol=resolve("quick"), limit=24, batch_size=24)
+
+
+def rows(path, options=None) -> list[int]:
+    """Images that are right: clean, and in each row."""
+    evaluation = robustness(open_model(path, options), SETTINGS).evaluation
+    return [int(evaluation.right.sum()), *(int(o.right.sum()) for o in evaluation.outcomes)]
+
+
+@pytest.fixture(scope="module")
+def twins(tmp_path_factory):
+    """The images that each ONNX twin gets right, in float32 and in half precision."""
+    folder, found = tmp_path_factory.mktemp("twins"), {}
+    for kind in ("float", "half"):
+        net, example = copy.deepcopy(digits_net()), torch.rand(2, 3, 32, 32)
+        net, example = (net.half(), example.half()) if kind == "half" else (net, example)
+        path = folder / f"{kind}.onnx"
+        torch.onnx.export(
+            net, (example,), path, dynamo=False, input_names=["x"], dynamic_axes={"x": {0: "N"}}
+        )
+        found[kind] = rows(path)
+    return found
+
+
+SLOW = ("scripted-half", "half", "hwc", "fixed-batch", "dict", "softmax", "nhwc")
+
+
+@pytest.mark.parametrize("name", ["flow", *(pytest.param(n, marks=pytest.mark.full) for n in SLOW)])
+def test_the_figures_are_those_of_the_onnx_file(name, twins, tmp_path):
+    kind = KINDS[name]
+    found = rows(kind.save(tmp_path / "m.pt"), kind.options)
+    np.testing.assert_allclose(found, twins["half" if "half" in name else "float"], atol=1)
