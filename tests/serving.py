@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vivavoce.artifacts import ExportedModel, Outputs, open_model
+from vivavoce.artifacts import ExportedModel, Outputs, Preprocessing, open_model
+from vivavoce.artifacts.understood import Understood
 from vivavoce.images import Fit, open_images
 
 VIVAVOCE = str(Path(sys.executable).parent / "vivavoce")
@@ -175,6 +176,8 @@ class SlowModel:
     """digits-speech, with a pause before each answer."""
 
     named = True
+    understood: Understood | None = None
+    preprocessing: Preprocessing | None = None
 
     def __init__(self, seconds: float) -> None:
         self._model, self.seconds = open_model("digits-speech"), seconds
