@@ -25,7 +25,7 @@ MODEL ?= digits-speech
 # A file's tests stay together, because they share what they train and export.
 PYTEST = .venv/test/bin/pytest -n auto --maxprocesses 4 --dist loadfile --durations 10
 
-.PHONY: audit web browser-parts test test-full bench lint clean
+.PHONY: audit web browser-parts test test-full bench docs dist lint clean
 
 audit: .venv/audit/ready  ## audit an ordinary and a robust model on the digits that ship with them
 	.venv/audit/bin/audit robustness digits-speech --protocol quick --epsilon 0.1 --limit 50
@@ -55,6 +55,14 @@ bench: .venv/bench/ready  ## timings, as ratios
 	.venv/bench/bin/python tests/benchmarks/training_speed.py
 	.venv/bench/bin/python tests/benchmarks/server_load.py
 
+docs: .venv/docs/ready  ## the site, in build/site; no warning, and every link leads somewhere
+	NO_MKDOCS_2_WARNING=1 .venv/docs/bin/mkdocs build --strict --quiet
+
+dist: .venv/dist/ready  ## sdist and wheel, in build/dist
+	rm -rf build/dist
+	.venv/dist/bin/python -m build --quiet --outdir build/dist
+	.venv/dist/bin/twine check --strict build/dist/*
+
 lint: .venv/test/ready
 	.venv/test/bin/ruff check .
 	.venv/test/bin/ruff format --check .
@@ -71,6 +79,16 @@ lint: .venv/test/ready
 
 .venv/bench/ready: $(SPEC)
 	$(call make_env,bench,cpu$(comma)train$(comma)plot$(comma)listen$(comma)serve,--group test --group bench)
+
+# Not editable: the reference is made from the package as people install it, without tests and environments.
+.venv/docs/ready: $(SPEC) $(shell git ls-files '*.py')
+	@test -x .venv/docs/bin/uv || { rm -rf .venv/docs; $(PYTHON) -m venv .venv/docs; }
+	@test -x .venv/docs/bin/uv || .venv/docs/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
+	@.venv/docs/bin/uv pip install --quiet --python .venv/docs/bin/python -c constraints.txt --reinstall-package vivavoce ".[cpu]" --group docs
+	@touch $@
+
+.venv/dist/ready: $(SPEC)
+	$(call make_env,dist,cpu,--group dist)
 
 clean:
 	rm -rf .venv build dist *.egg-info
