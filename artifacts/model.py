@@ -123,6 +123,10 @@ def open_model(
         from .torch_model import TorchModel
 
         return TorchModel(path, preprocessing, device)
+    if path.suffix == ".ort":
+        raise VivavoceError(
+            f"{path}: onnxruntime's own format, which shows no graph; give the .onnx file that it was made from"
+        )
     raise VivavoceError(f"{path}: unsupported model format; give .onnx, TorchScript .pt or .pt2")
 
 

@@ -40,6 +40,7 @@ def test_shipped_models_open_by_name():
         ("empty.onnx", b"", "empty"),
         ("text.onnx", b"This is a text, not a model.\n" * 20, "not an? .*ONNX model"),
         ("model.h5", b"x", "unsupported model format"),
+        ("model.ort", b"x", "give the .onnx file that it was made from"),
         ("text.pt", b"some text", "not a TorchScript file"),
     ],
 )
