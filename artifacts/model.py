@@ -125,7 +125,7 @@ def open_model(
         return TorchModel(path, preprocessing, device)
     if path.suffix == ".ort":
         raise VivavoceError(
-            f"{path}: onnxruntime's own format, which shows no graph; give the .onnx file that it was made from"
+            f"{path}: the format of onnxruntime shows no graph; give the .onnx file that it was made from"
         )
     raise VivavoceError(f"{path}: unsupported model format; give .onnx, TorchScript .pt or .pt2")
 

@@ -141,5 +141,6 @@ def make_encoder(name: str) -> ResNet | VGG19 | Airbench | Backbone | Dense:
             f"give vgg19, airbench (or with widths: airbench-64-256-256), {', '.join(BACKBONES)}, or resnetD "
             "with D = 6n + 2: resnet8, resnet14, resnet32, …"
         )
-        raise VivavoceError(f"no encoder {name!r}; {suggestion(name, () if match else NAMES, instead)}")
+        near = () if name.startswith(("resnet", "airbench")) else NAMES  # of these, say which there are
+        raise VivavoceError(f"no encoder {name!r}; {suggestion(name, near, instead)}")
     return ResNet((depth - 2) // 6)

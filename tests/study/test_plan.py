@@ -81,12 +81,12 @@ def test_cells_are_known_by_what_decides_their_outcome(file):
 @pytest.mark.parametrize(
     ("study", "budget", "grid", "changes", "complaint"),
     [
-        ("tabel1", "paper", {}, {}, "no study 'tabel1'; there are adversarial-labels, "),
+        ("tabel1", "paper", {}, {}, "no study 'tabel1'; did you mean table1?"),
         ("nowhere.toml", "paper", {}, {}, "no such file"),
         ("table1", "huge", {}, {}, "no budget 'huge'; it has paper, short, smoke"),
         ("table1", "smoke", {"colour": ["red"]}, {}, "the axes are dataset, level, encoder"),
         ("table1", "smoke", {"seed": ["one"]}, {}, "'one' is not a whole number"),
-        ("table1", "smoke", {"label": ["loud"]}, {}, "no label 'loud'; there are category"),
+        ("table1", "smoke", {"label": ["loud"]}, {}, "no label 'loud'; choose one of category"),
         ("lwal-speed", "smoke", {"method": ["lwal"]}, {}, "must have std among them"),
         ("table1", "smoke", {}, {"epochs": -1}, "epochs must be positive"),
     ],

@@ -38,9 +38,12 @@ def test_the_decoder_makes_the_label_size(size):
     assert LabelDecoder(64, size)(torch.zeros(2, 64)).shape == (2, size, size)
 
 
-@pytest.mark.parametrize("name", ["resnet9", "resnet2", "vgg", "resnet"])
-def test_unknown_encoders_are_refused(name):
-    with pytest.raises(VivavoceError, match="6n \\+ 2"):
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("resnet9", "6n \\+ 2"), ("resnet2", "6n \\+ 2"), ("resnet", "6n \\+ 2"), ("vgg", "did you mean vgg19")],
+)
+def test_unknown_encoders_are_refused(name, message):
+    with pytest.raises(VivavoceError, match=message):
         make_encoder(name)
 
 

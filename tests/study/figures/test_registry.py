@@ -47,7 +47,7 @@ def test_the_same_study_gives_the_same_file(labels, tmp_path):
 @pytest.mark.parametrize(
     ("figure", "file", "complaint"),
     [
-        ("robustnes", "a.png", "no figure 'robustnes'; there are labels, curves"),
+        ("robustnes", "a.png", "no figure 'robustnes'; did you mean robustness"),
         ("labels", "a.gif", "a.gif: the file name must end in one of .png, .svg, .pdf"),
         ("labels", "a", "must end in one of .png"),
         ("labels", "nowhere/a.png", "no folder .*create it first"),

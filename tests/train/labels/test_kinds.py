@@ -109,7 +109,7 @@ def test_options_without_effect_are_known():
 
 
 def test_unknown_kind():
-    with pytest.raises(VivavoceError, match="no label kind 'uniform'; there are category, "):
+    with pytest.raises(VivavoceError, match="no label kind 'uniform'; did you mean uniform-random"):
         build_bank("uniform", ["a", "b"])
 
 
