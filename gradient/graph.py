@@ -74,18 +74,26 @@ class Graph:
 
     def array(self, name: str) -> np.ndarray | None:
         """What a value holds if no input of the graph changes it, else None."""
-        if name not in self._arrays:
-            self._arrays[name] = self._fold(name)
+        pending = [name]  # graphs are deeper than Python's stack
+        while pending:
+            node = self.producer.get(pending[-1])
+            before = [i for i in (node.input if node else ()) if i and i not in self._arrays]
+            if pending[-1] in self._arrays:
+                pending.pop()
+            elif before and pending[-1] not in self._initializers:
+                pending += before
+            else:
+                self._arrays[pending[-1]] = self._fold(pending[-1])
         return self._arrays[name]
 
     def _fold(self, name: str) -> np.ndarray | None:
-        """Compute a constant: an initializer, or a node all of whose inputs are constant."""
+        """Compute a constant: an initializer, or a node whose inputs are all known to be constant."""
         if name in self._initializers:
             return numpy_helper.to_array(self._initializers[name])
         node = self.producer.get(name)
         if node is None or node.op_type.startswith("Random"):
             return None
-        inputs = {i: self.array(i) for i in node.input if i}
+        inputs = {i: self._arrays[i] for i in node.input if i}
         if any(array is None for array in inputs.values()):
             return None
         from .preparation.folding import evaluate

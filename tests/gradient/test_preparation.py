@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from vivavoce.errors import VivavoceError
 from vivavoce.gradient import InputGradient
+from vivavoce.gradient.graph import Graph
 from vivavoce.gradient.preparation import convolution, shapes
 
 rng = np.random.default_rng(11)
@@ -237,3 +238,14 @@ def test_a_value_that_is_far_too_large_is_refused_before_it_is_made(graph_of, si
     constants = {"w": W, "size": np.array(size), "one": np.array([1])}
     with pytest.raises(VivavoceError, match=r"`huge` takes 40\.0 GB"):
         InputGradient(graph_of(nodes, constants, ["N", 4, 4, 4], 2), "margin")
+
+
+def test_constants_are_found_in_graphs_deeper_than_the_stack(graph_of):
+    nodes = [node("Neg", [f"v{k}" if k else "image"], [f"v{k + 1}"]) for k in range(1500)]
+    nodes += [node("Neg", [f"c{k}" if k else "c"], [f"c{k + 1}"]) for k in range(1500)]
+    model = graph_of([*nodes, *tail("v1500")], {"w": W, "c": np.ones(3, np.float32)}, ["N", 4, 4, 4], 2)
+    graph = Graph(model)
+    assert graph.array("v1500") is None
+    held = graph.array("c1499")
+    assert held is not None
+    assert held.tolist() == [-1, -1, -1]
