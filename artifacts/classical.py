@@ -32,10 +32,10 @@ NAMING = ("LabelEncoder", "ArrayFeatureExtractor", "Cast", "Identity", "Reshape"
 def read_as_scores(model: onnx.ModelProto) -> None:
     """Let a graph give its scores [N, classes] instead of maps and labels, in place.
 
-    A ZipMap is left out; outputs of labels go where there are scores, and become the scores that they were
-    chosen by where there are none. A softmax or sigmoid that an attribute names becomes a node, and a
-    division by the sum behind it, which keeps the order, is left out. Scores that are larger for the other of
-    two classes than the label says change their sign. Other graphs stay as they are.
+    A ZipMap is left out. If the graph also gives scores, its outputs of labels are removed; otherwise an
+    output of labels becomes the scores that decide the label. A softmax or sigmoid that an attribute names
+    becomes a node. A division by the sum behind it keeps the order and is left out. Where two scores
+    contradict the label, they change their sign. Other graphs stay as they are.
     """
     domains = [o.domain for o in model.opset_import]
     if not any(domain in STANDARD for domain in domains):
@@ -49,7 +49,7 @@ def read_as_scores(model: onnx.ModelProto) -> None:
     for output in graph.output:
         node = maker.get(output.name)
         if node is not None and node.op_type == "ZipMap":
-            _give(graph, output, node.input[0], len(_own_labels(node)) or None)
+            _give(graph, output, node.input[0], len(own_labels(node)) or None)
     _choose(graph, maker)
     replace_nodes(graph, [part for node in graph.node for part in _split(node)])
     maker = {name: node for node in graph.node for name in node.output if name}
@@ -60,8 +60,8 @@ def read_as_scores(model: onnx.ModelProto) -> None:
         model.metadata_props.add(key="names", value=json.dumps(texts[0]))
 
 
-def _own_labels(node: onnx.NodeProto) -> list[str | int]:
-    """The labels of the classes among a node's attributes."""
+def own_labels(node: onnx.NodeProto) -> list[str | int]:
+    """The labels of the classes among a node's attributes; empty for most nodes."""
     for attribute in node.attribute:
         if attribute.name in LABELS and (held := helper.get_attribute_value(attribute)):
             return [_text(one) for one in held]
@@ -77,7 +77,7 @@ def _labels(
 ) -> list[str | int]:
     """The labels in what makes an output: a ZipMap, a LabelEncoder, or an array that is picked from."""
     while (node := maker.get(name)) is not None:
-        if held := _own_labels(node):
+        if held := own_labels(node):
             return held
         attributes = {a.name: a for a in node.attribute}
         keys, values = (list(attributes[n].ints if n[0] == "k" else attributes[n].strings)
@@ -94,7 +94,7 @@ def _labels(
 
 
 def _choose(graph: onnx.GraphProto, maker: Mapping[str, onnx.NodeProto]) -> None:
-    """Keep the outputs of scores; where there are none, read through the labels."""
+    """Keep the outputs of scores. If all outputs are labels, keep the scores that decide one."""
     scores = [o for o in graph.output if o.type.tensor_type.elem_type in FLOATS]
     for output in list(graph.output):
         if output in scores or output.type.WhichOneof("value") != "tensor_type":
@@ -116,7 +116,7 @@ def _before_label(name: str, maker: Mapping[str, onnx.NodeProto]) -> tuple[str, 
             if len(node.output) < 2 or not node.output[1]:
                 node.output.extend([f"{name}__scores"] if len(node.output) < 2 else [])
                 node.output[1] = f"{name}__scores"
-            return node.output[1], len(_own_labels(node)) or None
+            return node.output[1], len(own_labels(node)) or None
         if node.op_type not in NAMING:
             return None
         name = node.input[1 if node.op_type == "ArrayFeatureExtractor" else 0]
@@ -164,7 +164,7 @@ def _two_vectors(node: onnx.NodeProto) -> bool:
     Its scores are [-f, f] in onnxruntime, and its label is the first class where f > 0.
     """
     vectors = any(a.name == "vectors_per_class" for a in node.attribute)
-    return node.op_type == "SVMClassifier" and vectors and len(_own_labels(node)) == 2
+    return node.op_type == "SVMClassifier" and vectors and len(own_labels(node)) == 2
 
 
 def _log_odds(node: onnx.NodeProto, slope: float, shift: float) -> list[onnx.NodeProto]:

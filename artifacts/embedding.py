@@ -8,7 +8,9 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-STANDARD = ("", "ai.onnx")
+from .graph import tensors
+from .head import STANDARD
+
 PASSING = {"Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Dropout", "QuantizeLinear",
            "DequantizeLinear"}  # fmt: skip
 """Operators that keep the entries and their order."""
@@ -24,7 +26,7 @@ def ends_in_l2_norm(model: onnx.ModelProto, output: str) -> bool:
     class weights after it, as in a cosine classifier, makes scores.
     """
     maker = {name: node for node in model.graph.node for name in node.output}
-    held = _constants(model.graph)
+    held = tensors(model.graph)
     name = output
     while (node := maker.get(name)) is not None and node.domain in STANDARD:
         if node.op_type == "LpNormalization":
@@ -64,18 +66,6 @@ def _is_norm(
     two = other in held and bool(np.all(numpy_helper.to_array(held[other]) == 2))
     squares = (square.op_type == "Pow" and two) or (square.op_type == "Mul" and base == other)
     return squares and _origin(maker, base) == _origin(maker, divided)
-
-
-def _constants(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:
-    """The tensors that a graph holds, those of Constant nodes included."""
-    made = {
-        node.output[0]: attribute.t
-        for node in graph.node
-        if node.op_type == "Constant"
-        for attribute in node.attribute
-        if attribute.name == "value"
-    }
-    return made | {tensor.name: tensor for tensor in graph.initializer}
 
 
 def _origin(maker: Mapping[str, onnx.NodeProto], name: str) -> str:

@@ -79,14 +79,7 @@ class Entry(msgspec.Struct, frozen=True):
         Raises:
             VivavoceError: it does not take images, or an option is missing or wrong.
         """
-        if element not in FLOATS and element not in INTEGERS:
-            kind = TensorProto.DataType.Name(element).lower()
-            raise VivavoceError(
-                f"{path}: the input {plain(name)!r} is {kind}; images are floats or integers: choose a "
-                "different file, or give this input a value with --fix"
-            )
-        if not sizes:
-            raise VivavoceError(f"{path}: the input {plain(name)!r} is one number, not images")
+        _refuse_no_images(name, sizes, element, path)
         form, batch, rest = _form(sizes)
         size = options.size or ((options.crop, options.crop) if options.crop else None)
         if form == "flat":
@@ -130,6 +123,17 @@ class Entry(msgspec.Struct, frozen=True):
                 interpolation=options.interpolation or "bilinear",
             ),
         )
+
+
+def _refuse_no_images(name: str, sizes: Sizes, element: int, path: Path) -> None:
+    if element not in FLOATS and element not in INTEGERS:
+        kind = TensorProto.DataType.Name(element).lower()
+        raise VivavoceError(
+            f"{path}: the input {plain(name)!r} is {kind}; images are floats or integers: choose a "
+            "different file, or give this input a value with --fix"
+        )
+    if not sizes:
+        raise VivavoceError(f"{path}: the input {plain(name)!r} is one number, not images")
 
 
 def _form(dims: Sizes) -> tuple[Form, int | str | None, Sizes]:
@@ -186,11 +190,9 @@ def _image(
     if not channels:
         grey = options.channels == "grey" or (options.channels is None and layer.channels == 1)
         channels = 1 if grey else 3
-    if any(a and b and a != b for a, b in zip((height, width), size or (None, None), strict=True)):
+    if size and any(own and own != asked for own, asked in zip((height, width), size, strict=True)):
         shown = f"{height or 'any'}x{width or 'any'}"
-        raise VivavoceError(
-            f"{path}: the model takes {shown} images, not {size[0]}x{size[1]}" if size else ""
-        )
+        raise VivavoceError(f"{path}: the model takes {shown} images, not {size[0]}x{size[1]}")
     if channels not in (1, 3):
         raise VivavoceError(f"{path}: the input has {channels} channels; images have 1 or 3 (--layout nhwc?)")
     height, width = height or (size and size[0]), width or (size and size[1])

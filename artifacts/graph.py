@@ -21,6 +21,18 @@ def consumed(node: onnx.NodeProto) -> set[str]:
     return names
 
 
+def tensors(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:
+    """The tensors that a graph holds by name, those of Constant nodes included."""
+    made = {
+        node.output[0]: attribute.t
+        for node in graph.node
+        if node.op_type == "Constant"
+        for attribute in node.attribute
+        if attribute.name == "value"
+    }
+    return made | {tensor.name: tensor for tensor in graph.initializer}
+
+
 def sort_nodes(graph: onnx.GraphProto) -> None:
     """Put the nodes in topological order, which the standard asks for and some writers ignore.
 

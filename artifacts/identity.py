@@ -72,7 +72,7 @@ def answers_digest(model: ExportedModel) -> str:
     That is its identity, its manifest (class names, image size, threshold) and, for a file without a
     manifest, the preprocessing options as given or read from `<model>.toml`, with the values of its inputs.
     """
-    preprocessing = getattr(model, "preprocessing", None)
+    preprocessing = model.preprocessing
     if preprocessing is not None:  # paths are left out; the manifest has the names
         fixed = model.understood.fixed if model.understood else None
         preprocessing = replace(preprocessing, classes=None, fix=fixed)

@@ -16,12 +16,11 @@ from ..errors import VivavoceError
 from ..files import MEBIBYTE, read_text
 from ..notices import say_once
 from ..text import numbered, plain
+from .classical import ML, own_labels
 
 KEYS = ("names", "class_names", "classes", "labels", "label_names", "class_labels", "id2label", "label2id")
 """Keys under which exporters keep names: ultralytics (`names`), Hugging Face (`id2label`), timm
 (`label_names`) and others."""
-ATTRIBUTES = ("classlabels_strings", "classlabels_int64s")
-"""Attributes of ai.onnx.ml's classifiers and of ZipMap."""
 LISTS = ("labels.txt", "classes.txt", "class_names.txt", "labels.json", "class_names.json")
 """Files that exporters write next to a model; so are `<model>.names` and `<model>_labels.txt`."""
 CONFIG = "config.json"
@@ -30,7 +29,7 @@ LIMIT = 2 * MEBIBYTE
 """Bytes of names that are read; the 21,841 of ImageNet-21k take 1 MB."""
 OPENING = ("{", "[", "(")
 PLACEHOLDER = re.compile(r"(label|class)_?(\d+)", re.IGNORECASE)
-"""Names that only number the classes, as Hugging Face writes where there are none."""
+"""Names that only number the classes; Hugging Face writes them for a model without names."""
 
 
 def find_names(model: onnx.ModelProto, path: Path, count: int) -> tuple[str, ...] | None:
@@ -74,7 +73,7 @@ def _say(found: tuple[str, ...], path: Path, file: str) -> tuple[str, ...]:
 
 
 def read_config(path: Path) -> Mapping[str, Any]:
-    """A JSON object from a file that another tool wrote; empty where there is none, or it is damaged."""
+    """Read a JSON object that another tool wrote; empty if the file is missing or damaged."""
     with contextlib.suppress(VivavoceError):
         return parse_json(_text(path) or "{}", dict[str, Any], str(path))
     return {}
@@ -126,7 +125,7 @@ def _from_commas(text: str) -> list[str]:
 def _ordered(found: Any, count: int) -> tuple[str, ...] | None:
     """`count` names in the order of the scores, from a list or mapping; None from anything else."""
     if isinstance(found, dict):
-        if KEYS_OF_NAMES & {str(key) for key in found}:
+        if found.keys() & set(KEYS):
             return _pick(found, count)
         found = _by_number(found)
     if not isinstance(found, list | tuple) or len(found) != count:
@@ -134,9 +133,6 @@ def _ordered(found: Any, count: int) -> tuple[str, ...] | None:
     names = [_name(one) for one in found]
     usable = [name for name in names if name]
     return numbered(tuple(usable)) if len(usable) == count and not _numbers_only(usable) else None
-
-
-KEYS_OF_NAMES = set(KEYS)
 
 
 def _pick(config: Mapping[str, Any], count: int) -> tuple[str, ...] | None:
@@ -175,21 +171,14 @@ def _numbers_only(names: Sequence[str]) -> bool:
 def _in_nodes(model: onnx.ModelProto, count: int) -> tuple[str, ...] | None:
     """The labels in the classifiers of ai.onnx.ml, and in the ZipMap that follows them."""
     for node in reversed(model.graph.node):
-        for attribute in node.attribute:
-            if node.domain == "ai.onnx.ml" and attribute.name in ATTRIBUTES:
-                held = onnx.helper.get_attribute_value(attribute)
-                if len(held) == count and list(held) != list(range(count)):
-                    return numbered(
-                        tuple(
-                            one.decode("utf-8", "replace") if isinstance(one, bytes) else str(one)
-                            for one in held
-                        )
-                    )
+        held = own_labels(node) if node.domain == ML else []
+        if len(held) == count and held != list(range(count)):
+            return numbered(tuple(map(str, held)))
     return None
 
 
 def _text(path: Path) -> str:
-    """A file's text; empty where there is none that can be read."""
+    """Read a text file; empty if it is missing or cannot be read."""
     with contextlib.suppress(VivavoceError, OSError, ValueError):
         return read_text(path, LIMIT) if path.is_file() else ""
     return ""

@@ -15,12 +15,11 @@ from ..errors import VivavoceError
 from ..text import plain
 from .declared import inferred_values
 from .embedding import ends_in_l2_norm
+from .graph import tensors
 from .head import FLOATS, STANDARD, final_activation, passing
 
 SCORE_NAMES = ("logit", "score", "class", "prob", "pred", "softmax")
 """Parts of names that outputs of class scores often have."""
-
-
 SMALL = 64
 """Entries up to which a constant may be a bound or a factor."""
 
@@ -114,12 +113,5 @@ def looks_like_embedding(name: str) -> bool:
 
 def constants(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
     """What the small constants of a graph hold, those of Constant nodes included."""
-    made = {
-        node.output[0]: attribute.t
-        for node in graph.node
-        if node.op_type == "Constant"
-        for attribute in node.attribute
-        if attribute.name == "value"
-    }
-    tensors = made | {tensor.name: tensor for tensor in graph.initializer}
-    return {name: numpy_helper.to_array(t) for name, t in tensors.items() if math.prod(t.dims) <= SMALL}
+    held = tensors(graph).items()
+    return {name: numpy_helper.to_array(t) for name, t in held if math.prod(t.dims) <= SMALL}

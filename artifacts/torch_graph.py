@@ -53,8 +53,8 @@ def endings(module: torch.nn.Module, keys: Sequence[Key]) -> list[Ending]:
         keys: where the output is in what the module returns.
 
     Returns:
-        At most two. There is none for a module that is not TorchScript, that torch cannot freeze, or whose
-        output is chosen by the data.
+        At most two; empty for a module that is not TorchScript, that torch cannot freeze, or that picks its
+        output depending on the data.
     """
     import torch
 

@@ -113,7 +113,7 @@ def search(
     images = open_images(data)
     sample = np.random.default_rng(0).permutation(images.sample(IMAGES, seed=0))
     orders = {order: labels[sample] for order, labels in _orders(images, model)}
-    used = getattr(model, "preprocessing", None)
+    used = model.preprocessing
     seen: set[tuple[int, bytes]] = set()
 
     def attempt(added: dict[str, Any], count: int) -> Trial | None:
