@@ -31,17 +31,15 @@ StraightThrough = Annotated[
 ]
 Epsilons = Annotated[
     list[str] | None,
-    typer.Option(
-        metavar="<size>", help="Instead of the protocol's epsilons, such as 0.03 or 8/255; may repeat."
-    ),
+    typer.Option(metavar="<size>", help="Instead of the protocol's epsilons: 0.03, 8/255, or 1/255,2/255."),
 ]
 
 
 def read_epsilons(texts: list[str] | None) -> list[float]:
-    """Read the values of `--epsilon`: numbers, or fractions such as 8/255."""
+    """Read the values of `--epsilon`: numbers, or fractions such as 8/255, or lists of them."""
     from ..images.sizes import read_size
 
-    return [read_size(text, "--epsilon") for text in texts or ()]
+    return [read_size(size, "--epsilon") for text in texts or () for size in text.split(",")]
 
 
 def check_engine(engine: str, **of_ray: object) -> None:

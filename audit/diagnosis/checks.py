@@ -61,7 +61,7 @@ def gradient_of_another_function(seen: Observations) -> Finding | None:
     if seen.gradients_missing is not None or not compared:
         return None
     share = strayed / compared
-    meaning = f"the gradient's graph scores {share:.1%} of the images as the file does not"
+    meaning = f"the scores of the gradient's graph differ from the file's on {share:.1%} of the images"
     return share, 0.01, "suspicious", meaning
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...drawing import rendered
 from ..report import Report, Row
+from ..writing.plots import explain_lines, panels_of_attacks
 from ..writing.table import columns, title
 from .comparison import Comparison
 
@@ -28,19 +29,12 @@ def draw(comparison: Comparison, before: Report, after: Report, kind: str) -> by
 def _curves(figure, before: Report, after: Report) -> None:
     """A panel per attack, both models in it."""
     old, new = columns(before), columns(after)
-    figure.set_size_inches(3.1 * len(old) + 0.5, 3.8)
-    panels = figure.subplots(1, len(old), sharey=True, squeeze=False)[0]
+    names = [title(*key) for key in old]
+    panels = panels_of_attacks(figure, names, before.protocol.epsilon_space)
     for panel, key in zip(panels, old, strict=True):
         _curve(panel, _from_clean(before, list(old[key].values())), OLD, 5, f"{before.model.file} (before)")
         _curve(panel, _from_clean(after, list(new[key].values())), NEW, 1.5, f"{after.model.file} (after)")
-        panel.set_title(title(*key), fontsize=10)
-        panel.set_xlabel(f"epsilon ({before.protocol.epsilon_space})")
-        panel.set_ylim(-2, 102)
-        panel.grid(alpha=0.25)
-        panel.spines[["top", "right"]].set_visible(False)
-    panels[0].set_ylabel("accuracy, % of all images")
-    handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False)
+    explain_lines(figure, panels[0])
 
 
 def _from_clean(report: Report, rows: list[Row]) -> list[tuple[float, float, float, float]]:
@@ -78,5 +72,4 @@ def _figures(figure, comparison: Comparison) -> None:
     panel.set_xlim(-2, 102)
     panel.grid(axis="x", alpha=0.25)
     panel.spines[["top", "right"]].set_visible(False)
-    handles, names = panel.get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False)
+    explain_lines(figure, panel)

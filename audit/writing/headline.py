@@ -40,7 +40,10 @@ def plainly(report: Report) -> str:
     change = (
         f"changes of every pixel by at most {widest:.2g} %" if protocol.norm == "linf" else "small changes"
     )
-    sentence = f"Of 100 images, the model gets {right} right. After {change}, {left} are still right."
+    sentence = (
+        f"The model classifies {right} % of the {report.data.n} images correctly. "
+        f"After {change}, it classifies {left} % correctly."
+    )
     doubt = {
         "fine": "",
         "weak": " Stronger attacks would leave fewer.",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ...drawing import rendered
 from ..report import Report, Row
 from .charts import bars, single
 from .table import columns, titles
 
 COLOUR = "#1f5fa8"
+IN_A_ROW = 3
+"""Panels; more make the text too small on a page."""
 
 
 def curves(report: Report, kind: str) -> bytes:
@@ -51,17 +55,36 @@ def _bars(figure, report: Report) -> None:
 
 def _panels(figure, report: Report) -> None:
     by_attack = columns(report)
-    figure.set_size_inches(3.1 * len(by_attack) + 0.5, 3.6)
-    panels = figure.subplots(1, len(by_attack), sharey=True, squeeze=False)[0]
-    for panel, title, rows in zip(panels, titles(report), by_attack.values(), strict=True):
+    panels = panels_of_attacks(figure, titles(report), report.protocol.epsilon_space)
+    for panel, rows in zip(panels, by_attack.values(), strict=True):
         _curve(panel, report, [row for row in rows.values() if row.epsilon > 0])
-        panel.set_title(title, fontsize=10)
-        panel.set_xlabel(f"epsilon ({report.protocol.epsilon_space})")
+    explain_lines(figure, panels[0])
+
+
+def panels_of_attacks(figure, names: Sequence[str], space: str) -> list:
+    """Panels for accuracy against epsilon, one per attack, `IN_A_ROW` in a row."""
+    across = min(len(names), IN_A_ROW)
+    down = -(-len(names) // across)
+    figure.set_size_inches(3.1 * across + 0.5, 2.9 * down + 0.8)
+    grid = figure.subplots(down, across, sharey=True, squeeze=False)
+    panels = list(grid.flat)
+    for spare in panels[len(names) :]:
+        spare.remove()
+    for panel, name in zip(panels, names, strict=False):
+        panel.set_title(name, fontsize=10)
+        panel.set_xlabel(f"epsilon ({space})")
+        panel.locator_params(axis="x", nbins=5)
         panel.set_ylim(-2, 102)
         panel.grid(alpha=0.25)
         panel.spines[["top", "right"]].set_visible(False)
-    panels[0].set_ylabel("accuracy, % of all images")
-    handles, names = panels[0].get_legend_handles_labels()
+    for row in grid:
+        row[0].set_ylabel("accuracy, % of all images")
+    return panels[: len(names)]
+
+
+def explain_lines(figure, panel) -> None:
+    """The legend below the panels, for the lines of one of them."""
+    handles, names = panel.get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False)
 
 

@@ -32,7 +32,7 @@ def draw(records: Records, style: Style) -> Figure:
         prefix = f"{group.name}: " if len(drawn) > 1 else ""
         loss.set_title(f"{prefix}training loss")
         accuracy.set_title("validation accuracy")
-    for axes in panels[-1]:
+    for axes in panels.flat:
         epochs(axes)
     legend(figure, [(kind, plain(style.look(kind))) for kind in kinds(drawn)])
     notes = [name(drawn), seeds(drawn), "a loss is in the units of its label, so compare shapes"]

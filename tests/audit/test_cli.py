@@ -64,13 +64,13 @@ def test_the_same_seed_gives_the_same_report(tmp_path):
 
 def test_pixel_epsilons_and_one_attack(tmp_path):
     done = call(
-        "robustness", "digits-category", "--limit", "10", "--epsilon", "0.03", "--epsilon-space", "pixel",
+        "robustness", "digits-category", "--limit", "10", "--epsilon", "0.03,8/255", "--epsilon-space", "pixel",
         "--attack", "fgsm", "-o", tmp_path / "r.json",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "r.json").read_text())["rows"]
     assert {row["attack"] for row in rows} == {"fgsm"}
-    assert rows[0]["epsilon_pixels"] == pytest.approx([0.03] * 3)
+    assert [row["epsilon_pixels"][0] for row in rows if not row["targeted"]] == pytest.approx([0.03, 8 / 255])
 
 
 def make_folder(tmp_path, names):

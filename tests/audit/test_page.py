@@ -67,9 +67,8 @@ def test_one_epsilon_is_bars_and_the_news_is_bad(standard_page):
     assert re.findall(r'class="share">([\d.]+) %', text) == ["86.8", "0.0", "0.0", "0.0", "0.0"]
     assert "+ apgd-t, multi-targeted" in text
     assert 'class="verdict bad"' in text
-    assert (
-        "the model gets 87 right. After changes of every pixel by at most 3.1 %, 0 are still right." in text
-    )
+    assert "The model classifies 87 % of the 1000 images correctly. " in text
+    assert "After changes of every pixel by at most 3.1 %, it classifies 0 % correctly." in text
 
 
 def test_curves_begin_at_the_clean_images():

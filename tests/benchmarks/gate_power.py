@@ -11,32 +11,36 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from simulation import failing
 
 CASES = {
-    "5 points, 1,000 images": (1000, 0.05, "#1f5fa8"),
-    "5 points, 360 images": (360, 0.05, "#2e8b57"),
-    "3 points, 1,000 images": (1000, 0.03, "#b06f1a"),
-    "no drop, 1,000 images": (1000, 0.0, "#8a8a8a"),
+    "5 points, 1,000 images": (1000, 0.05, "#1f5fa8", "o"),
+    "3 points, 1,000 images": (1000, 0.03, "#b06f1a", "s"),
+    "5 points, 360 images": (360, 0.05, "#2e8b57", "^"),
+    "no drop, 1,000 images": (1000, 0.0, "#6b6b6b", "x"),
 }
+TESTS = {1: "the comparison has one row", 23: "the comparison has 23 rows, one of them drops"}
 GRID = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4)
 
 
 def main(path):
-    figure = Figure(figsize=(8.5, 4.2), layout="constrained")
+    figure = Figure(figsize=(9, 4.4), layout="constrained")
     FigureCanvasAgg(figure)
-    panel = figure.subplots()
-    for name, (n, drop, colour) in CASES.items():
-        for rows, style in ((1, "-"), (23, ":")):
+    panels = figure.subplots(1, 2, sharey=True)
+    for panel, (rows, title) in zip(panels, TESTS.items(), strict=True):
+        for name, (n, drop, colour, marker) in CASES.items():
             caught = [failing(n, d, drop, rows, rounds=4000 if rows == 1 else 200) for d in GRID]
             print(f"{name}, {rows} rows:", *(f"{d:.0%} {c:.1%}," for d, c in zip(GRID, caught, strict=True)))
-            label = f"{name}, {'one row' if rows == 1 else 'one of 23 rows'}"
             x, y = 100 * np.array(GRID), 100 * np.array(caught)
-            panel.plot(x, y, style, marker="o", ms=3.5, color=colour, label=label)
-    panel.axhline(95, color="black", lw=0.6, alpha=0.4)
-    panel.set_xlabel("images whose outcome differs between the two models, %")
-    panel.set_ylabel("checks that fail, %")
-    panel.set_ylim(-2, 102)
-    panel.grid(alpha=0.25)
-    panel.spines[["top", "right"]].set_visible(False)
-    figure.legend(frameon=False, fontsize=8, loc="outside right upper")
+            panel.plot(x, y, marker=marker, ms=5, color=colour, label=name)
+        panel.axhline(95, color="black", lw=0.8, ls="--", alpha=0.5)
+        panel.set_title(title, fontsize=10)
+        panel.set_xlabel("images whose outcome differs, %")
+        panel.set_ylim(-2, 102)
+        panel.grid(alpha=0.25)
+        panel.spines[["top", "right"]].set_visible(False)
+    panels[0].set_ylabel("checks that fail, %")
+    panels[1].text(40, 95.8, "95 %", ha="right", fontsize=8)
+    figure.suptitle("How often audit check finds a true drop in accuracy")
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=4, frameon=False)
     figure.savefig(path, dpi=140)
 
 
