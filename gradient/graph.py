@@ -23,6 +23,11 @@ BLOCK = 16
 """Channels in onnxruntime's blocked layout are a multiple of this."""
 
 
+def key(node: onnx.NodeProto) -> tuple[str, str]:
+    """Domain and operator, the standard domain written empty."""
+    return ("" if node.domain in STANDARD else node.domain, node.op_type)
+
+
 class Graph:
     """A model with static shapes, and everything emitted on top of it.
 

@@ -15,7 +15,7 @@ from ..errors import VivavoceError
 from ..text import plain
 from . import layout
 from .errors import MissingRule, PiecewiseConstant, UnsupportedOperator
-from .graph import STANDARD, Graph
+from .graph import Graph, key
 from .rules import RULES, Node, Rule
 from .value import Value
 
@@ -27,11 +27,6 @@ DISCRETE = frozenset(
 """Operators that choose or measure: their outputs are constant almost everywhere and carry no gradient."""
 
 Observer: TypeAlias = Callable[[onnx.NodeProto, str], None]
-
-
-def key(node: onnx.NodeProto) -> tuple[str, str]:
-    """Domain and operator, the standard domain written empty."""
-    return ("" if node.domain in STANDARD else node.domain, node.op_type)
 
 
 def title(node: onnx.NodeProto) -> tuple[str, str]:

@@ -8,8 +8,8 @@ import onnx
 
 from ..errors import VivavoceError
 from .errors import UnsupportedOperator, preparing
-from .graph import Graph
-from .reverse import DISCRETE, dependent, differentiate, key, title
+from .graph import Graph, key
+from .reverse import DISCRETE, dependent, differentiate, title
 from .rules import RULES
 from .specialisation import Specialiser
 

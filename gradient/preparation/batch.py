@@ -111,13 +111,16 @@ class _Widening:
             return
         axis = next(k for k in range(len(before)) if before[k] != after[k])
         inner = math.prod(before[axis + 1 :])
-        for k in range(len(was)):
-            tail = math.prod(was[k + 1 :])
-            if tail <= inner and was[k] * tail >= inner * before[axis] and was[k] % self.pinned == 0:
-                target = list(was)
-                target[k] = was[k] * after[axis] // before[axis]
-                node.input[1] = self._constant(np.array(target, np.int64), f"{node.output[0]}__shape")
-                return
+        tails = [math.prod(was[k + 1 :]) for k in range(len(was))]
+        same = [k for k, tail in enumerate(tails) if tail == inner and was[k] == before[axis]]
+        holding = [
+            k for k, tail in enumerate(tails)
+            if tail <= inner and was[k] * tail >= inner * before[axis] and was[k] % self.pinned == 0
+        ]  # fmt: skip
+        for k in [*same, *holding][:1]:  # of several, the entry that is the batch and nothing else
+            target = list(was)
+            target[k] = was[k] * after[axis] // before[axis]
+            node.input[1] = self._constant(np.array(target, np.int64), f"{node.output[0]}__shape")
 
     def _repeat_constants(self, node: onnx.NodeProto) -> None:
         """Repeat the parts that were as long as the old batch (a class token, say)."""

@@ -24,7 +24,7 @@ from ..losses import LABEL_BANK
 from ..rules import RULES
 from . import shapes
 from .convolution import explicit_pads, fold_batch_normalization
-from .lowering import lower, set_aside
+from .lowering import lower, lower_sized, set_aside
 from .marking import unmark
 from .opset import convert
 from .precision import to_float32
@@ -93,6 +93,8 @@ def specialise(model: onnx.ModelProto, image: str, shape: Sequence[int]) -> onnx
         model.graph.initializer.extend(bank)
     fold_batch_normalization(model)
     model = shapes.infer(model)
+    if lower_sized(model):
+        model = shapes.infer(model)
     explicit_pads(model)
     unmark(model)
     return model

@@ -10,6 +10,7 @@ from . import (
     pooling,
     quantisation,
     reduction,
+    sampling,
     shape,
 )
 from .registry import RULES, Node, Rule
@@ -27,5 +28,6 @@ __all__ = [
     "pooling",
     "quantisation",
     "reduction",
+    "sampling",
     "shape",
 ]

@@ -6,17 +6,17 @@ the file on every audit, so a lowering that means something else is found out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from ....artifacts.graph import consumed, replace_nodes
+from ....artifacts.graph import consumed, replace_nodes, tensors
 from ....artifacts.onnx_file import is_fused
 from ...errors import UnsupportedOperator
-from ...graph import MICROSOFT, STANDARD
+from ...graph import MICROSOFT, STANDARD, key
 
 BEFORE = "onnxruntime's optimiser wrote it; audit the file from before the optimisation"
 """The way forward where a fused operator cannot be written out."""
@@ -27,16 +27,25 @@ Argument: TypeAlias = "str | np.ndarray | float"
 Lowering: TypeAlias = "Callable[[Writer], Sequence[str | None]]"
 LOWERINGS: dict[tuple[str, str], Lowering] = {}
 """Lowering of each (domain, operator)."""
+SIZED: dict[tuple[str, str], Lowering] = {}
+"""Lowerings that need the sizes of their inputs."""
 
 
-def lowering(*operators: str, domain: str = MICROSOFT) -> Callable[[Lowering], Lowering]:
-    """Register a function as the lowering of the named operators."""
+def lowering(*operators: str, domain: str = MICROSOFT, sized: bool = False) -> Callable[[Lowering], Lowering]:
+    """Register a function as the lowering of the named operators.
+
+    Args:
+        *operators: their names.
+        domain: of the operators.
+        sized: the lowering needs the sizes of the node's inputs.
+    """
+    table = SIZED if sized else LOWERINGS
 
     def register(function: Lowering) -> Lowering:
         for operator in operators:
-            if (domain, operator) in LOWERINGS:
+            if (domain, operator) in table:
                 raise ValueError(f"two lowerings for {operator}")
-            LOWERINGS[domain, operator] = function
+            table[domain, operator] = function
         return function
 
     return register
@@ -45,8 +54,13 @@ def lowering(*operators: str, domain: str = MICROSOFT) -> Callable[[Lowering], L
 class Writer:
     """A node to be written out, and the standard nodes that take its place."""
 
-    def __init__(self, node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> None:
-        self.node, self._constants = node, constants
+    def __init__(
+        self,
+        node: onnx.NodeProto,
+        constants: dict[str, onnx.TensorProto],
+        sizes: Mapping[str, Sequence[int]],
+    ) -> None:
+        self.node, self._constants, self._sizes = node, constants, sizes
         self.nodes: list[onnx.NodeProto] = []
         self.added: list[onnx.TensorProto] = []
         self.attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
@@ -83,6 +97,19 @@ class Writer:
         held = self._constants.get(self.input(index))
         return 0 if held is None else len(held.dims)
 
+    def sizes(self, index: int) -> list[int]:
+        """The shape of an input, for a lowering that needs it.
+
+        Raises:
+            UnsupportedOperator: a size is not known before the model runs.
+        """
+        name = self.input(index)
+        held = self._constants.get(name)
+        known = self._sizes.get(name, ()) if held is None else held.dims
+        if not known or min(known) <= 0:
+            raise self.refusal("the sizes of its input are not known before the model runs")
+        return list(known)
+
     def get(self, name: str, default: Any) -> Any:
         """An attribute, text decoded."""
         value = self.attributes.get(name, default)
@@ -108,8 +135,9 @@ class Writer:
 
     def refusal(self, reason: str) -> UnsupportedOperator:
         """The error that says why this node cannot be written out."""
-        node = self.node
-        return UnsupportedOperator(f"{node.domain}.{node.op_type}", node.name or self._stem, reason)
+        return UnsupportedOperator(
+            ".".join(filter(None, key(self.node))), self.node.name or self._stem, reason
+        )
 
 
 def set_aside(model: onnx.ModelProto) -> None:
@@ -131,39 +159,56 @@ def lower(model: onnx.ModelProto) -> None:
     Raises:
         UnsupportedOperator: an operator's attributes or inputs have no equal in standard operators.
     """
-    constants = {t.name: t for t in model.graph.initializer}
-    for node in model.graph.node:
-        if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value":
-            constants[node.output[0]] = node.attribute[0].t
-    if not any((n.domain, n.op_type) in LOWERINGS or n.domain == BLOCKED for n in model.graph.node):
-        return
+    blocked = next((node for node in model.graph.node if node.domain == BLOCKED), None)
+    if blocked is not None:
+        reason = f"its weights are laid out for one kind of processor; {BEFORE}"
+        raise UnsupportedOperator(f"{BLOCKED}.{blocked.op_type}", blocked.name or blocked.output[0], reason)
+    _lower(model, LOWERINGS, {})
+
+
+def lower_sized(model: onnx.ModelProto) -> bool:
+    """Write out every operator whose lowering needs sizes, in place; return whether there was one.
+
+    Args:
+        model: every shape is known.
+
+    Raises:
+        UnsupportedOperator: as for `lower`.
+    """
+    infos = (*model.graph.input, *model.graph.value_info)
+    return _lower(model, SIZED, {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in infos})
+
+
+def _lower(
+    model: onnx.ModelProto, table: Mapping[tuple[str, str], Lowering], sizes: Mapping[str, Sequence[int]]
+) -> bool:
+    """Write out the operators of a table; return whether there was one."""
+    found = [table.get(key(node)) for node in model.graph.node]
+    if not any(found):
+        return False
+    constants = tensors(model.graph)
     read = {name for node in model.graph.node for name in consumed(node)}
     read |= {output.name for output in model.graph.output}
     nodes: list[onnx.NodeProto] = []
-    for node in model.graph.node:
-        if node.domain == BLOCKED:
-            reason = f"its weights are laid out for one kind of processor; {BEFORE}"
-            raise UnsupportedOperator(f"{BLOCKED}.{node.op_type}", node.name or node.output[0], reason)
-        function = LOWERINGS.get((node.domain, node.op_type))
-        nodes += [node] if function is None else _written(node, function, model, constants, read)
+    for node, function in zip(model.graph.node, found, strict=True):
+        if function is None:
+            nodes.append(node)
+            continue
+        writer = Writer(node, constants, sizes)
+        nodes += _written(writer, function(writer), read)
+        model.graph.initializer.extend(writer.added)
     replace_nodes(model.graph, nodes)
+    return True
 
 
-def _written(
-    node: onnx.NodeProto,
-    function: Lowering,
-    model: onnx.ModelProto,
-    constants: dict[str, onnx.TensorProto],
-    read: set[str],
-) -> list[onnx.NodeProto]:
+def _written(writer: Writer, results: Sequence[str | None], read: set[str]) -> list[onnx.NodeProto]:
     """The nodes in place of one; where an output that is read has no equal, the node stays for it."""
-    writer = Writer(node, constants)
-    results = [*function(writer), *[None] * len(node.output)]
-    model.graph.initializer.extend(writer.added)
-    left = onnx.NodeProto()
+    node, left = writer.node, onnx.NodeProto()
     left.CopyFrom(node)
     stays = False
-    for k, (name, result) in enumerate(zip(node.output, results, strict=False)):
+    for k, (name, result) in enumerate(
+        zip(node.output, [*results, *[None] * len(node.output)], strict=False)
+    ):
         if name and result is not None:
             writer.nodes.append(helper.make_node("Identity", [result], [name], f"{name}__lowered"))
             left.output[k] = ""
