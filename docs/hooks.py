@@ -1,8 +1,9 @@
-"""Puts the pages that live outside docs/ into the site, with their links."""
+"""Adds pages outside docs/ to the site, with their links, and the reports of the shipped models."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ PAGES = {
     "artifacts/models/README.md": "models.md",
 }
 """Pages by their path in the repository, and their names in the site."""
+REPORTS = sorted((ROOT / "artifacts/models").glob("*.json"))
 LINK = re.compile(r"(!?\[[^\]]*\]\()([^)#\s:]+)((?:#[^)]*)?\))")
 
 
@@ -24,7 +26,30 @@ def on_files(files: Files, config: Any) -> Files:
     """Add the pages to the site."""
     for path, name in PAGES.items():
         files.append(File.generated(config, name, content=(ROOT / path).read_text(encoding="utf-8")))
+    for name, content in _gallery():
+        files.append(File.generated(config, name, content=content))
     return files
+
+
+def _gallery() -> Iterator[tuple[str, str]]:
+    """The page that lists the reports, and each report as a page of its own."""
+    from vivavoce.audit import load_report
+    from vivavoce.audit.writing.headline import plainly
+    from vivavoce.audit.writing.html import page
+
+    lines = [
+        "# Gallery",
+        "",
+        "Reports of the [shipped models](models.md), as `audit show REPORT.json -o report.html` writes them.",
+        "",
+    ]
+    for path in REPORTS:
+        report = load_report(path)
+        name = f"reports/{path.stem}.html"
+        model = report.model.file.rsplit(".", 1)[0]
+        lines += [f"## [{model}, protocol {report.protocol.name}]({name})", "", plainly(report), ""]
+        yield name, page(report)
+    yield "gallery.md", "\n".join(lines)
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
