@@ -64,8 +64,8 @@ def test_the_same_seed_gives_the_same_report(tmp_path):
 
 def test_pixel_epsilons_and_one_attack(tmp_path):
     done = call(
-        "robustness", "digits-category", "--limit", "10", "--epsilon", "0.03,8/255", "--epsilon-space", "pixel",
-        "--attack", "fgsm", "-o", tmp_path / "r.json",
+        "robustness", "digits-category", "--limit", "10", "--attack", "fgsm",
+        "--epsilon", "0.03,8/255", "--epsilon-space", "pixel", "-o", tmp_path / "r.json",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "r.json").read_text())["rows"]
