@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from ..options import NO_PREPROCESSING, Preprocessing, Trust, takes_preprocessing
+from .options import ExampleImages
 
 
 @takes_preprocessing
@@ -136,6 +137,7 @@ def web(
         Path | None,
         typer.Option(help="The package onnxruntime-web, as `npm pack` saves it. Default: npm gets it once."),
     ] = None,
+    examples: ExampleImages = None,
 ) -> None:
     """Write one HTML file that classifies images in any browser, without a server or a network.
 
@@ -150,6 +152,6 @@ def web(
     from .web import build, fetch_runtime
 
     check_parent(output)
-    content = build(runtime or fetch_runtime(), model)
+    content = build(runtime or fetch_runtime(), model, examples)
     write_whole(output, content.encode())
     say(f"wrote {output} ({len(content) / 1e6:.1f} MB); open it in a browser", err=True)

@@ -63,13 +63,18 @@ def fetch_runtime() -> Path:
     return package
 
 
-def build(runtime: Path, model: str) -> str:
+def build(runtime: Path, model: str, source: str | None = None) -> str:
     """The HTML file's content.
+
+    Args:
+        runtime: the npm package onnxruntime-web.
+        model: a file, or a shipped model by name.
+        source: of the images that the page offers to try; see `examples`.
 
     Raises:
         VivavoceError: the package or the model is not one.
     """
-    manifest, content = _model(model)
+    manifest, content = _model(model, source)
     parts = _package(runtime)
     style, script = page_file("style.css"), bundle("offline.js")
     inline = [parts["ort.wasm.min.js"].decode(), script]
@@ -118,17 +123,18 @@ def page_file(name: str) -> str:
     return resources.files("vivavoce.serve").joinpath("page", name).read_text(encoding="utf-8")
 
 
-def _model(model: str) -> tuple[str, bytes]:
+def _model(model: str, source: str | None) -> tuple[str, bytes]:
     """What the page has to know of a model, as JSON, and its file."""
     from ..artifacts import open_model
     from ..sound.speaking import says_names
+    from .examples import examples
     from .server.limits import Limits
     from .server.replies import describe
 
     opened = open_model(model)
     if opened.path.suffix != ".onnx" or not opened.named:
         raise VivavoceError(f"{opened.path}: give an .onnx file made by `vivavoce export`")
-    about = describe(opened, Limits()).model_dump()
+    about = describe(opened, Limits(), examples(opened, source)).model_dump()
     if about["speaks"] and opened.voice is None:
         silence = "This model's file makes no sound; exported with --with-audio, it speaks here."
         if says_names(opened):

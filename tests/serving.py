@@ -102,7 +102,7 @@ def png(pixels: np.ndarray) -> bytes:
 
 
 @contextlib.contextmanager
-def in_thread(model: ExportedModel | None = None, **limits: Any) -> Iterator[Address]:
+def in_thread(model: ExportedModel | None = None, examples=(), **limits: Any) -> Iterator[Address]:
     """A server in a thread of this process, with limits of the test's own."""
     from vivavoce.serve.server.limits import Limits
     from vivavoce.serve.server.run import Server, run
@@ -118,7 +118,7 @@ def in_thread(model: ExportedModel | None = None, **limits: Any) -> Iterator[Add
     def work() -> None:
         run(
             model or open_model("digits-speech"), "127.0.0.1", 0, Limits(**limits),
-            started=started, ready=servers.append,
+            examples=examples, started=started, ready=servers.append,
         )  # fmt: skip
 
     thread = threading.Thread(target=work)

@@ -11,6 +11,7 @@ export async function start(backend) {
   const known = backend.model().then((model) => {
     about = model;
     describe(about);
+    offer(about.examples, show);
   });
   known.catch((error) => fail(`The model is not available: ${error.message}.`));
 
@@ -47,6 +48,27 @@ function describe(about) {
   const words = about.spoken.length ? about.spoken : about.classes;
   const some = words.slice(0, 10).join(", ") + (words.length > 10 ? ` and ${words.length - 10} more` : "");
   element("about").textContent = `Show ${about.model} an image; it ${about.speaks ? "says aloud" : "shows"} what it sees: ${some}.`;
+}
+
+// Images for those who have none at hand.
+function offer(examples, show) {
+  for (const { name, image } of examples) {
+    const button = document.createElement("button"), picture = new Image();
+    Object.assign(button, { type: "button", className: "thumbnail" });
+    Object.assign(picture, { src: image, alt: `Try an image of class ${name}` });
+    button.append(picture);
+    button.addEventListener("click", () => show(fromDataUrl(image), `the image of class ${name}`));
+    const item = document.createElement("li");
+    item.append(button);
+    element("thumbnails").append(item);
+  }
+  element("examples").hidden = !examples.length;
+}
+
+// The page's policy does not let fetch read a data URL.
+function fromDataUrl(url) {
+  const [head, content] = url.split(",");
+  return new Blob([Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0))], { type: head.slice(5).split(";")[0] });
 }
 
 // On a small screen the answer is below; bring it up.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,7 @@ from ...artifacts import ExportedModel
 from ...errors import VivavoceError
 from ...sound.speaking import speaks
 from ..answers import Answer
+from ..examples import Example
 from . import replies
 from .errors import RequestError
 from .hosts import Hosts
@@ -52,9 +54,15 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def make_app(model: ExportedModel, limits: Limits | None = None, hosts: Hosts | None = None) -> Outermost:
+def make_app(
+    model: ExportedModel,
+    limits: Limits | None = None,
+    hosts: Hosts | None = None,
+    examples: Sequence[Example] = (),
+) -> Outermost:
     """The application that serves one model, at this machine's loopback names or at `hosts`.
 
+    `examples` are images that the page offers to try.
     Its `service` holds the model's workers; close it in the end.
     """
     service = Service(model, limits or Limits())
@@ -70,7 +78,7 @@ def make_app(model: ExportedModel, limits: Limits | None = None, hosts: Hosts | 
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(Exception, _bug)
     _add_classify(app, service)
-    _add_rest(app, service)
+    _add_rest(app, service, examples)
     add_page(app)
     return Outermost(app, service, hosts or Hosts())
 
@@ -122,8 +130,8 @@ def _spoken(answer: Answer, service: Service) -> Response:
     return Response(replies.wav(*service.sound(answer)), media_type="audio/wav", headers=headers)
 
 
-def _add_rest(app: FastAPI, service: Service) -> None:
-    about = replies.describe(service.model, service.limits)
+def _add_rest(app: FastAPI, service: Service, examples: Sequence[Example]) -> None:
+    about = replies.describe(service.model, service.limits, examples)
 
     @app.get("/v1/model", summary="What the model is")
     async def model() -> replies.ModelReply:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ...options import NO_PREPROCESSING, Preprocessing, Trust, takes_preprocessing
+from ..options import ExampleImages
 
 
 @takes_preprocessing
@@ -25,6 +26,7 @@ def serve(
         list[str] | None,
         typer.Option(metavar="<name>", help="Also accept this host name; may repeat. * accepts any."),
     ] = None,
+    examples: ExampleImages = None,
     trust_model: Trust = False,
     preprocessing: Preprocessing = NO_PREPROCESSING,
 ) -> None:
@@ -39,6 +41,7 @@ def serve(
     for module in ("fastapi", "uvicorn", "python_multipart", "prometheus_client"):
         need(module, "serve", "the server")
     from ...artifacts import default_model, open_model
+    from ..examples import examples as load_examples
     from .run import is_local, run
 
     opened = open_model(model or default_model(), preprocessing, trust=trust_model)
@@ -48,4 +51,5 @@ def serve(
         if not is_local(url):
             typer.echo("other machines can reach it; it has no passwords and no encryption", err=True)
 
-    run(opened, host, port, allowed=allow_host or (), started=started)
+    offered = load_examples(opened, examples)
+    run(opened, host, port, allowed=allow_host or (), examples=offered, started=started)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from pydantic import BaseModel, Field
@@ -13,6 +13,7 @@ from ...artifacts import ExportedModel
 from ...sound.playback import wav
 from ...sound.speaking import speaks
 from ..answers import Answer
+from ..examples import Example
 from .errors import RequestError
 from .limits import Limits
 
@@ -70,6 +71,7 @@ class ModelReply(BaseModel):
     accuracy: dict[str, float] = Field(description="Figures from when the model was made, in 0..1.")
     max_bytes: int = Field(description="Of a request's body.")
     max_pixels: int = Field(description="Of an image.")
+    examples: list[Example] = Field(description="Images to try.")
 
 
 class Problem(BaseModel):
@@ -117,7 +119,7 @@ def audio(samples: np.ndarray, rate: int) -> Audio:
     return Audio(rate=rate, seconds=round(len(samples) / rate, 3), base64=content)
 
 
-def describe(model: ExportedModel, limits: Limits) -> ModelReply:
+def describe(model: ExportedModel, limits: Limits, examples: Sequence[Example] = ()) -> ModelReply:
     """What the server reports about the model."""
     manifest, label = model.manifest, model.manifest.label
     mel = label.mel if label else None
@@ -144,4 +146,5 @@ def describe(model: ExportedModel, limits: Limits) -> ModelReply:
         accuracy=manifest.training.accuracy if manifest.training else {},
         max_bytes=limits.body,
         max_pixels=limits.pixels,
+        examples=list(examples),
     )

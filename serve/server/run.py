@@ -7,13 +7,14 @@ import contextlib
 import ipaddress
 import signal
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import uvicorn
 
 from ...artifacts import ExportedModel
 from ...errors import VivavoceError
 from ...text import plain
+from ..examples import Example
 from .app import make_app
 from .connections import watched
 from .hosts import hosts_for
@@ -64,6 +65,7 @@ def run(
     port: int,
     limits: Limits | None = None,
     allowed: Iterable[str] = (),
+    examples: Sequence[Example] = (),
     started: Callable[[str], None] = lambda url: None,
     ready: Callable[[Server], None] = lambda server: None,
 ) -> None:
@@ -75,6 +77,7 @@ def run(
         port: 0 for any that is free.
         limits: bounds on what the server takes on.
         allowed: more host names to answer to; see `hosts_for`.
+        examples: images that the page offers to try.
         started: called with the address, once the server accepts connections.
         ready: called with the server, whose `should_exit` ends it.
 
@@ -85,7 +88,7 @@ def run(
     listener = listen(host, port)
     try:
         url = url_of(listener)
-        app = make_app(model, limits, hosts_for(host, is_local(url), allowed))
+        app = make_app(model, limits, hosts_for(host, is_local(url), allowed), examples)
         app.service.warm_up()
         config = uvicorn.Config(
             app,

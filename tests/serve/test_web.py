@@ -87,6 +87,13 @@ def test_it_answers_and_speaks_without_a_network(pages, browser, seven):
         assert sum(url.startswith("file:") for url in seen.requests) == 1
 
 
+def test_it_offers_examples(pages, browser):
+    with visit(browser, pages["logits"].as_uri()) as seen:
+        seen.page.context.set_offline(True)
+        seen.page.click("#thumbnails li:nth-child(4) button")
+        assert seen.answer() == "3"
+
+
 def test_its_answers_are_those_of_python(pages, browser, tmp_path):
     """On images that have to be resized, in every figure that the page shows."""
     model, digits = open_model("digits-speech"), open_images("digits")

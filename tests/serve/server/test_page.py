@@ -13,6 +13,7 @@ from serving import Address, digit, in_thread, png
 from vivavoce.artifacts import open_model
 from vivavoce.images import Fit
 from vivavoce.images.imageset import to_float
+from vivavoce.serve.examples import examples
 
 NARROW = {"viewport": {"width": 320, "height": 640}, "has_touch": True, "is_mobile": True}
 DARK = {"color_scheme": "dark"}
@@ -21,7 +22,8 @@ SCREENS = {"light": {}, "dark": DARK, "narrow": NARROW, "narrow dark": NARROW | 
 
 @pytest.fixture(scope="module")
 def server():
-    with in_thread() as address:
+    model = open_model("digits-speech")
+    with in_thread(model, examples(model, None)) as address:
         yield address
 
 
@@ -39,6 +41,13 @@ def files(tmp_path_factory) -> Path:
     (folder / "negative.png").write_bytes(png(255 - pixels))
     (folder / "notes.txt").write_text("This is not an image.")
     return folder
+
+
+def test_examples_are_offered(server: Address, browser):
+    with visit(browser, server.url) as seen:
+        seen.page.click("#thumbnails li:nth-child(8) button")
+        assert seen.answer() == "seven"
+        assert seen.page.get_attribute("#thumbnails li:nth-child(8) img", "alt") == "Try an image of class 7"
 
 
 def test_upload_see_and_hear(server: Address, browser, files):
@@ -137,7 +146,7 @@ def test_by_keyboard_alone(server: Address, browser, files):
         assert seen.answer() == "seven"
         assert seen.played()
         stops = []
-        for _ in range(8):
+        for _ in range(16):  # eight of them on the examples, which have no id
             keyboard.press("Tab")
             stops.append(seen.page.evaluate(focused))
         assert [stop for stop in dict.fromkeys(stops) if stop] == ["camera", "aloud", "again", "sound"]
