@@ -49,6 +49,17 @@ class AdversarialPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return msgspec.structs.asdict(self) | {"epsilon": str(self.epsilon)}
 
 
+class Voice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who says the class names of speech labels, and in which words."""
+
+    engine: str
+    language: str = "en"
+    voice: str | None = None
+    """None: the engine's default for the language."""
+    words: dict[str, str] = {}
+    """Class name -> word; empty: the usual words, in English."""
+
+
 class Common(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is the same for every cell of a study."""
 
@@ -78,6 +89,8 @@ class Cell(Common, frozen=True, forbid_unknown_fields=True, kw_only=True):
     seed: int
     label: str | None = None
     method: str | None = None
+    voice: Voice | None = None
+    """None: `label` is a label kind; else the name of this voice, which speaks the labels."""
 
     @property
     def kind(self) -> str:
@@ -98,10 +111,11 @@ class Cell(Common, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the definition; one without adversarial training has the digest of earlier versions."""
+        """SHA-256 of the definition; fields that earlier versions did not have count only if they are set."""
         fields = msgspec.structs.asdict(self)
-        if not self.adversarial:
-            del fields["adversarial"]
+        for later in ("adversarial", "voice"):
+            if not fields[later]:
+                del fields[later]
         return hashlib.sha256(msgspec.json.encode(fields, order="sorted")).hexdigest()
 
     @property

@@ -54,7 +54,10 @@ def run(
         list[str] | None, typer.Option("--set", help="A field of the recipe, as field=value; may repeat.")
     ] = None,
     engine: Annotated[str, typer.Option(help="`local`: this machine; `ray`: a Ray cluster.")] = "local",
-    workers: Annotated[int | None, typer.Option(min=1, help="Cells at a time.", show_default="1")] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", "--parallel", min=1, help="Cells at a time.", show_default="1"),
+    ] = None,
     address: Address = None,
     cpus: Annotated[int | None, typer.Option(min=1, help="ray: CPUs per cell.", show_default="1")] = None,
     device: Annotated[
@@ -139,6 +142,8 @@ def _told(step: Step) -> str:
         outcome = f"failed: {step.reason}"
     else:
         outcome = f"test {result.accuracy['test']:.1%}, {result.seconds:.0f} s"
+        if doubt := step.record.doubt:
+            outcome += f", warning: {doubt}"
     return f"[{step.done}/{step.total}] {step.record.cell.name}: {outcome}{_left(step, '; ')}"
 
 

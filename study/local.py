@@ -35,7 +35,7 @@ class LocalEngine:
         context = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
         if sys.platform != "win32":
             context.set_forkserver_preload([f"{__package__}.work", __name__])
-        threads = max(1, (os.cpu_count() or 1) // self.workers)
+        threads = _threads(self.workers)
         waiting, running = deque(records), dict[BaseProcess, Record]()
         try:
             while waiting or running:
@@ -55,6 +55,14 @@ class LocalEngine:
                 process.terminate()
             for process in running:
                 process.join()
+
+
+def _threads(workers: int) -> int:
+    """Threads of each cell: OMP_NUM_THREADS, else an equal share of the cores."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    if given.isdecimal() and int(given):
+        return int(given)
+    return max(1, (os.cpu_count() or 1) // workers)
 
 
 def _ending(record: Record, status: int | None) -> str | None:

@@ -13,7 +13,7 @@ import msgspec
 from ..documents import convert, read_toml
 from ..errors import VivavoceError
 from ..text import suggestion
-from .cell import ALL, Cell, Common
+from .cell import ALL, Cell, Common, Voice
 
 BUDGETS = ("paper", "short", "smoke")
 
@@ -27,7 +27,7 @@ class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     encoder: tuple[str, ...] = ("resnet8",)
     seed: tuple[int, ...] = (0,)
     label: tuple[str, ...] = ()
-    """Label representations."""
+    """Label representations, or names of the plan's voices."""
     method: tuple[str, ...] = ()
     """Instead of labels: learned labels and what they are compared with, by their names in `methods`."""
 
@@ -41,6 +41,10 @@ class Plan(Common, frozen=True, forbid_unknown_fields=True, kw_only=True):
     budget: str = "paper"
     figures: tuple[str, ...] = ()
     """What `study plot` can draw of it, best first."""
+    reach: tuple[float, ...] = ()
+    """Validation accuracies in 0..1; the table says after how many epochs each is reached."""
+    voices: dict[str, Voice] = msgspec.field(default_factory=dict)
+    """Voices that speak labels, by name."""
 
     def cells(self) -> list[Cell]:
         """Every cell, little data first, so that a study that is stopped early still compares labels."""
@@ -50,7 +54,14 @@ class Plan(Common, frozen=True, forbid_unknown_fields=True, kw_only=True):
         common = {name: getattr(self, name) for name in Common.__struct_fields__}
         return [
             Cell(
-                dataset=dataset, level=level, encoder=encoder, seed=seed, label=label, method=method, **common
+                dataset=dataset,
+                level=level,
+                encoder=encoder,
+                seed=seed,
+                label=label,
+                method=method,
+                voice=self.voices.get(label or ""),
+                **common,
             )
             for dataset, level, encoder, seed, (label, method) in combined
         ]
@@ -127,7 +138,10 @@ def _checked(plan: Plan) -> Plan:
     from ..train.adversarial import make_adversarial
     from ..train.recipes import resolve as train_recipe
 
-    _check_grid(plan.grid)
+    _check_voices(plan)
+    _check_grid(plan.grid, plan.voices)
+    if wrong := [level for level in plan.reach if not 0 < level <= 1]:
+        raise VivavoceError(f"reach {wrong[0]:g}: give accuracies above 0 and up to 1, such as 0.9")
     if plan.adversarial:
         make_adversarial(**plan.adversarial.choices)
         if plan.grid.method:
@@ -141,11 +155,23 @@ def _checked(plan: Plan) -> Plan:
     return plan
 
 
-def _check_grid(grid: Grid) -> None:
+def _check_voices(plan: Plan) -> None:
+    from ..train.labels.engines import ENGINES
+    from ..train.labels.kinds import KINDS
+
+    for name, voice in plan.voices.items():
+        if name in KINDS:
+            raise VivavoceError(f"voice {name}: this is the name of a label kind; choose a different name")
+        if voice.engine not in ENGINES:
+            near = suggestion(voice.engine, ENGINES)
+            raise VivavoceError(f"voice {name}: no speech engine {voice.engine!r}; {near}")
+
+
+def _check_grid(grid: Grid, voices: dict[str, Voice]) -> None:
     from ..train.labels.kinds import KINDS
     from .methods import BASELINE, METHODS
 
-    for axis, given, known in (("label", grid.label, KINDS), ("method", grid.method, METHODS)):
+    for axis, given, known in (("label", grid.label, {**KINDS, **voices}), ("method", grid.method, METHODS)):
         if unknown := [value for value in given if value not in known]:
             raise VivavoceError(f"no {axis} {unknown[0]!r}; {suggestion(unknown[0], known)}")
     if not (grid.label or grid.method):

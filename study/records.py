@@ -12,7 +12,9 @@ from ..audit.report import Report, load_report
 from ..documents import parse_json, read_json
 from ..errors import VivavoceError
 from ..files import read_text
+from ..train.doubts import doubt
 from ..train.epoch import Epoch
+from ..train.run import read_config
 from .cell import Cell, Failure, Result, read_failure, read_result
 from .plan import Plan
 
@@ -42,6 +44,11 @@ class Record:
         path = self.folder / "history.jsonl"
         lines = read_text(path).splitlines() if path.exists() else []
         return [parse_json(line, Epoch, str(path), "the figures of a run") for line in lines]
+
+    @property
+    def doubt(self) -> str | None:
+        """Why its figures should not be compared with those of other cells; None: no reason."""
+        return doubt(self.history, len(read_config(self.folder).classes)) if self.history else None
 
     @cached_property
     def reports(self) -> dict[str, Report]:

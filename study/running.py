@@ -72,7 +72,7 @@ def changes(before: Plan, now: Plan) -> Iterator[str]:
 def _flat(told: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in told.items():
-        if key in ("title", "figures"):
+        if key in ("title", "figures", "reach"):
             continue
         found |= _flat(value, f"{prefix}{key} ") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return found

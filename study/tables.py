@@ -14,8 +14,10 @@ from ..errors import VivavoceError
 from ..text import cell as in_cell
 from ..text import markdown as escape
 from .cell import level_name
+from .labelled import distrusted, epochs_to, measured, speed
 from .learned import learned_tables
 from .records import Record, Records, grouped
+from .writing import head, line, model
 
 FORMATS = (".md", ".csv")
 
@@ -47,8 +49,14 @@ def markdown(records: Records) -> str:
         audited = [record for record in finished if name in record.reports]
         if audited:
             parts += [f"## Accuracy under attack, %: {escape(name)}", attacked(audited, name)]
+    if labelled and records.plan.reach:
+        parts += ["## Epochs until a validation accuracy is reached", speed(labelled, records.plan.reach)]
+    if labelled and (labels := measured(labelled)):
+        parts += ["## Labels", labels]
     if records.plan.grid.method:
         parts += learned_tables(finished)
+    if reasons := distrusted(finished):
+        parts += ["## Runs not to compare", f"The figures above include these runs.\n\n{reasons}"]
     return "\n\n".join(parts) + "\n"
 
 
@@ -70,10 +78,10 @@ def accuracies(records: Sequence[Record]) -> str:
     A row a label, data set and encoder; a column an amount of data.
     """
     levels = sorted({r.cell.level for r in records}, reverse=True)
-    lines = _head(["data set", "encoder", "label", *(level_name(level) for level in levels)])
-    for (data, encoder, kind), group in grouped(records, _model):
+    lines = head(["data set", "encoder", "label", *(level_name(level) for level in levels)])
+    for names, group in grouped(records, lambda r: model(r)[:3]):
         cells = [_accuracy([r for r in group if r.cell.level == level]) for level in levels]
-        lines.append(_line([data, encoder, kind, *cells]))
+        lines.append(line([*names, *cells]))
     return "\n".join(lines)
 
 
@@ -91,23 +99,15 @@ def attacked(records: Sequence[Record], name: str) -> str:
     first = records[0].reports[name]
     epsilons = sorted({row.epsilon for record in records for row in record.reports[name].rows})
     space = f"epsilon ({first.protocol.norm}, {first.protocol.epsilon_space})"
-    lines = _head(["data set", "encoder", "label", "data", "attack", *(f"{e:.3g}" for e in epsilons), "n"])
-    for (data, encoder, kind, level), group in grouped(records, lambda r: (*_model(r), r.cell.level)):
+    lines = head(["data set", "encoder", "label", "data", "attack", *(f"{e:.3g}" for e in epsilons), "n"])
+    for names, group in grouped(records, model):
         reports = [record.reports[name] for record in group]
         rows = dict.fromkeys((row.attack, row.targeted) for report in reports for row in report.rows)
         for attack, targeted in rows:
             cells = [_under(reports, attack, targeted, epsilon) for epsilon in epsilons]
             told = f"{attack}, targeted" if targeted else attack
-            lines.append(
-                _line(
-                    [data, encoder, kind, level_name(level), told, *cells, f"{len(group)} x {first.data.n}"]
-                )
-            )
+            lines.append(line([*names, told, *cells, f"{len(group)} x {first.data.n}"]))
     return f"Columns: {space}.\n\n" + "\n".join(lines)
-
-
-def _model(record: Record) -> tuple[str, str, str]:
-    return record.cell.data, record.cell.encoder, record.cell.kind
 
 
 def _under(reports: Iterable[Report], attack: str, targeted: bool, epsilon: float) -> str:
@@ -127,14 +127,6 @@ def spread(values: Sequence[float]) -> str:
     return f"{100 * statistics.fmean(values):.1f}{deviation}"
 
 
-def _head(names: Sequence[str]) -> list[str]:
-    return [_line(names), "|" + "---|" * len(names)]
-
-
-def _line(values: Sequence[str]) -> str:
-    return f"| {' | '.join(map(escape, values))} |"
-
-
 def table_csv(records: Records) -> str:
     """Every figure of every finished cell, one a line: cell, what it is, value in 0..1."""
     text = io.StringIO()
@@ -146,6 +138,8 @@ def table_csv(records: Records) -> str:
         cell: list[Any] = [in_cell(getattr(record.cell, axis)) for axis in axes]
         for name, value in record.result.accuracy.items():
             writer.writerow([*cell, "", "", "", "", in_cell(name), value, ""])
+        for level in records.plan.reach if record.cell.label else ():
+            writer.writerow([*cell, "", "", "", "", f"epochs_to_{level:g}", epochs_to(record, level), ""])
         for audit, report in record.reports.items():
             for row in report.rows:
                 told = [in_cell(audit), in_cell(row.attack), row.targeted, row.epsilon]

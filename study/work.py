@@ -127,7 +127,7 @@ def choose(cell: Cell) -> Choices:
     objective: dict[str, Any] = METHODS[cell.method] | {"train_mode_eval": True} if cell.method else {}
     return Choices(
         cell.dataset,
-        label=default_label(objective.get("name"), cell.label, None),
+        label="speech" if cell.voice else default_label(objective.get("name"), cell.label, None),
         encoder=cell.encoder,
         recipe=cell.recipe,
         changes=cell.set,
@@ -136,6 +136,7 @@ def choose(cell: Cell) -> Choices:
         image_size=cell.image_size,
         weights=cell.weights or None,
         wavs=Path(cell.wavs) if cell.wavs else None,
+        speech=msgspec.structs.asdict(cell.voice) if cell.voice else {},
         objective=objective,
         adversarial=cell.adversarial.choices if cell.adversarial else {},
     )

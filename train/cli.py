@@ -100,6 +100,7 @@ def train(
     Example: vivavoce train --dataset digits --label speech --encoder resnet8 --out runs/speech
     """
     need("torch", "train", "training")
+    from .doubts import doubt
     from .learned.setting_up import default_label, usual_recipe
     from .parallel import joined
     from .recipes import parse_changes
@@ -124,11 +125,14 @@ def train(
         objective=settings, adversarial=attack, text_model=text_model, name_audio=name_audio,
     )  # fmt: skip
     with joined(pick_device(device)) as (world, where):
-        result = run_to_end(prepare(choices, out, where, resume, world))
+        trainer = prepare(choices, out, where, resume, world)
+        result = run_to_end(trainer)
     if result:
         accuracy = result["accuracy"].items()
         figures = ", ".join(f"{name.replace('_', ' ')} {value:.2%}" for name, value in accuracy)
         say(f"best epoch {result['best_epoch']}; accuracy: {figures}")
+        if reason := doubt(trainer.history, len(trainer.config.classes)):
+            say(f"warning: {reason}", err=True)
         say(f"next: vivavoce export {out} -o model.onnx")
 
 

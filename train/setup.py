@@ -12,6 +12,7 @@ import torch
 
 from ..artifacts import LabelBank
 from ..errors import VivavoceError
+from ..text import plain, suggestion
 from .adversarial import Adversarial, make_adversarial
 from .backbones import BACKBONES, STATISTICS, Backbone
 from .data import SIDE, Splits, open_splits
@@ -43,6 +44,9 @@ class Choices:
     weights: str | None = None
     wavs: Path | None = None
     """Folder of recordings to make the labels from."""
+    speech: dict[str, Any] = field(default_factory=dict)
+    """Who says the class names: `engine`, `voice` and `language` of `labels.build`, and `words`, a word for
+    each class; empty: the first engine that is installed says the usual words."""
     bank: Path | None = None
     """A bank to take the labels from."""
     objective: dict[str, Any] = field(default_factory=dict)
@@ -68,7 +72,9 @@ class Choices:
             return start(classes, objective.label_dim)
         if self.bank is not None:
             return LabelBank.load(self.bank).matched_to(classes)
-        return build(self.label, classes, wavs=self.wavs)
+        speech = dict(self.speech)
+        words = speech.pop("words", {})
+        return build(self.label, classes, wavs=self.wavs, spoken=_spoken(words, classes), **speech)
 
     def names(self, classes: tuple[str, ...]) -> LabelBank | None:
         """The sound of each class's name, if there is to be one."""
@@ -80,6 +86,21 @@ class Choices:
                 f"{self.name_audio}: {names.kind} labels have no sound; --name-audio takes a speech bank"
             )
         return names
+
+
+def _spoken(words: dict[str, str], classes: tuple[str, ...]) -> tuple[str, ...] | None:
+    """The word for each class, from a table by class name; None: the table is empty.
+
+    Raises:
+        VivavoceError: a class has no word, or a word is for no class.
+    """
+    if not words:
+        return None
+    if missing := [name for name in classes if name not in words]:
+        raise VivavoceError(f"words: no word for the class {plain(missing[0])!r}; give each class a word")
+    if extra := sorted(words.keys() - set(classes)):
+        raise VivavoceError(f"words: there is no class {plain(extra[0])!r}; {suggestion(extra[0], classes)}")
+    return tuple(words[name] for name in classes)
 
 
 def prepare(
