@@ -23,10 +23,11 @@ def draw(records: Records, style: Style) -> Figure:
     drawn = groups(records)
     figure = Figure((10, 3.4 * len(drawn) + 0.6))
     panels = figure.subplots(len(drawn), 2, squeeze=False)
+    looks = style.looks(kinds(drawn))
     for (loss, accuracy), group in zip(panels, drawn, strict=True):
         for kind, cells in group.kinds.items():
-            line(loss, history(cells, "train_loss"), style.look(kind))
-            line(accuracy, history(cells, "validation_accuracy"), style.look(kind))
+            line(loss, history(cells, "train_loss"), looks[kind])
+            line(accuracy, history(cells, "validation_accuracy"), looks[kind])
         powers(loss)
         shares(accuracy)
         prefix = f"{group.name}: " if len(drawn) > 1 else ""
@@ -34,7 +35,7 @@ def draw(records: Records, style: Style) -> Figure:
         accuracy.set_title("validation accuracy")
     for axes in panels.flat:
         epochs(axes)
-    legend(figure, [(kind, plain(style.look(kind))) for kind in kinds(drawn)])
+    legend(figure, [(kind, plain(look)) for kind, look in looks.items()])
     notes = [name(drawn), seeds(drawn), "a loss is in the units of its label, so compare shapes"]
     headline(figure, "Training", [*notes, progress(records)], style)
     return figure

@@ -37,13 +37,13 @@ def draw(records: Records, style: Style) -> Figure:
         lines = points.setdefault((group.data, group.encoder), {})
         for kind, cells in group.kinds.items():
             lines.setdefault(kind, {})[group.level] = [_accuracy(cell) for cell in cells]
-    figure = Figure((6.5, 4.3))
+    figure, looks = Figure((6.5, 4.3)), style.looks(kinds(drawn))
     for panel, axes in matrix(figure, list(points)).items():
         for kind, line in points[panel].items():
-            _line(axes, line, style.look(kind))
+            _line(axes, line, looks[kind])
         _axes(axes, sorted({level for line in points[panel].values() for level in line}))
         axes.set_title(", ".join(panel) if len(points) > 1 else "")
-    legend(figure, [(kind, style.look(kind)) for kind in kinds(drawn)])
+    legend(figure, list(looks.items()))
     one = ", ".join(next(iter(points))) if len(points) == 1 else ""
     notes = [one, f"line and band: {seeds(drawn)}", "points: every run", progress(records)]
     headline(figure, "Test accuracy by amount of data", notes, style)

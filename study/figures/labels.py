@@ -49,7 +49,15 @@ def draw(records: Records, style: Style) -> Figure:
     for part, kinds in zip(parts, banks.values(), strict=True):
         _block(part, kinds, columns, style)
     some = ", ".join(f"{MOST} of {n} classes of {d}" for d, n in counts.items() if n > MOST)
-    sound = "speech: time to the right, pitch upwards" if any(SOUND[0] in k for k in banks.values()) else ""
+    sound = (
+        "speech: time to the right, pitch upwards"
+        if any(
+            record.cell.voice or record.cell.label == SOUND[0]
+            for k in banks.values()
+            for record in k.values()
+        )
+        else ""
+    )
     notes = [*([*banks] if len(banks) == 1 else []), "colours span each row from least (dark) to most", sound]
     headline(figure, "Labels", [*notes, some, progress(records)], style)
     return figure
@@ -77,7 +85,7 @@ def _chosen(classes: int) -> list[int]:
 
 def _bank(kind: str, record: Record) -> LabelBank:
     bank = read_bank(record.folder)
-    if bank is None and KINDS[kind].module:
+    if bank is None and (kind not in KINDS or KINDS[kind].module):
         raise VivavoceError(
             f"{record.folder}: its bank.npz is gone; remove the folder and run the study again"
         )

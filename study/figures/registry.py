@@ -30,6 +30,7 @@ class Figure:
 
 
 FIGURES: Mapping[str, Figure] = {
+    "runs": Figure("every run: accuracy, accuracy under attack, epochs to a level", "runs"),
     "labels": Figure("the label of every class, a row a kind", "labels"),
     "curves": Figure("loss and validation accuracy through training", "curves"),
     "robustness": Figure("accuracy against epsilon, attack by attack", "robustness"),

@@ -36,13 +36,13 @@ def draw(records: Records, style: Style, initially: bool = False) -> Figure:
     from matplotlib.figure import Figure
 
     drawn = groups(records)
-    attacks = _attacks(records, drawn)
+    attacks, looks = _attacks(records, drawn), style.looks(kinds(drawn))
     several = len({audit for audit, _ in attacks}) > 1
     figure = Figure((max(6.5, 2.7 * len(attacks) + 0.7), 3.1 * len(drawn) + 0.7))
     panels = figure.subplots(len(drawn), len(attacks), sharex="col", sharey=True, squeeze=False)
     for row, group in zip(panels, drawn, strict=True):
         for axes, attack in zip(row, attacks, strict=True):
-            _panel(axes, group, attack, style, initially)
+            _panel(axes, group, attack, looks, initially)
         row[0].set_ylabel(f"{group.name}\naccuracy" if len(drawn) > 1 else "accuracy")
         shares(row[0])
         row[0].set_ylim(-0.03, 1.03)
@@ -69,7 +69,7 @@ def _explain(
 ) -> None:
     images = sorted({report.data.n for report in reports})
     many = f"{images[0]:,} images" if len(images) == 1 else f"{images[0]:,} to {images[-1]:,} images"
-    entries = [(kind, style.look(kind)) for kind in kinds(drawn)]
+    entries = list(style.looks(kinds(drawn)).items())
     if any(report.clean.threshold is not None for report in reports):
         entries.append(("threshold, or arg-max of logits", Look(style.muted, "", "-")))
         entries.append(("nearest neighbour", Look(style.muted, "", ":")))
@@ -106,7 +106,7 @@ def _report(drawn: list[Group], audit: str) -> Report:
     return next(cell.reports[audit] for cell in cells if audit in cell.reports)
 
 
-def _panel(axes: Axes, group: Group, attack: Attack, style: Style, initially: bool) -> None:
+def _panel(axes: Axes, group: Group, attack: Attack, looks: dict[str, Look], initially: bool) -> None:
     audit, key = attack
     for kind, cells in group.kinds.items():
         found = [
@@ -116,7 +116,7 @@ def _panel(axes: Axes, group: Group, attack: Attack, style: Style, initially: bo
         ]
         if not found:
             continue
-        look = style.look(kind)
+        look = looks[kind]
         if found[0][0].clean.threshold is None:
             _line(axes, found, False, initially, look)
         else:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any, Literal
 
 # Okabe and Ito's colours, the yellow left out and three more found by the same rule: no two are alike to an
@@ -81,6 +82,13 @@ class Style:
         """Of a label kind or method."""
         colours, marker = LOOKS.get(kind.removesuffix(PORT), (_GREY, "."))
         return Look(colours[self.dark], marker, "--" if kind.endswith(PORT) else "-")
+
+    def looks(self, kinds: Sequence[str]) -> dict[str, Look]:
+        """Of what one figure compares; names without a look of their own, such as voices, take spare ones."""
+        own = {kind: self.look(kind) for kind in kinds if kind.removesuffix(PORT) in LOOKS}
+        taken = {look.colour for look in own.values()}
+        spare = cycle([look for look in self.several(len(SEVERAL)) if look.colour not in taken])
+        return {kind: own.get(kind) or next(spare) for kind in kinds}
 
     def several(self, n: int) -> list[Look]:
         """N looks that differ, for classes; more than ten repeat."""

@@ -15,7 +15,7 @@ def test_every_shipped_study_has_all_budgets(study):
     paper, short, smoke = (read_plan(study, budget) for budget in BUDGETS)
     assert len(paper.cells()) > len(short.cells()) > len(smoke.cells()) > 0
     assert {cell.data for cell in smoke.cells()} == {"digits"}
-    assert {cell.kind for cell in paper.cells()} <= KINDS.keys() | METHODS.keys()
+    assert {cell.kind for cell in paper.cells()} <= KINDS.keys() | METHODS.keys() | paper.voices.keys()
     folders = [cell.folder for cell in paper.cells()]
     assert len(set(folders)) == len(folders)
     assert paper.title
@@ -113,6 +113,41 @@ def test_adversarial_training_reaches_the_run(epsilon, tmp_path):
     assert ordinary.folder != cell.folder
 
 
+SPOKEN = """
+[grid]
+dataset = ["digits"]
+label = ["category", "german"]
+[voices.german]
+engine = "espeak-ng"
+language = "de"
+words = { 0 = "null", 1 = "eins" }
+"""
+
+
+def test_a_voice_is_a_label_in_its_own_words(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(SPOKEN)
+    category, german = read_plan(str(path)).cells()
+    assert (category.voice, german.kind) == (None, "german")
+    choices = choose(german)
+    assert choices.label == "speech"
+    assert choices.speech["language"] == "de"
+    with pytest.raises(VivavoceError, match="no word for the class '2'"):
+        choices.labels(("0", "1", "2"))
+    with pytest.raises(VivavoceError, match="there is no class '1'"):
+        choices.labels(("0",))
+    path.write_text(SPOKEN.replace('1 = "eins"', '1 = "zwei"'))
+    assert read_plan(str(path)).cells()[1].folder != german.folder
+
+
+def test_the_words_of_the_languages_are_those_of_the_digits():
+    """Every voice but the English ones names every class, each with a word of its own."""
+    for name, voice in read_plan("languages").voices.items():
+        if voice.language != "en":
+            assert [*voice.words] == [*"0123456789"], name
+            assert len(set(voice.words.values())) == 10, name
+
+
 def test_cells_without_adversarial_training_keep_their_folders():
     """Finished cells of older studies are found."""
     assert read_plan("student-report", "smoke").cells()[0].folder == "digits-resnet8-category-10--0-e01d4b90"
@@ -130,6 +165,10 @@ def test_cells_without_adversarial_training_keep_their_folders():
         (f"{LABELLED}[adversarial]\nmethod = 'cw'", "--adversarial cw: give pgd, fgsm, trades"),
         (f"{LABELLED}[adversarial]\nmethod = 'pgd'\nepsilon = 8", "above 0 and below 1"),
         (f"{LABELLED}[adversarial]\nmethod = 'pgd'\nsize = 8", "unknown field `size`"),
+        (f"{LABELLED}[voices.speech]\nengine = 'flite'", "the name of a label kind"),
+        (f"{LABELLED}[voices.mine]\nengine = 'flight'", "no speech engine 'flight'; did you mean flite"),
+        (f"{LABELLED}[voices.mine]\nlanguage = 'de'", "missing required field `engine`"),
+        (f"reach = [90]\n{LABELLED}", "reach 90: give accuracies"),
         (f"{LABELLED}[adversarial]\nepsilon = 0.1", "missing required field `method`"),
         ("adversarial = 'pgd'\n[grid]\ndataset = ['digits']\nlabel = ['speech']", "adversarial"),
         ("[grid]\ndataset = ['digits']\nmethod = ['std']\n[adversarial]\nmethod = 'pgd'", "is for labels"),
