@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from vivavoce.cli import app
 from vivavoce.errors import VivavoceError
 from vivavoce.study.cell import RESULT
-from vivavoce.study.local import LocalEngine
+from vivavoce.study.local import LocalEngine, _threads
 from vivavoce.study.plan import read_plan
 from vivavoce.study.records import open_study
 from vivavoce.study.running import begin, changes
@@ -91,6 +91,9 @@ def test_the_tables_have_what_the_cells_came_to(ran):
         assert float(next(f["value"] for f in told if f["figure"] == "accuracy")) == under
         assert f"| digits | resnet8 | {record.cell.kind} | {100 * record.result.accuracy['test']:.1f}" in page
     assert "- failed: digits-resnet9-category-10%-0: no encoder 'resnet9'" in page
+    assert "| digits | constant | 0.00±0.00 | 0.41±0.25 | 0.41±0.25 | 4, 5: 8.39 |" in page
+    for record in records:  # four epochs of 179 images
+        assert f"- {record.cell.name}: it did not learn: validation accuracy 1" in page
 
 
 def test_finished_cells_are_not_run_again(file, ran):
@@ -113,7 +116,8 @@ def test_how_it_stands(ran):
 
 @pytest.mark.full
 def test_a_killed_study_loses_nothing(file, ran, tmp_path):
-    """Killed while it trains, its cells' processes end too; the next try comes to the same weights."""
+    """Killed while it trains, its cells' processes end too; the next try comes to the same weights, which are
+    also those of two cells side by side."""
     arguments = [
         "study",
         "run",
@@ -122,8 +126,8 @@ def test_a_killed_study_loses_nothing(file, ran, tmp_path):
         "encoder=resnet8",
         "--grid",
         "label=constant",
-        "--workers",
-        2,
+        "--parallel",
+        1,
     ]
     process = vivavoce(*arguments, "--out", tmp_path, start_new_session=True)
     while not list(tmp_path.glob("cells/*/checkpoint.safetensors")):
@@ -138,6 +142,14 @@ def test_a_killed_study_loses_nothing(file, ran, tmp_path):
     assert "1 of 1 cells finished" in said
     other = ran[0] / "cells" / cell.name
     assert (cell / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(("given", "threads"), [("3", 3), ("0", 2), ("", 2), ("many", 2)])
+def test_threads_are_those_of_the_environment_or_a_share_of_the_cores(given, threads, monkeypatch):
+    """With OMP_NUM_THREADS the figures do not depend on how many cells run side by side."""
+    monkeypatch.setenv("OMP_NUM_THREADS", given)
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    assert _threads(2) == threads
 
 
 def test_a_changed_study_says_what_changed(file, tmp_path):

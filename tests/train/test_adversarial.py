@@ -11,6 +11,7 @@ from vivavoce.export.build import describe
 from vivavoce.train import run
 from vivavoce.train.adversarial import Adversary, climb, make_adversarial
 from vivavoce.train.augment import to_unit
+from vivavoce.train.doubts import doubt
 from vivavoce.train.epoch import Epoch
 from vivavoce.train.loop import Trainer
 from vivavoce.train.parallel import World
@@ -141,6 +142,37 @@ def test_the_best_epoch_is_the_most_robust():
     second = Epoch(2, 0.1, 1.0, 1.0, 0.7, 1.0, robust_accuracy=0.4)
     assert second.rank > first.rank
     assert "robust 40.00%" in second.line(2)
+
+
+def curve(*epochs) -> list[Epoch]:
+    """A run whose epochs have these accuracies: of validation, and under PGD and one step if given."""
+    return [
+        Epoch(n, 0.1, 1.0, 1.0, accuracies[0], 1.0, None, None, *accuracies[1:])
+        for n, accuracies in enumerate(epochs, 1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("history", "classes", "reason"),
+    [
+        (curve((0.1,), (0.12,)), 10, "did not learn: validation accuracy 12.0% at best, 10.0% by guessing"),
+        (curve((0.52,)), 2, "did not learn"),
+        (curve((0.03,)), 100, None),
+        (curve((0.3,), (0.9,), (0.2,)), 10, "fell from 90.0% to 20.0%; epoch 2 is kept"),
+        (
+            curve((0.8, 0.4, 0.5), (0.5, 0.1, 0.6), (0.4, 0.1, 0.6)),
+            10,
+            "overfitting from epoch 2 to the end; epoch 1",
+        ),
+        (curve((0.5, 0.1, 0.6), (0.9, 0.5, 0.6)), 10, None),  # it recovered
+        (curve((0.3,), (0.9,), (0.8,)), 10, None),
+        ([], 10, None),
+    ],
+)
+def test_runs_that_went_wrong_are_found(history, classes, reason):
+    found = doubt(history, classes)
+    assert (reason or "") in (found or "")
+    assert (found is None) == (reason is None)
 
 
 def test_catastrophic_overfitting_is_said():
