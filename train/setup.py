@@ -44,9 +44,6 @@ class Choices:
     weights: str | None = None
     wavs: Path | None = None
     """Folder of recordings to make the labels from."""
-    speech: dict[str, Any] = field(default_factory=dict)
-    """Who says the class names: `engine`, `voice` and `language` of `labels.build`, and `words`, a word for
-    each class; empty: the first engine that is installed says the usual words."""
     bank: Path | None = None
     """A bank to take the labels from."""
     objective: dict[str, Any] = field(default_factory=dict)
@@ -57,6 +54,9 @@ class Choices:
     """Folder of the Hugging Face encoder that reads texts."""
     name_audio: Path | None = None
     """A bank whose sounds say the classes of a model with silent labels."""
+    speech: dict[str, Any] = field(default_factory=dict)
+    """Who says the class names: `engine`, `voice` and `language` of `labels.build`, and `words`, a word for
+    each class; empty: the first engine that is installed says the usual words."""
 
     def splits(self) -> Splits:
         """Read the data."""

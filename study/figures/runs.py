@@ -83,9 +83,9 @@ def _panel(
         found = [(value, cell.doubt) for cell in cells if (value := measure(cell)) is not None]
         for sound in (True, False):
             values = [value for value, doubt in found if (doubt is None) == sound]
-            marker = looks[kind].marker if sound else "x"
-            shape = {} if sound else {"markeredgewidth": 1.5}
-            axes.plot(values, [place] * len(values), marker, color=looks[kind].colour, alpha=0.6, **shape)
+            marker, edge = (looks[kind].marker, 0.0) if sound else ("x", 1.5)
+            height = [place] * len(values)
+            axes.plot(values, height, marker, color=looks[kind].colour, alpha=0.6, markeredgewidth=edge)
         _mean(axes, [value for value, _ in found], place, looks[kind])
     axes.set_ylim(len(group.kinds) - 0.5, -0.5)
     axes.set_yticks(range(len(group.kinds)))

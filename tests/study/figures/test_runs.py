@@ -16,8 +16,8 @@ def panel(figure, title):
 
 
 def points(axes, height, marker) -> list[float]:
-    found = [line for line in axes.lines if line.get_marker() == marker and len(line.get_xdata())]
-    return sorted(x for line in found for x, y in line.get_xydata() if y == height)
+    found = [line for line in axes.lines if line.get_marker() == marker and np.size(line.get_xdata())]
+    return sorted(x for line in found for x, y in np.asarray(line.get_xydata()) if y == height)
 
 
 def reaching(records, *levels):
@@ -36,9 +36,12 @@ def test_points_are_the_runs_and_lines_their_mean(labels, style):
     speech = style.look("speech").marker
     assert points(test, 1, speech) == pytest.approx([80, 82])
     assert points(test, 1, "|") == pytest.approx([81])
-    (line,) = [one for one in test.lines if len(one.get_xdata()) == 2 and set(one.get_ydata()) == {1}
-               and one.get_marker() == "None"]  # fmt: skip
-    np.testing.assert_allclose(line.get_xdata(), [81 - 2**0.5, 81 + 2**0.5])
+    (spread,) = [
+        np.asarray(line.get_xydata())
+        for line in test.lines
+        if line.get_marker() == "None" and set(np.asarray(line.get_ydata())) == {1}
+    ]
+    np.testing.assert_allclose(spread[:, 0], [81 - 2**0.5, 81 + 2**0.5])
     assert points(panel(figure, "paper, epsilon 0.2, %"), 1, speech) == pytest.approx([60, 62])
     assert points(panel(figure, "epochs to 50 %"), 1, speech) == [3, 3]
     assert not figure.legends
