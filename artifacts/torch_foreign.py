@@ -1,8 +1,7 @@
-"""TorchScript files without a manifest: what they take and give, and their adaption to the contract."""
+"""Torch files without a manifest: what they take and give, and their adaption to the contract."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from .outputs import looks_like_embedding
 from .preprocessing import Preprocessing
 from .scores import SLACK, read_names
 from .torch_graph import Ending, endings
-from .torch_input import device_of, example_of, find_input
+from .torch_input import Example, device_of, find_input
 from .torch_output import Key, choose, pick, run
 from .torch_scorer import Scorer, feed, interpreted
 from .understood import Understood
@@ -52,7 +51,7 @@ class Adapted:
 
 def adapt(
     module: torch.nn.Module,
-    archive: io.BytesIO | None,
+    example: Example | None,
     path: Path,
     options: Preprocessing,
     declared: Mapping[str, str],
@@ -61,7 +60,7 @@ def adapt(
 
     Args:
         module: in evaluation mode, with parameters that need no gradient.
-        archive: what a TorchScript module was loaded from; None for others.
+        example: the image that it was traced or exported with; None where the file does not say.
         path: the file, for messages.
         options: what the user says; the rest is inferred.
         declared: what the exporter put into the file.
@@ -77,7 +76,7 @@ def adapt(
             "in, and trace that"
         )
     with torch.no_grad(), interpreted():
-        taken = find_input(module, archive and example_of(archive), path, options)
+        taken = find_input(module, example, path, options)
         kind = helper.np_dtype_to_tensor_dtype(np.dtype(_numpy_name(taken.dtype)))
         entry = Entry.understand(INPUT, taken.sizes, kind, path, options)
         fed = _noise(entry, taken.dtype).to(device_of(module))

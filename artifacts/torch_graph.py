@@ -1,4 +1,4 @@
-"""The graph of a TorchScript module: the value that holds the scores, and what stands at its end."""
+"""The graph of a module from a file: the value that holds the scores, and what stands at its end."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ LINEAR = frozenset(f"aten::{name}" for name in "linear addmm matmul mm conv2d _c
 """Operators whose results are logits, not probabilities."""
 PASSING = frozenset(
     f"aten::{name}"
-    for name in "to type_as flatten view reshape squeeze unsqueeze contiguous clone detach alias view_as "
-    "reshape_as _reshape_alias dropout".split()
+    for name in "to _to_copy type_as flatten view _unsafe_view reshape squeeze unsqueeze contiguous clone "
+    "detach alias view_as reshape_as _reshape_alias dropout".split()
 )
 """Operators that keep the order of the entries."""
 CONTAINERS = ("prim::TupleConstruct", "prim::ListConstruct", "prim::DictConstruct")
@@ -53,11 +53,15 @@ def endings(module: torch.nn.Module, keys: Sequence[Key]) -> list[Ending]:
         keys: where the output is in what the module returns.
 
     Returns:
-        At most two; empty for a module that is not TorchScript, that torch cannot freeze, or that picks its
-        output depending on the data.
+        At most two; empty for a module that has no graph, that torch cannot freeze, or that picks its output
+        depending on the data.
     """
     import torch
 
+    if isinstance(module, torch.fx.GraphModule):
+        from .torch_program import program_endings
+
+        return program_endings(module, keys)
     found: list[Ending] = []
     if not isinstance(module, torch.jit.ScriptModule):
         return found

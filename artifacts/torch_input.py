@@ -1,4 +1,4 @@
-"""What a TorchScript file without a manifest takes: its traced example shows it, or trying sizes does."""
+"""What a torch file without a manifest takes: its example shows it, or trying sizes does."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ STORAGE = {
 
 
 class Example(NamedTuple):
-    """The image that a module was traced with."""
+    """The image that a module was traced or exported with."""
 
     sizes: list[int]
-    kind: str
-    """Its type, one of `STORAGE` or another."""
+    kind: str | None
+    """Its type, as torch calls it; None: one that images do not have."""
 
 
 def example_of(archive: io.BytesIO) -> Example | None:
@@ -67,7 +67,7 @@ def example_of(archive: io.BytesIO) -> Example | None:
             given = _Reader(io.BytesIO(members.read(name))).load()
         tensors = given["forward"]
         (shape, storage), *rest = tensors
-        return None if rest else Example([int(size) for size in shape], str(storage))
+        return None if rest else Example([int(size) for size in shape], STORAGE.get(storage))
     except Exception:  # a pickle of something else raises anything
         return None
     finally:
@@ -132,7 +132,7 @@ def find_input(module: torch.nn.Module, example: Example | None, path: Path, opt
 
     Args:
         module: the file's.
-        example: what it was traced with.
+        example: what it was traced or exported with.
         path: the file, for messages.
         options: what the user says.
 
@@ -234,8 +234,8 @@ def _types(module: torch.nn.Module, example: Example | None) -> list[torch.dtype
     """The types that a module's input may have: that of its example, or float32 and that of its weights."""
     import torch
 
-    if example is not None and example.kind in STORAGE:
-        return [getattr(torch, STORAGE[example.kind])]
+    if example is not None and example.kind:
+        return [getattr(torch, example.kind)]
     weights = [p.dtype for p in module.parameters() if p.is_floating_point()]
     return list(dict.fromkeys([torch.float32, *weights[:1]]))
 

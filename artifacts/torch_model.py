@@ -21,7 +21,9 @@ from .manifest import NAME_AUDIO, TORCHSCRIPT_FILE, Manifest
 from .normalisation import Affine
 from .preprocessing import Preprocessing
 from .torch_foreign import adapt, in_float32
+from .torch_input import example_of
 from .torch_output import reason
+from .torch_program import program_example, take_by_place
 from .torchscript import checked
 from .understood import Understood
 
@@ -85,12 +87,12 @@ class TorchModel:
             declared = _declared(extra[ULTRALYTICS_FILE])
             options = with_declared(with_settings_file(path, preprocessing), declared, path)
             self.preprocessing = options
-            found = adapt(module, archive, path, options, declared)
+            example = program_example(module) if archive is None else example_of(archive)
+            found = adapt(module, example, path, options, declared)
             self.module, self.manifest = found.scorer, found.manifest
             self.named, self.understood = found.named, found.understood
-            if archive is not None and found.scorer.dtype in (torch.float16, torch.bfloat16):
-                archive.seek(0)
-                self.smooth = in_float32(_load(archive, device, {}), found)
+            if found.scorer.dtype in (torch.float16, torch.bfloat16):
+                self.smooth = in_float32(_load(archive or path, device, {}), found)
             return
         if preprocessing and preprocessing != Preprocessing():
             raise VivavoceError(
@@ -142,5 +144,6 @@ def _load(source: Path | io.BytesIO, device: str, extra: dict[str, str]) -> torc
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TorchScript is deprecated upstream; users have such files
         if isinstance(source, Path):
-            return torch.export.load(source, extra_files=extra).module().to(device)
+            return take_by_place(torch.export.load(source, extra_files=extra).module().to(device))
+        source.seek(0)
         return torch.jit.load(source, map_location=device, _extra_files=extra).eval()

@@ -77,8 +77,12 @@ class Kind:
     options: Preprocessing | None = None
 
     def save(self, path: Path) -> Path:
-        """Write the file."""
+        """Write the file; a `.pt2` with an open batch."""
         module = self.make(digits_net())
+        if path.suffix == ".pt2":
+            batched = ({0: torch.export.Dim.DYNAMIC} if self.example.dim() == 4 else None,)
+            torch.export.save(torch.export.export(module, (self.example,), dynamic_shapes=batched), path)
+            return path
         made = (
             torch.jit.script(module)
             if self.scripted

@@ -25,7 +25,7 @@ IMAGES = (np.random.default_rng(0).integers(0, 256, (5, 3, 32, 32)) / 255).astyp
 
 
 def opened(path, options: Preprocessing | None = None) -> TorchModel:
-    model = open_model(path, options)
+    model = open_model(path, options, trust=path.suffix == ".pt2")
     assert isinstance(model, TorchModel)
     return model
 
@@ -41,10 +41,16 @@ def logits(images: np.ndarray) -> np.ndarray:
         return digits_net()(torch.from_numpy(images)).numpy()
 
 
-@pytest.mark.parametrize("name", KINDS)
-def test_scores_and_gradient_are_those_of_the_network(name, tmp_path):
+PROGRAMS = ("softmax", "log-of-softmax", "sigmoids", "half", "dict", "hwc", "bytes")
+"""Kinds that are also tried as files of torch.export."""
+
+
+@pytest.mark.parametrize(
+    ("name", "file"), [*((name, "m.pt") for name in KINDS), *((name, "m.pt2") for name in PROGRAMS)]
+)
+def test_scores_and_gradient_are_those_of_the_network(name, file, tmp_path):
     kind = KINDS[name]
-    model = opened(kind.save(tmp_path / "m.pt"), kind.options)
+    model = opened(kind.save(tmp_path / file), kind.options)
     assert model.understood
     assert model.understood.head.kind == kind.head
     entry = model.manifest.input
@@ -110,6 +116,24 @@ def test_a_softmax_that_also_decides_the_way_stays(tmp_path):
     with torch.no_grad():
         own = Early()(torch.from_numpy(IMAGES))
     assert (model.answer(IMAGES).scores.argmax(1) == own.argmax(1).numpy()).all()
+
+
+def test_a_program_that_takes_its_image_by_keyword(tmp_path):
+    class Named(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = digits_net()
+
+        def forward(self, *, pixel_values):
+            return {"logits": self.net(pixel_values), "order": self.net(pixel_values).softmax(0)}
+
+    made = torch.export.export(Named(), (), {"pixel_values": torch.rand(2, 3, 32, 32)})
+    torch.export.save(made, tmp_path / "m.pt2")
+    model = opened(tmp_path / "m.pt2", Preprocessing(output_name="logits"))
+    np.testing.assert_allclose(model.answer(IMAGES).scores, logits(IMAGES), atol=1e-4)
+    batch = opened(tmp_path / "m.pt2", Preprocessing(output_name="order"))
+    assert batch.understood
+    assert not batch.understood.head.bypassed  # a softmax over the batch decides
 
 
 def test_preprocessing_options_and_settings_file(tmp_path):
