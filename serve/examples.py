@@ -13,7 +13,7 @@ from ..artifacts import ExportedModel
 from ..images.fit import Fit
 from ..images.sources import open_images
 
-MOST = 8
+MOST = 10
 LOSSLESS = 64
 """Pixels up to which an image is a PNG; a larger one is a JPEG, which is a tenth of its size."""
 QUALITY = 92

@@ -19,7 +19,7 @@ def opened(example):
 
 def test_a_model_of_digits_offers_digits():
     offered = examples(open_model("digits-speech"), None)
-    assert [example.name for example in offered] == list("01234567")
+    assert [example.name for example in offered] == list("0123456789")
     digits = open_images("digits")
     first = int(np.flatnonzero(digits.labels == 3)[0])
     head, pixels = opened(offered[3])

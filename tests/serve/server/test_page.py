@@ -146,7 +146,7 @@ def test_by_keyboard_alone(server: Address, browser, files):
         assert seen.answer() == "seven"
         assert seen.played()
         stops = []
-        for _ in range(16):  # eight of them on the examples, which have no id
+        for _ in range(18):  # ten of them on the examples, which have no id
             keyboard.press("Tab")
             stops.append(seen.page.evaluate(focused))
         assert [stop for stop in dict.fromkeys(stops) if stop] == ["camera", "aloud", "again", "sound"]
