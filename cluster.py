@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import socket
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -208,7 +209,11 @@ def _find(address: str | None) -> str:
 
 def _runs_here() -> bool:
     """Whether somebody answers at the address that `ray start` left behind."""
-    note = Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray", "ray_current_cluster")
+    note = Path(
+        os.environ.get("RAY_TMPDIR") or ("/tmp" if os.name == "posix" else tempfile.gettempdir()),
+        "ray",
+        "ray_current_cluster",
+    )
     with contextlib.suppress(OSError, VivavoceError):
         _check_answers(note.read_text("utf-8").strip())
         return True

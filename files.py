@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -47,7 +48,10 @@ def replacing(path: Path) -> Iterator[Path]:
         fresh = _beside(real)
         if path.is_dir():
             raise IsADirectoryError(None, "Is a directory")
+        fresh.touch()
+        mode = stat.S_IMODE((real if real.exists() else fresh).stat().st_mode)
         yield fresh
+        fresh.chmod(mode)  # some libraries let nobody else read what they write
         with fresh.open("rb+") as file:
             os.fsync(file.fileno())
         fresh.replace(real)

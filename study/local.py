@@ -76,8 +76,9 @@ def _ending(record: Record, status: int | None) -> str | None:
     if read_result(record.folder):
         return None
     if status is not None and status < 0:
-        memory = "; out of memory?" if -status == signal.SIGKILL else ""
-        reason = f"its process was ended by {signal.Signals(-status).name}{memory}"
+        ended_by = signal.Signals(-status).name
+        memory = "; out of memory?" if ended_by == "SIGKILL" else ""  # no such signal on Windows
+        reason = f"its process was ended by {ended_by}{memory}"
     else:
         reason = f"its process ended with status {status}; {record.folder / LOG} may say why"
     note_failure(record.folder, reason)

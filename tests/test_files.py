@@ -33,6 +33,20 @@ def test_a_written_file_can_be_read_by_others_as_the_umask_says(tmp_path):
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o644
 
 
+def test_files_of_a_library_that_hides_them_have_the_usual_mode(tmp_path):
+    old = tmp_path / "old"
+    old.touch(0o640)
+    before = os.umask(0o022)
+    try:
+        for path in (tmp_path / "new", old):
+            with replacing(path) as fresh:
+                fresh.unlink()
+                fresh.touch(0o600)
+    finally:
+        os.umask(before)
+    assert [path.stat().st_mode & 0o777 for path in (tmp_path / "new", old)] == [0o644, 0o640]
+
+
 def test_a_link_stays_a_link(tmp_path):
     (tmp_path / "real").write_bytes(b"old")
     (tmp_path / "link").symlink_to("real")
