@@ -35,7 +35,8 @@ def read_as_scores(model: onnx.ModelProto) -> None:
     A ZipMap is left out. If the graph also gives scores, its outputs of labels are removed; otherwise an
     output of labels becomes the scores that decide the label. A softmax or sigmoid that an attribute names
     becomes a node. A division by the sum behind it keeps the order and is left out. Where two scores
-    contradict the label, they change their sign. Other graphs stay as they are.
+    contradict the label, they change their sign. A number of classes that is declared wrongly is corrected.
+    Other graphs stay as they are.
     """
     domains = [o.domain for o in model.opset_import]
     if not any(domain in STANDARD for domain in domains):
@@ -51,6 +52,7 @@ def read_as_scores(model: onnx.ModelProto) -> None:
         if node is not None and node.op_type == "ZipMap":
             _give(graph, output, node.input[0], len(own_labels(node)) or None)
     _choose(graph, maker)
+    _count(graph, maker)
     replace_nodes(graph, [part for node in graph.node for part in _split(node)])
     maker = {name: node for node in graph.node for name in node.output if name}
     for output in graph.output:
@@ -105,6 +107,19 @@ def _choose(graph: onnx.GraphProto, maker: Mapping[str, onnx.NodeProto]) -> None
         elif found:
             _give(graph, output, *found)
             scores = [output]
+
+
+def _count(graph: onnx.GraphProto, maker: Mapping[str, onnx.NodeProto]) -> None:
+    """Let outputs declare as many scores as their classifier has labels; some writers say one."""
+    for output in graph.output:
+        name = output.name
+        while (node := maker.get(name)) is not None and node.op_type in ("Cast", "Identity", "Normalizer"):
+            name = node.input[0]
+        sizes = output.type.tensor_type.shape.dim
+        if node is None or node.op_type not in CLASSIFIERS or name not in node.output[1:] or len(sizes) != 2:
+            continue
+        if count := len(own_labels(node)):
+            sizes[1].dim_value = count
 
 
 def _before_label(name: str, maker: Mapping[str, onnx.NodeProto]) -> tuple[str, int | None] | None:
@@ -168,7 +183,7 @@ def _two_vectors(node: onnx.NodeProto) -> bool:
 
 
 def _log_odds(node: onnx.NodeProto, slope: float, shift: float) -> list[onnx.NodeProto]:
-    """The machine without its probabilities, and their log-odds: a f + b for the second class (Platt 1999).
+    """The machine without its probabilities, and minus and plus half of their log-odds a f + b (Platt 1999).
 
     onnxruntime finds the probabilities by an iteration that ends early and has no gradient.
     """
@@ -176,7 +191,7 @@ def _log_odds(node: onnx.NodeProto, slope: float, shift: float) -> list[onnx.Nod
         node.attribute.remove(attribute)
     scores, names = node.output[1], [f"{node.output[1]}__{part}" for part in ("raw", "a", "b", "scaled")]
     node.output[1] = names[0]
-    held = [np.float32(slope), np.array([-shift, shift], np.float32)]
+    held = [np.float32(slope / 2), np.array([-shift / 2, shift / 2], np.float32)]
     return [
         node,
         *(helper.make_node("Constant", [], [name], value=numpy_helper.from_array(np.asarray(value)))

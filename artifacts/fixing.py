@@ -28,7 +28,7 @@ def free_inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
 
 
 def keep_needed(model: onnx.ModelProto, output: str) -> None:
-    """Take out, in place, the nodes, inputs and outputs that one output does not need."""
+    """Take out, in place, the nodes, inputs, weights and outputs that one output does not need."""
     graph, wanted, kept = model.graph, {output}, []
     for node in reversed(graph.node):
         if wanted.intersection(node.output):
@@ -41,6 +41,8 @@ def keep_needed(model: onnx.ModelProto, output: str) -> None:
         copies = [type(v).FromString(v.SerializeToString()) for v in values]
         graph.ClearField(field)  # type: ignore[arg-type]
         getattr(graph, field).extend(copies)
+    for k in reversed([k for k, tensor in enumerate(graph.initializer) if tensor.name not in wanted]):
+        del graph.initializer[k]
 
 
 def needed_values(

@@ -70,6 +70,8 @@ ACTIVATIONS = ("Softmax", "LogSoftmax", "Sigmoid")
 """Operators that may be a head."""
 RESHAPING = frozenset(["Reshape", "Flatten", "Squeeze", "Unsqueeze"])
 """Operators that keep the order of the entries."""
+ROUNDING = frozenset(["QuantizeLinear", "DequantizeLinear"])
+"""Operators that round all entries alike, where they have one scale."""
 RISING = frozenset(["Clip", "Log", "Add", "Sub", "Mul", "Div", "Max", "Min"])
 """Operators that may be the same rising function of every probability: a bound, a logarithm, percents."""
 LOW, HIGH = 0.01, 0.99
@@ -100,9 +102,35 @@ def final_activation(
         chain.insert(0, node)
         if node.op_type in ACTIVATIONS:
             return chain if _keeps_order(chain, constant) else []
-        if not (passing(node) or node.op_type in RISING):
+        if not (passing(node) or node.op_type in RISING | ROUNDING):
             break
         name = next((n for n in node.input if constant(n) is None), node.input[0])
+    return []
+
+
+def exponential(maker: Mapping[str, onnx.NodeProto], output: str) -> list[onnx.NodeProto]:
+    """The Exp of a softmax that is written out, and the nodes from there to the output.
+
+    That is exp(x - c), or e / c with e = exp(x), where c is the same for all classes of an image.
+
+    Args:
+        maker: the node that makes each value.
+        output: probabilities of classes.
+
+    Returns:
+        The nodes in order, the Exp first; none if probabilities are made in a different way.
+    """
+    chain: list[onnx.NodeProto] = []
+    name = output
+    while (node := maker.get(name)) is not None and node.domain in STANDARD:
+        chain.insert(0, node)
+        if node.op_type == "Exp":
+            return chain
+        divisor = maker.get(node.input[1]) if node.op_type == "Div" else None
+        summed = divisor is not None and divisor.op_type == "ReduceSum" and divisor.input[0] == node.input[0]
+        if not (passing(node) or summed):
+            break
+        name = node.input[0]
     return []
 
 
@@ -118,6 +146,11 @@ def _keeps_order(chain: Sequence[onnx.NodeProto], constant: ArrayOf) -> bool:
     probabilities = chain[0].op_type != "LogSoftmax"
     for node in chain[1:]:
         if passing(node):
+            continue
+        if node.op_type in ROUNDING:
+            scale = constant(node.input[1])
+            if scale is not None and scale.size > 1:
+                return False
             continue
         low, high = _bounds(node, constant) if node.op_type in ("Clip", "Max", "Min") else (0.0, 1.0)
         number = _number(node, constant)

@@ -21,6 +21,7 @@ from .head import (
     RESHAPING,
     STANDARD,
     Head,
+    exponential,
     final_activation,
     over_classes,
     passing,
@@ -174,6 +175,9 @@ def find_head(model: onnx.ModelProto, value: str, shape: Sizes, columns: int) ->
     if chain and _normalises_classes(model, chain, shape, columns):
         return Head(softmax_kind(chain)), _without(model, chain)
     if not _linear(maker, value, held) and _probabilities(model, value, columns):
+        written_out = exponential(maker, value)
+        if columns > 1 and written_out:
+            return Head("softmax"), _without(model, written_out)
         return Head("one probability" if columns == 1 else "probabilities"), value
     return Head("one logit" if columns == 1 else "scores"), value
 

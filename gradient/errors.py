@@ -9,6 +9,9 @@ from ..artifacts.runtime import first_line
 from ..errors import VivavoceError
 from ..text import plain
 
+BEFORE = "onnxruntime's optimiser wrote it; audit the file from before the optimisation"
+"""The way forward where a fused operator cannot be written out."""
+
 
 class MissingRule(Exception):
     """Raised inside a rule that cannot differentiate this node; the message says why."""

@@ -14,8 +14,8 @@ import onnx
 from ..errors import VivavoceError
 from ..text import plain
 from . import layout
-from .errors import MissingRule, PiecewiseConstant, UnsupportedOperator
-from .graph import Graph, key
+from .errors import BEFORE, MissingRule, PiecewiseConstant, UnsupportedOperator
+from .graph import MICROSOFT, Graph, key
 from .rules import RULES, Node, Rule
 from .value import Value
 
@@ -96,8 +96,11 @@ def node_gradients(graph: Graph, proto: onnx.NodeProto, dys: list[Value | None])
     """
     rule = RULES.get(key(proto))
     if rule is None:
-        raise MissingRule("there is no rule for it")
-    return _applied(rule, Node(graph, proto), dys)
+        fused = proto.domain.startswith(MICROSOFT)
+        raise MissingRule(f"there is no rule for it; {BEFORE}" if fused else "there is no rule for it")
+    kinds = [graph.value(name).dtype for name, dy in zip(proto.output, dys, strict=True) if dy is not None]
+    whole = next((kind for kind in kinds if kind.kind != "f" and not rule.integers), None)
+    return _applied(rule, Node(graph, proto, whole), dys)
 
 
 def _applied(rule: Rule, node: Node, dys: list[Value | None]) -> list[Value | None]:

@@ -34,13 +34,19 @@ class Layout:
     """Position of an int32 bias, whose scale is the product of the first two inputs' scales."""
     weight_axis: int = 1
     """Axis of the second input along which it may have a scale per entry; 0 if it is transposed."""
+    given: int = 0
+    """Inputs before those, which are not quantised."""
 
 
 AXES_GIVEN = 18
 """The opset from which ReduceMean has its axes as an input."""
+PLANE = (0, 0)
+"""Sizes of the kernel of an operator on images that does not say them."""
 TWO = ((0, 1, 2), (3, 4, 5))
 LAYOUTS = {
     ("", "QLinearConv"): Layout("Conv", TWO, (6, 7), bias=8, weight_axis=0),
+    (MICROSOFT, "QLinearConv"): Layout("Conv", TWO, (6, 7), bias=8, weight_axis=0),
+    (MICROSOFT, "QLinearWhere"): Layout("Where", ((1, 2, 3), (4, 5, 6)), (7, 8), given=1),
     ("", "QLinearMatMul"): Layout("MatMul", TWO, (6, 7), weight_axis=-1),
     (MICROSOFT, "QLinearAdd"): Layout("Add", TWO, (6, 7)),
     (MICROSOFT, "QLinearMul"): Layout("Mul", TWO, (6, 7)),
@@ -106,18 +112,21 @@ def _expanded(node: onnx.NodeProto, layout: Layout, opset: int) -> list[onnx.Nod
     stem, inputs = node.output[0], list(node.input) + [""] * 9
     attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
     titled = (f"{MICROSOFT}.{node.op_type}", node.name or node.output[0])
-    if attributes.pop("channels_last", 0):
-        raise UnsupportedOperator(*titled, "its channels come last")
+    last = attributes.pop("channels_last", 0)
     if layout.bias is not None and inputs[layout.bias] and attributes.get("alpha", 1) != 1:
         raise UnsupportedOperator(*titled, "it scales its bias by alpha")
     if layout.operator == "Softmax":
         attributes = _softmax(attributes, opset)
     weight_axis = 0 if attributes.get("transB") else layout.weight_axis
-    made, floats = [], []
+    made, floats = [], list(node.input[: layout.given])
     for k, (value, scale, zero) in enumerate(layout.quantised):
-        axis = weight_axis if k == 1 else 1
+        axis = weight_axis if k == 1 else -1 if last else 1
         made.append(_dequantise(inputs[value], inputs[scale], inputs[zero], f"{stem}__float{k}", axis))
         floats.append(made[-1].output[0])
+    dims = len(attributes.get("kernel_shape", PLANE))
+    if last:
+        made.append(_turned(floats[0], f"{stem}__channels_first", [0, dims + 1, *range(1, dims + 1)]))
+        floats[0] = made[-1].output[0]
     if layout.bias is not None and inputs[layout.bias]:
         product = f"{stem}__bias_scale"
         scales = [inputs[layout.quantised[0][1]], inputs[layout.quantised[1][1]]]
@@ -129,12 +138,19 @@ def _expanded(node: onnx.NodeProto, layout: Layout, opset: int) -> list[onnx.Nod
         made.append(helper.make_node("Constant", [], [f"{stem}__axes"], value=axes))
         floats.append(made[-1].output[0])
     made.append(helper.make_node(layout.operator, floats, [f"{stem}__float"], node.name, **attributes))
+    if last:
+        made[-1].output[0] = f"{stem}__channels_second"
+        made.append(_turned(f"{stem}__channels_second", f"{stem}__float", [0, *range(2, dims + 2), 1]))
     scale, zero = layout.result
     if inputs[scale]:
         made.append(_quantise(f"{stem}__float", inputs[scale], inputs[zero], stem))
     else:  # QGemm without a result scale gives floats
         made[-1].output[0] = stem
     return made
+
+
+def _turned(value: str, output: str, perm: list[int]) -> onnx.NodeProto:
+    return helper.make_node("Transpose", [value], [output], output, perm=perm)
 
 
 def _concatenated(node: onnx.NodeProto) -> list[onnx.NodeProto]:
@@ -156,4 +172,4 @@ def _dequantise(value: str, scale: str, zero: str, output: str, axis: int) -> on
 
 def _quantise(value: str, scale: str, zero: str, output: str) -> onnx.NodeProto:
     inputs = [value, scale, zero] if zero else [value, scale]
-    return helper.make_node("QuantizeLinear", inputs, [output], output)
+    return helper.make_node("QuantizeLinear", inputs, [output], f"{output}__quantised")

@@ -42,7 +42,7 @@ def conv(node: Node, dy: Value) -> Gradients:
     return _conv_gradient(node, dy, node.graph.constant(node.array(1, "weight")))
 
 
-@rule("ConvInteger")
+@rule("ConvInteger", integers=True)
 def conv_integer(node: Node, dy: Value) -> Gradients:
     """y = conv(x - zx, w - zw) on integers; dx as for Conv with the weight w - zw."""
     weight = node.array(1, "weight").astype(np.float32)

@@ -31,7 +31,7 @@ def _along(values: np.ndarray, axis: int, rank: int) -> np.ndarray:
     return values.reshape([-1 if k == axis % rank else 1 for k in range(rank)])
 
 
-@rule("QuantizeLinear", estimated=ESTIMATE)
+@rule("QuantizeLinear", estimated=ESTIMATE, integers=True)
 def quantize_linear(node: Node, dy: Value) -> Gradients:
     """q = clip(round(x / s) + z); dx = dy / s where x / s + z is inside the range, else 0."""
     axis, x = node.integer("axis", 1), node.x
@@ -43,20 +43,20 @@ def quantize_linear(node: Node, dy: Value) -> Gradients:
     return [inside.where(dy / node.graph.constant(scale), 0.0)]
 
 
-@rule("DequantizeLinear")
+@rule("DequantizeLinear", integers=True)
 def dequantize_linear(node: Node, dy: Value) -> Gradients:
     """y = (q - z) s; dq = dy s."""
     scale = _along(node.array(1, "scale"), node.integer("axis", 1), node.x.rank)
     return [dy * node.graph.constant(scale)]
 
 
-@rule("DynamicQuantizeLinear", estimated=ESTIMATE, every_output=True)
+@rule("DynamicQuantizeLinear", estimated=ESTIMATE, every_output=True, integers=True)
 def dynamic_quantize_linear(node: Node, dys: list[Value | None]) -> Gradients:
     """q = round(x / s) + z, with s and z from the range of x, so that nothing is clipped; dx = dq / s."""
     return [None if dys[0] is None else dys[0] / node.output(1)]
 
 
-@rule("MatMulInteger")
+@rule("MatMulInteger", integers=True)
 def matmul_integer(node: Node, dy: Value) -> Gradients:
     """Y = (A - za) (B - zb); dA = dY (B - zb)^T, dB = (A - za)^T dY."""
     a, b = _centred(node, 0, 2, -2), _centred(node, 1, 3, -1)

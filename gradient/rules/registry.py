@@ -24,11 +24,19 @@ F = TypeVar("F", bound=Callable[..., Value | Sequence[Value | None]])
 
 
 class Node:
-    """A node of the model, with its inputs and outputs as values."""
+    """A node of the model, with its inputs and outputs as values.
 
-    def __init__(self, graph: Graph, proto: onnx.NodeProto) -> None:
+    Args:
+        graph: holds the node.
+        proto: the node.
+        whole: an integer type whose values are seen as floats: a node that moves or picks quantised numbers
+            has the same gradient as one that moves or picks floats. None: every value has its own type.
+    """
+
+    def __init__(self, graph: Graph, proto: onnx.NodeProto, whole: np.dtype | None = None) -> None:
         self.graph = graph
         self.proto = proto
+        self._whole = whole
         self._attributes = {a.name: a for a in proto.attribute}
 
     def __len__(self) -> int:
@@ -41,11 +49,21 @@ class Node:
 
     def input(self, index: int) -> Value:
         """An input that must be there."""
-        return self.graph.value(self.proto.input[index])
+        return self._seen(self.graph.value(self.proto.input[index]))
 
     def output(self, index: int) -> Value:
         """An output that must be there."""
-        return self.graph.value(self.proto.output[index])
+        return self._seen(self.graph.value(self.proto.output[index]))
+
+    def _seen(self, value: Value) -> Value:
+        if value.dtype != self._whole or (value.dtype.itemsize > 2 and value.array is not None):
+            return value  # constants of 32 bits and more are indices
+        key = ("float", value.name)
+        if key not in self.graph.memo:
+            array = value.array
+            held = value.cast() if array is None else self.graph.constant(array.astype(np.float32))
+            self.graph.memo[key] = held
+        return self.graph.memo[key]
 
     @property
     def x(self) -> Value:
@@ -102,6 +120,8 @@ class Rule:
     """Empty when the gradient is exact; otherwise what the estimate is."""
     every_output: bool = False
     """The function gets a list, the gradient of each output or None, instead of `dy`."""
+    integers: bool = False
+    """The function reads integers as what they are; others see quantised numbers as floats."""
 
 
 RULES: dict[tuple[str, str], Rule] = {}
@@ -109,7 +129,7 @@ RULES: dict[tuple[str, str], Rule] = {}
 
 
 def rule(
-    *operators: str, domain: str = "", estimated: str = "", every_output: bool = False
+    *operators: str, domain: str = "", estimated: str = "", every_output: bool = False, integers: bool = False
 ) -> Callable[[F], F]:
     """Register a function as the rule of the named operators."""
 
@@ -117,7 +137,7 @@ def rule(
         for operator in operators:
             if (domain, operator) in RULES:
                 raise ValueError(f"two rules for {operator}")
-            RULES[domain, operator] = Rule(function, estimated, every_output)
+            RULES[domain, operator] = Rule(function, estimated, every_output, integers)
         return function
 
     return register

@@ -32,7 +32,7 @@ def dropout(node: Node, dy: Value) -> Gradients:
     return [dy]
 
 
-@rule("Cast", "CastLike")
+@rule("Cast", "CastLike", integers=True)
 def cast(node: Node, dy: Value) -> Gradients:
     """y = x in another type; dx = dy. To integers it is a step function, like Floor.
 

@@ -129,9 +129,20 @@ def test_support_vectors_of_two_classes_decide_as_their_label(tmp_path, more):
     if more:
         given = np.array(decisions(path, "s"))
         assert scores.argmax(1).tolist() == given.argmax(1).tolist()
-        np.testing.assert_allclose(
-            1 / (1 + np.exp(scores[:, 0] - scores[:, 1]) ** 0.5), given[:, 1], atol=5e-3
-        )
+        np.testing.assert_allclose(1 / (1 + np.exp(scores[:, 0] - scores[:, 1])), given[:, 1], atol=5e-3)
     else:
         assert scores.argmax(1).tolist() == decisions(path)
     assert len(set(scores.argmax(1).tolist())) == 2
+
+
+def test_two_rows_that_are_declared_as_one(tmp_path):
+    """skl2onnx declares one score for a LinearSVC of two classes, and gives two."""
+    weights = rng.standard_normal((2, 4)).astype(np.float32)
+    node = helper.make_node(
+        "LinearClassifier", ["x"], ["label", "s"], domain=ML, classlabels_ints=[0, 1],
+        coefficients=weights.reshape(-1).tolist(), intercepts=[0.1, -0.1], post_transform="NONE",
+    )  # fmt: skip
+    outputs = [label_of(TensorProto.INT64), helper.make_tensor_value_info("s", TensorProto.FLOAT, [None, 1])]
+    path = saved(tmp_path / "m.onnx", [node], outputs, standard=False)
+    expected = X.reshape(len(X), -1) @ weights.T + np.array([0.1, -0.1], np.float32)
+    np.testing.assert_allclose(open_model(path).answer(X).scores, expected, atol=1e-5)

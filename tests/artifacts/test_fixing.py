@@ -181,3 +181,19 @@ def test_an_array_file_is_bounded_and_never_unpickled(tmp_path):
         with pytest.raises(VivavoceError, match="that can be read") as caught:
             open_model(tmp_path / "m.onnx", Preprocessing(fix={"ids": str(file)}))
         assert "\n" not in str(caught.value)
+
+
+def test_weights_that_nothing_reads_are_left_out(tmp_path):
+    """Files of IR version 3 declare their weights as inputs too, used or not."""
+
+    def change(graph):
+        graph.input.extend(
+            helper.make_tensor_value_info(t.name, t.data_type, t.dims) for t in graph.initializer
+        )
+
+    path = dressed.save(tmp_path / "m.onnx", [node("Identity", ["scores"], ["y"])], {"y": (F, ROWS)},
+                        {"unread": np.zeros((1, 1), np.float32)}, change)  # fmt: skip
+    model = onnx.load(path)
+    model.ir_version = 3
+    onnx.save(model, path)
+    np.testing.assert_allclose(scores(path), EXPECTED, atol=1e-3)

@@ -67,7 +67,18 @@ HEADS = {
     "softmax written out": (
         [node("ReduceMax", ["scores", "one"], ["m"], keepdims=1), node("Sub", ["scores", "m"], ["d"]),
          node("Exp", ["d"], ["e"]), node("ReduceSum", ["e", "one"], ["t"], keepdims=1),
-         node("Div", ["e", "t"], ["y"])], ROWS, [ONE], "probabilities"),
+         node("Div", ["e", "t"], ["y"])], ROWS, [ONE], "softmax"),
+    "softmax as the exponential of a log-softmax": (
+        [node("ReduceLogSumExp", ["scores", "one"], ["t"], keepdims=1), node("Sub", ["scores", "t"], ["d"]),
+         node("Exp", ["d"], ["e"]), node("Cast", ["e"], ["y"], to=11)], ROWS, [ONE], "softmax"),
+    "softmax, rounded": (
+        softened(node("QuantizeLinear", ["s", "step", "none"], ["q"]),
+                 node("DequantizeLinear", ["q", "step", "none"], ["y"])),
+        ROWS, [("step", np.array(1 / 256, np.float32)), ("none", np.array(0, np.uint8))], "softmax"),
+    "softmax by a power": (
+        [node("ReduceMax", ["scores", "one"], ["m"], keepdims=1), node("Sub", ["scores", "m"], ["d"]),
+         node("Pow", ["base", "d"], ["e"]), node("ReduceSum", ["e", "one"], ["t"], keepdims=1),
+         node("Div", ["e", "t"], ["y"])], ROWS, [ONE, ("base", np.array(np.e, np.float32))], "probabilities"),
 }  # fmt: skip
 
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .registry import BEFORE, Writer, lowering
+from ...errors import BEFORE
+from .registry import Writer, lowering
 
 BIAS = 5
 """Input that is added before the softmax, of both operators."""

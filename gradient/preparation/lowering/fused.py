@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from .registry import BEFORE, Writer, lowering
+from ...errors import BEFORE
+from .registry import Writer, lowering
 
 
 @lowering("Gelu")
@@ -67,6 +68,15 @@ def nhwc_fused_conv(w: Writer) -> Sequence[str]:
     if w.has(3):
         y = w.emit("Add", y, w.input(3))
     return [activated(w, y)]
+
+
+@lowering("NhwcMaxPool")
+def nhwc_max_pool(w: Writer) -> Sequence[str]:
+    """MaxPool of x [N, ..., C]."""
+    n = len(w.get("kernel_shape", []))
+    x = w.emit("Transpose", w.input(0), perm=[0, n + 1, *range(1, n + 1)])
+    pooled = w.emit("MaxPool", x, **w.attributes)
+    return [w.emit("Transpose", pooled, perm=[0, *range(2, n + 2), 1])]
 
 
 def _operands(w: Writer) -> list[str]:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .registry import BEFORE, Writer, lowering
+from ...errors import BEFORE
+from .registry import Writer, lowering
 
 
 @lowering("FusedMatMul", "TransposeMatMul")

@@ -15,11 +15,9 @@ from onnx import helper, numpy_helper
 
 from ....artifacts.graph import consumed, replace_nodes, tensors
 from ....artifacts.onnx_file import is_fused
-from ...errors import UnsupportedOperator
+from ...errors import BEFORE, UnsupportedOperator
 from ...graph import MICROSOFT, STANDARD, key
 
-BEFORE = "onnxruntime's optimiser wrote it; audit the file from before the optimisation"
-"""The way forward where a fused operator cannot be written out."""
 BLOCKED = "com.microsoft.nchwc"
 """Domain of operators whose weights onnxruntime has laid out for one kind of processor."""
 

@@ -8,7 +8,7 @@ from vivavoce.gradient.reverse import differentiate
 rng = np.random.default_rng(10)
 
 
-def gradient(nodes, constants, x, run):
+def gradient(nodes, constants, x, run, opset=21):
     """Gradient of the sum of the output `y`."""
     graph = helper.make_graph(
         nodes, "quantised",
@@ -17,7 +17,7 @@ def gradient(nodes, constants, x, run):
         [numpy_helper.from_array(np.asarray(a), k) for k, a in constants.items()],
     )  # fmt: skip
     model = shape_inference.infer_shapes(
-        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
     )
     built = Graph(model)
     y = built.value("y")
@@ -63,3 +63,41 @@ def test_dynamic_matmul(run, per_column):
     found = gradient(nodes, {"w": weight, "zw": zero, "sw": np.float32(0.5)}, x, run)
     expected = (weight.astype(np.float32) - zero).sum(1) * 0.5
     np.testing.assert_allclose(found, np.broadcast_to(expected, (2, 4)), rtol=1e-5)
+
+
+MOVES = [
+    ("MaxPool", [], {"kernel_shape": [2, 2], "strides": [2, 2]}),
+    ("MaxPool", [], {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}),
+    ("Relu", [], {}),
+    ("Clip", [np.int8(-20), np.int8(30)], {}),
+    ("Reshape", [np.array([0, -1])], {}),
+    ("Transpose", [], {"perm": [0, 2, 3, 1]}),
+    ("Slice", [np.array([1]), np.array([3]), np.array([2])], {}),
+    ("Pad", [np.array([0, 0, 1, 1, 0, 0, 1, 1]), np.int8(7)], {}),
+    ("Gather", [np.array([2, 0])], {"axis": 1}),
+    ("Expand", [np.array([2, 3, 4, 4])], {}),
+    ("Resize", [np.zeros(0, np.float32), np.array([1, 1, 2, 2], np.float32)], {"mode": "nearest"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("operator", "inputs", "attributes"), MOVES, ids=[f"{k}-{m[0]}" for k, m in enumerate(MOVES)]
+)
+def test_numbers_that_an_operator_moves_or_picks(run, operator, inputs, attributes):
+    """On integers the gradient is that of the same operator on the floats that they stand for."""
+    constants = {"s": np.float32(0.05), "z": np.int8(0)}
+    integers, floats = dict(constants), dict(constants)
+    for k, array in enumerate(inputs):
+        integers[f"c{k}"] = array
+        floats[f"c{k}"] = np.float32(array * 0.05) if array.dtype == np.int8 else array
+    names = list(integers)[2:]
+    quantise = helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"])
+    between = [quantise, helper.make_node(operator, ["q", *names], ["m"], **attributes),
+               helper.make_node("DequantizeLinear", ["m", "s", "z"], ["y"])]  # fmt: skip
+    before = [quantise, helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"]),
+              helper.make_node(operator, ["d", *names], ["y"], **attributes)]  # fmt: skip
+    x = rng.standard_normal((1, 3, 4, 4)).astype(np.float32)
+    x = np.concatenate([x, x])[: 1 if operator == "Expand" else 2]
+    found = gradient(between, integers, x, run, 18)
+    assert np.ptp(found) > 0 or operator in ("Reshape", "Transpose", "Expand", "Resize", "Pad")
+    np.testing.assert_allclose(found, gradient(before, floats, x, run, 18), rtol=1e-6)
