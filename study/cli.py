@@ -15,6 +15,7 @@ from .figures import FIGURES
 
 if TYPE_CHECKING:
     from .engine import Engine
+    from .plan import Plan
     from .records import Record, Records
     from .running import Step
 
@@ -29,10 +30,10 @@ Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The study's fold
 @app.command("list")
 def list_studies() -> None:
     """Show the studies that ship, and how many cells their budgets have."""
-    from .plan import BUDGETS, read_plan, shipped
+    from .plan import budgets, read_plan, shipped
 
     for name in shipped():
-        plans = [read_plan(name, budget) for budget in BUDGETS]
+        plans = [read_plan(name, budget) for budget in budgets(name)]
         counts = ", ".join(f"{plan.budget} {len(plan.cells())}" for plan in plans)
         say(f"{name}: {plans[0].title}; cells: {counts}")
 
@@ -44,7 +45,11 @@ def run(
         Path | None, typer.Option(help="Folder of the study.", show_default="runs/STUDY-BUDGET")
     ] = None,
     budget: Annotated[
-        str, typer.Option(help="`paper`: as published; `short`: hours; `smoke`: minutes, on digits.")
+        str,
+        typer.Option(
+            help="`paper`: as published; `short`: hours; `smoke`: minutes, on digits; or a different table "
+            "[budget.NAME] of the study."
+        ),
     ] = "paper",
     grid: Annotated[
         list[str] | None,
@@ -63,6 +68,10 @@ def run(
     device: Annotated[
         str, typer.Option(help="auto, cpu or cuda; on Ray, cuda reserves a GPU for each cell.")
     ] = "auto",
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="Train as many epochs as fit into this time, after two short trials."),
+    ] = None,
     accept_changes: Annotated[
         bool, typer.Option("--accept-changes", help="Continue a study whose settings were different.")
     ] = False,
@@ -91,6 +100,8 @@ def run(
     if cells > MANY and not yes:
         _ask(cells, study)
     out = out or Path("runs") / f"{plan.name}-{plan.budget}"
+    if minutes is not None:
+        plan = _fitted(plan, out, chosen, device, minutes)
     records = begin(plan, out, accept_changes)
     before = len(records.finished)
     say(f"{plan.title}: {cells} cells in {out}" + (f", {before} finished before" if before else ""))
@@ -103,6 +114,17 @@ def run(
 
         run_cells(records, chosen, device, tell)
     _end(records)
+
+
+def _fitted(plan: Plan, out: Path, engine: Engine, device: str, minutes: float) -> Plan:
+    from .fitting import fitted
+    from .local import LocalEngine
+
+    if not isinstance(engine, LocalEngine):
+        raise VivavoceError("--minutes needs --engine local")
+    if not 0 < minutes < float("inf"):
+        raise VivavoceError(f"--minutes {minutes:g}: give a number above 0")
+    return fitted(plan, out, engine, device, minutes, say)
 
 
 def _axes(given: list[str]) -> dict[str, list[str]]:

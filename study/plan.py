@@ -73,6 +73,11 @@ def shipped() -> list[str]:
     return sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
 
 
+def budgets(study: str) -> list[str]:
+    """Names of the budgets of a study that ships."""
+    return ["paper", *_load(study)["budget"]]
+
+
 def read_plan(
     study: str,
     budget: str = "paper",
