@@ -6,7 +6,7 @@ import itertools
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -14,6 +14,9 @@ from ..documents import convert, read_toml
 from ..errors import VivavoceError
 from ..text import suggestion
 from .cell import ALL, Cell, Common, Voice
+
+if TYPE_CHECKING:
+    from ..train.adversarial import Adversarial
 
 BUDGETS = ("paper", "short", "smoke")
 
@@ -148,9 +151,7 @@ def _checked(plan: Plan) -> Plan:
     if wrong := [level for level in plan.reach if not 0 < level <= 1]:
         raise VivavoceError(f"reach {wrong[0]:g}: give accuracies above 0 and up to 1, such as 0.9")
     if plan.adversarial:
-        make_adversarial(**plan.adversarial.choices)
-        if plan.grid.method:
-            raise VivavoceError("adversarial training is for labels; take `method` out of the grid")
+        _check_adversarial(plan, make_adversarial(**plan.adversarial.choices))
     for encoder in plan.grid.encoder:
         train_recipe(plan.recipe, True, encoder, plan.set)
     for audit in plan.audit:
@@ -158,6 +159,19 @@ def _checked(plan: Plan) -> Plan:
     if len({audit.report for audit in plan.audit}) < len(plan.audit):
         raise VivavoceError("two audits have the same name; give one a `name`")
     return plan
+
+
+def _check_adversarial(plan: Plan, adversarial: Adversarial | None) -> None:
+    from ..train.labels.kinds import KINDS
+
+    if plan.grid.method:
+        raise VivavoceError("adversarial training is for labels; take `method` out of the grid")
+    if adversarial and adversarial.loss == "smooth-l1":
+        for label in (label for label in plan.grid.label if label in KINDS and not KINDS[label].module):
+            raise VivavoceError(
+                f"adversarial loss smooth-l1 needs a label bank, which {label} lacks; take {label} out of "
+                "the grid, or give the loss scores"
+            )
 
 
 def _check_voices(plan: Plan) -> None:

@@ -74,7 +74,12 @@ def make_adversarial(
     if method == "trades" and loss == "smooth-l1":
         raise VivavoceError("--adversarial-loss smooth-l1 is for pgd and fgsm; trades has its own loss")
     return msgspec.convert(
-        {"method": method, "epsilon": _size(epsilon or "8/255"), "steps": steps, "loss": loss or "scores"},
+        {
+            "method": method,
+            "epsilon": _size("8/255" if epsilon is None else epsilon),
+            "steps": steps,
+            "loss": "scores" if loss is None else loss,
+        },
         Adversarial,
     )
 

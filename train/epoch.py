@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+RUNAWAY = 1000.0
+"""A training loss above this has diverged: guessing has a cross-entropy below 10, smooth L1 is at most 80."""
+
+
+def short_loss(loss: float) -> str:
+    """A loss with three decimals, or three digits where it has run away."""
+    return f"{loss:.3f}" if abs(loss) < RUNAWAY else f"{loss:.3g}"
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -50,6 +58,6 @@ class Epoch:
             else ""
         )
         return (
-            f"epoch {self.epoch}/{epochs}: loss {self.train_loss:.3f}, validation accuracy "
+            f"epoch {self.epoch}/{epochs}: loss {short_loss(self.train_loss)}, validation accuracy "
             f"{self.validation_accuracy:.2%}{robust}, {self.seconds:.1f} s{warning}"
         )

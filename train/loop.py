@@ -180,9 +180,10 @@ class Trainer:
 
     def _check(self, loss: float, number: int, step: int) -> None:
         if not math.isfinite(loss):
+            kept = f"; the checkpoint of epoch {number} is kept in {self.folder}" if number else ""
             raise VivavoceError(
-                f"the training loss is {loss} at epoch {number + 1}, step {step + 1}; the "
-                f"checkpoint of epoch {number} is kept in {self.folder}; try a lower --learning-rate"
+                f"the training loss is {loss} at epoch {number + 1}, step {step + 1}{kept}; try a lower "
+                "--learning-rate"
             )
 
     def _step(

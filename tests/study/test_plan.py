@@ -83,7 +83,7 @@ def test_cells_are_known_by_what_decides_their_outcome(file):
     [
         ("tabel1", "paper", {}, {}, "no study 'tabel1'; did you mean table1?"),
         ("nowhere.toml", "paper", {}, {}, "no such file"),
-        ("table1", "huge", {}, {}, "no budget 'huge'; it has paper, short, smoke"),
+        ("table1", "huge", {}, {}, "no budget 'huge'; it has paper, short, gpu, smoke"),
         ("table1", "smoke", {"colour": ["red"]}, {}, "the axes are dataset, level, encoder"),
         ("table1", "smoke", {"seed": ["one"]}, {}, "'one' is not a whole number"),
         ("table1", "smoke", {"label": ["loud"]}, {}, "no label 'loud'; choose one of category"),
@@ -170,6 +170,12 @@ def test_cells_without_adversarial_training_keep_their_folders():
         (f"{LABELLED}[voices.mine]\nlanguage = 'de'", "missing required field `engine`"),
         (f"reach = [90]\n{LABELLED}", "reach 90: give accuracies"),
         (f"{LABELLED}[adversarial]\nepsilon = 0.1", "missing required field `method`"),
+        (
+            f"{LABELLED.replace('speech', 'category')}[adversarial]\nmethod = 'pgd'\nloss = 'smooth-l1'",
+            "smooth-l1 needs a label bank, which category lacks; take category out",
+        ),
+        (f"{LABELLED}[adversarial]\nmethod = 'pgd'\nepsilon = 0", "above 0 and below 1"),
+        (f"{LABELLED}[adversarial]\nmethod = 'pgd'\nsteps = 0", "at least 1"),
         ("adversarial = 'pgd'\n[grid]\ndataset = ['digits']\nlabel = ['speech']", "adversarial"),
         ("[grid]\ndataset = ['digits']\nmethod = ['std']\n[adversarial]\nmethod = 'pgd'", "is for labels"),
     ],

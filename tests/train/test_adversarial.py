@@ -42,6 +42,8 @@ def robust(folder, plan, labels=True, resume=False, epochs=3) -> Trainer:
         ({"method": "pgd", "epsilon": "-1/255"}, "above 0 and below 1"),
         ({"method": "pgd", "epsilon": "nan"}, "a number or a fraction"),
         ({"method": "pgd", "epsilon": "8/0"}, "a number or a fraction"),
+        ({"method": "pgd", "epsilon": ""}, "a number or a fraction"),
+        ({"method": "pgd", "loss": ""}, "scores or smooth-l1"),
         ({"method": "pgd", "epsilon": "a little"}, "a number or a fraction"),
         ({"method": "pgd", "steps": 0}, "at least 1"),
         ({"method": "fgsm", "steps": 3}, "pgd takes more"),
@@ -166,6 +168,7 @@ def curve(*epochs) -> list[Epoch]:
         ),
         (curve((0.5, 0.1, 0.6), (0.9, 0.5, 0.6)), 10, None),  # it recovered
         (curve((0.3,), (0.9,), (0.8,)), 10, None),
+        ([Epoch(1, 0.1, 7.8e16, 1.0, 0.1, 1.0)], 10, "diverged: training loss 7.8e+16; try a lower"),
         ([], 10, None),
     ],
 )
