@@ -100,14 +100,19 @@ def read_structure(path: Path) -> onnx.ModelProto:
 
 
 def _complete_outputs(model: onnx.ModelProto) -> None:
-    """Give outputs the shapes that some writers leave out, in place; their first size stays open."""
+    """Give outputs the shapes that some writers leave out, in place; their first size stays open.
+
+    So do all sizes of one whose first size cannot be the number of images.
+    """
     missing = [o for o in model.graph.output if not o.type.tensor_type.HasField("shape")]
     inferred = {value.name: value for value in inferred_values(model)} if missing else {}
     for output in missing:
         if output.name in inferred and output.type.WhichOneof("value") in (None, "tensor_type"):
             output.type.CopyFrom(inferred[output.name].type)
-            for first in output.type.tensor_type.shape.dim[:1]:
-                first.Clear()
+            sizes = output.type.tensor_type.shape.dim
+            rows = {0, 1} | {d.dim_value for v in model.graph.input for d in v.type.tensor_type.shape.dim[:1]}
+            for size in sizes[:1] if sizes and sizes[0].dim_value in rows else sizes:
+                size.Clear()
 
 
 def _refused(path: Path, error: Exception) -> VivavoceError:

@@ -106,7 +106,9 @@ def _shape(model: onnx.ModelProto, output: str, value: str, path: Path) -> tuple
     declared = next(o for o in model.graph.output if o.name == value)
     element, sizes = declared.type.tensor_type.elem_type, _sizes(declared)
     if not _settled(sizes):
-        sizes = next((s for v in inferred_values(model) if v.name == value and (s := _sizes(v))), sizes)
+        rows = next(max(_sizes(v)[0] or 1, 1) for v in model.graph.input if v.name == "image")
+        known = next((s for v in inferred_values(model) if v.name == value and (s := _sizes(v))), sizes)
+        sizes = known if known[:1] in ([None], [1], [rows]) else sizes  # else the images are not first
     if element in FLOATS and not _settled(sizes):
         try:
             sizes = _measured(model, value)
@@ -148,7 +150,8 @@ def _measured(model: onnx.ModelProto, value: str) -> Sizes:
         grows = [k for k, sizes in enumerate(zip(first, second, strict=False)) if sizes == (2, 3)]
     if not grows or not set(first[: grows[0]]) <= {1}:
         raise VivavoceError(
-            f"it gives {first} for {pinned or 2} images, not scores for each; export it with a batch of 1"
+            f"it gives {first} for {pinned or 2} images, not [images, classes]; export the model with the "
+            "images along the first axis, or with a batch of 1"
         )
     return [None if axis == grows[0] else size for axis, size in enumerate(first)]
 

@@ -229,3 +229,11 @@ def test_scores_of_pictures_too_many_are_refused(tmp_path):
     path = dressed.save(tmp_path / "m.onnx", tail, {"y": (F, ("N", 5, 2))}, {"halves": np.array([-1, 5, 2])})
     with pytest.raises(VivavoceError, match=r"float \['N', 5, 2\].*--output-name"):
         open_model(path)
+
+
+@pytest.mark.parametrize("shape", [(K, "N"), (K, None), ("A", "B"), None])
+def test_images_along_the_second_axis_are_refused(shape, tmp_path):
+    tail = [node("Transpose", ["scores"], ["y"], perm=[1, 0])]
+    path = dressed.save(tmp_path / "m.onnx", tail, {"y": (F, shape)})
+    with pytest.raises(VivavoceError, match=r"gives \[10, 2\] for 2 images, not \[images, classes\]; export"):
+        open_model(path)
