@@ -210,6 +210,7 @@ def quantize_check(
     max_latency: MaxLatency = None,
     max_size: MaxSize = None,
     output: Output = None,
+    trust_model: Trust = False,
     preprocessing: Preprocessing = NO_PREPROCESSING,
 ) -> None:
     """Quantise a model to int8 and say whether the small file is safe to ship.
@@ -228,11 +229,11 @@ def quantize_check(
 
     limits = read_limits(max_drop or (), alpha, max_latency, max_size)
     check_outputs(output or [])
-    opened = open_model(model, preprocessing)
+    opened = open_model(model, preprocessing, trust=trust_model)
     chosen = resolve(protocol, epsilons=read_epsilons(epsilon))
     settings = Settings(protocol=chosen, data=data, limit=limit, seed=seed)
     with watching() as progress:
-        comparison, *reports = check_quantised(opened, int8, settings, limits, save, progress)
+        comparison, *reports = check_quantised(opened, int8, settings, limits, save, progress, trust_model)
     where = relative_path(int8 or save or opened.path)
     losses = Losses()
     _tell(Compared(comparison, reports[0], reports[1], where), output or [], losses)

@@ -43,6 +43,7 @@ def check_quantised(
     limits: Limits,
     save: Path | None = None,
     progress: Progress = lambda *_: None,
+    trust: bool = False,
 ) -> tuple[Comparison, Report, Report]:
     """Audit a float model and its int8 version, and check the int8 version against the float one.
 
@@ -53,23 +54,28 @@ def check_quantised(
         limits: how much worse the int8 file may be.
         save: where to save the quantised file.
         progress: as for `robustness`.
+        trust: as for `open_model`, for the quantised file.
 
     Returns:
         The comparison and both reports, the float one's first.
 
     Raises:
-        VivavoceError: the model is not an ONNX file, or onnxruntime cannot quantise it.
+        VivavoceError: there is no quantised file, and the model is not an ONNX file or onnxruntime cannot
+            quantise it.
     """
-    if not isinstance(model, OnnxModel):
-        raise VivavoceError(f"{model.path}: only .onnx files can be quantised")
     if save:
         check_parent(save)
     with tempfile.TemporaryDirectory() as folder:
         path = int8 or save or Path(folder) / f"{model.path.stem}-int8.onnx"
         if int8 is None:
+            if not isinstance(model, OnnxModel):
+                raise VivavoceError(
+                    f"{model.path}: only .onnx files can be quantised; export the float network with "
+                    "torch.onnx.export, or give the int8 file as well: audit quantize-check FLOAT INT8"
+                )
             progress("quantising", 0, 0)
             quantise(model, calibration_images(model, settings), path)
-        small = open_model(path, model.preprocessing)
+        small = open_model(path, model.preprocessing, trust=trust)
         first = robustness(model, settings, progress).report
         data = source_of(model, settings.data)
         second = audit_again(small, first, data, progress=progress).report

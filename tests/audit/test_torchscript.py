@@ -5,10 +5,13 @@ import copy
 import numpy as np
 import pytest
 import torch
+from commands import inside
+from torch import nn
 from torch_files import KINDS, digits_net
 
 from vivavoce.artifacts import open_model
 from vivavoce.audit import Settings, robustness
+from vivavoce.audit.cli import main
 from vivavoce.audit.protocol import resolve
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -45,3 +48,22 @@ def test_the_figures_are_those_of_the_onnx_file(name, twins, tmp_path):
     kind = KINDS[name]
     found = rows(kind.save(tmp_path / "m.pt"), kind.options)
     np.testing.assert_allclose(found, twins["half" if "half" in name else "float"], atol=1)
+
+
+def test_int8_torchscript_against_the_float_file(tmp_path):
+    net = nn.Sequential(nn.Flatten(), nn.Linear(192, 10)).eval()
+    small = torch.ao.quantization.quantize_dynamic(net, {nn.Linear})
+    for name, module in (("float", net), ("int8", small)):
+        torch.jit.trace(module, torch.rand(1, 3, 8, 8)).save(str(tmp_path / f"{name}.pt"))
+    files = (tmp_path / "float.pt", tmp_path / "int8.pt")
+    options = ("--data", "digits", "--limit", 4)
+    done = inside(main, "quantize-check", files[0], *options)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "torch.onnx.export, or give the int8 file as well" in done.stderr
+    done = inside(main, "quantize-check", *files, *options)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "int8.pt" in done.stderr
+    assert "--trust-model" in done.stderr
+    done = inside(main, "quantize-check", *files, *options, "--trust-model")
+    assert done.returncode in (0, 1), done.stderr
+    assert "int8.pt" in done.stdout.splitlines()[-1]
