@@ -20,7 +20,7 @@ PROCESSOR = "preprocessor_config.json"
 """Where Hugging Face keeps an image processor's settings."""
 FILTERS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
 """Pillow's numbers of the filters, which Hugging Face writes."""
-TOGETHER = ({"scale", "mean", "std"}, {"size", "resize", "crop"}, {"interpolation"})
+TOGETHER = ({"scale", "mean", "std"}, {"size", "resize", "crop"}, {"interpolation"}, {"channels"})
 """Settings of which none is taken where the user has given one."""
 
 
@@ -77,7 +77,7 @@ def _hugging_face(config: Mapping[str, Any]) -> dict[str, Any]:
         if abs(scale - 1) > 1e-4:
             given["scale"] = scale
         mean, std = [0.0], [1.0]
-        if config.get("do_normalize", True):
+        if config.get("do_normalize", "MobileViT" not in kind):  # its mean is written, and not used
             mean, std = _numbers(config.get("image_mean", 0.0)), _numbers(config.get("image_std", 1.0))
         if config.get("rescale_offset"):  # EfficientNet's processor: x * factor - 1
             mean = [m + 1 for m in mean]
@@ -85,6 +85,8 @@ def _hugging_face(config: Mapping[str, Any]) -> dict[str, Any]:
             std = [s * s for s in std]
         if any(mean) or any(s != 1 for s in std):
             given |= {"mean": mean, "std": std}
+        if config.get("do_flip_channel_order") or "PPLCNet" in kind:
+            given["channels"] = "bgr"
         given |= _hugging_face_size(config, kind)
         if config.get("resample") in FILTERS:
             given["interpolation"] = FILTERS[config["resample"]]
@@ -104,11 +106,23 @@ def _hugging_face_size(config: Mapping[str, Any], kind: str) -> dict[str, Any]:
         side = int(crop["height"] if isinstance(crop, dict) else crop)
         if isinstance(crop, dict) and crop["height"] != crop["width"]:
             return {}
-        return {"crop": side} | ({"resize": int(short)} if short and config.get("do_resize", True) else {})
+        resized = _before_the_crop(config, kind, size, short) if config.get("do_resize", True) else None
+        return {"crop": side} | ({"resize": resized} if resized else {})
     if isinstance(size, dict) and "height" in size:
         return {"size": [int(size["height"]), int(size["width"])]}
     side = short or size
     return {"size": [int(side)] * 2} if isinstance(side, int | float) else {}
+
+
+def _before_the_crop(config: Mapping[str, Any], kind: str, size: Any, short: Any) -> int | None:
+    """The length of the shorter side from which the centre is cropped.
+
+    DeiT's and Flava's processors squeeze the image to a square first; of square images this is the same.
+    """
+    if short is None and isinstance(size, dict) and "height" in size:
+        return int(config.get("resize_short") or min(size["height"], size["width"]))
+    share = 224 / 256 if "Levit" in kind else config.get("crop_pct") if "PoolFormer" in kind else None
+    return int(short / (share or 1)) if short else None
 
 
 def _timm(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -53,6 +53,36 @@ PROCESSORS = {
          "image_std": STD, "rescale_offset": False, "include_top": True, "size": {"height": 4, "width": 4}},
         {"mean": MEAN, "std": tuple(s * s for s in STD)},
     ),
+    "mobilevit": (
+        {"image_processor_type": "MobileViTImageProcessor", "do_flip_channel_order": True, "do_rescale": True,
+         "image_mean": MEAN, "image_std": STD, "do_center_crop": True, "do_resize": True,
+         "crop_size": {"height": 4, "width": 4}, "size": {"shortest_edge": 5}, "resample": 2},
+        {"channels": "bgr", "resize": 5, "crop": 4, "interpolation": "bilinear"},
+    ),
+    "pplcnet": (
+        {"image_processor_type": "PPLCNetImageProcessor", "do_normalize": True, "image_mean": MEAN,
+         "image_std": STD, "do_center_crop": True, "crop_size": {"height": 4, "width": 4}, "resize_short": 6,
+         "size": {"height": 9, "width": 9}, "resample": 2},
+        {"mean": MEAN, "std": STD, "channels": "bgr", "resize": 6, "crop": 4, "interpolation": "bilinear"},
+    ),
+    "deit": (
+        {"image_processor_type": "DeiTImageProcessor", "do_normalize": True, "image_mean": MEAN,
+         "image_std": STD, "do_center_crop": True, "crop_size": {"height": 4, "width": 4},
+         "size": {"height": 7, "width": 7}, "resample": 3},
+        {"mean": MEAN, "std": STD, "resize": 7, "crop": 4, "interpolation": "bicubic"},
+    ),
+    "levit": (
+        {"image_processor_type": "LevitImageProcessor", "do_normalize": True, "image_mean": MEAN,
+         "image_std": STD, "do_center_crop": True, "crop_size": {"height": 4, "width": 4},
+         "size": {"shortest_edge": 14}, "resample": 3},
+        {"mean": MEAN, "std": STD, "resize": 16, "crop": 4, "interpolation": "bicubic"},
+    ),
+    "poolformer": (
+        {"image_processor_type": "PoolFormerImageProcessor", "do_normalize": True, "image_mean": MEAN,
+         "image_std": STD, "do_center_crop": True, "crop_size": {"height": 4, "width": 4}, "crop_pct": 0.8,
+         "size": {"shortest_edge": 8}, "resample": 3},
+        {"mean": MEAN, "std": STD, "resize": 10, "crop": 4, "interpolation": "bicubic"},
+    ),
 }  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Audits of TorchScript files against those of the same network as an ONNX file."""
 
 import copy
+from typing import cast
 
 import numpy as np
 import pytest
@@ -54,7 +55,8 @@ def test_int8_torchscript_against_the_float_file(tmp_path):
     net = nn.Sequential(nn.Flatten(), nn.Linear(192, 10)).eval()
     small = torch.ao.quantization.quantize_dynamic(net, {nn.Linear})
     for name, module in (("float", net), ("int8", small)):
-        torch.jit.trace(module, torch.rand(1, 3, 8, 8)).save(str(tmp_path / f"{name}.pt"))
+        made = torch.jit.trace(module, torch.rand(1, 3, 8, 8))
+        torch.jit.save(cast(torch.jit.ScriptModule, made), str(tmp_path / f"{name}.pt"))
     files = (tmp_path / "float.pt", tmp_path / "int8.pt")
     options = ("--data", "digits", "--limit", 4)
     done = inside(main, "quantize-check", files[0], *options)
