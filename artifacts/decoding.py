@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,19 @@ class Outputs:
     """float32 [N, *label shape], the predicted label; label models only."""
     loss: np.ndarray | None = None
     """float32 [N, K], mean smooth L1 to each bank row; label models only."""
+
+    @classmethod
+    def joined(cls, parts: Sequence[Outputs]) -> Outputs:
+        """The answers to several batches, at least one, as those to one."""
+        if len(parts) == 1:
+            return parts[0]
+        labels = [part.label for part in parts if part.label is not None]
+        losses = [part.loss for part in parts if part.loss is not None]
+        return cls(
+            np.concatenate([part.scores for part in parts]),
+            np.concatenate(labels) if labels else None,
+            np.concatenate(losses) if losses else None,
+        )
 
     def check(self, count: int, manifest: Manifest, path: Path) -> Outputs:
         """Check that the answers to `count` images have the shapes that the file declares; returns them.

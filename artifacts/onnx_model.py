@@ -20,7 +20,8 @@ from .manifest import METADATA_KEY, NAME_AUDIO, Manifest
 from .normalisation import Affine, read_normalisation
 from .onnx_file import read_onnx, read_structure
 from .preprocessing import Preprocessing
-from .runtime import check_device, first_line, make_session
+from .runtime import check_device, first_line
+from .sessions import session_of
 from .understood import Understood
 from .voice import FileVoice, has_voice
 
@@ -77,7 +78,7 @@ class OnnxModel:
     @cached_property
     def session(self):
         """The onnxruntime session of the file."""
-        return make_session(self.graph.SerializeToString(), str(self.path), self.device)
+        return session_of(self.graph, str(self.path), self.device)
 
     def answer(self, images: np.ndarray) -> Outputs:
         """Run the file on images [N, C, H, W] in 0..1.

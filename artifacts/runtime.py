@@ -59,17 +59,17 @@ def check_device(device: str) -> None:
 
 
 def make_session(
-    model: bytes,
+    model: bytes | Path,
     where: str = "model",
     device: str = "cpu",
     threads: int | None = None,
     optimise: Optimisation = "all",
     optimised: Path | None = None,
 ) -> onnxruntime.InferenceSession:
-    """Make an onnxruntime session for a serialised model.
+    """Make an onnxruntime session for a serialised model; see `sessions` for one in memory.
 
     Args:
-        model: the serialised graph.
+        model: the serialised graph, or the file that holds it.
         where: what to call it in an error.
         device: `cpu` or `cuda`.
         threads: onnxruntime's threads; None: see `use_threads`, or as many as there are cores.

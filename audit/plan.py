@@ -80,6 +80,7 @@ class Plan:
         indices = images.sample(settings.limit, settings.seed)
         target = Target(model, straight_through=settings.straight_through)
         batch_size = settings.batch_size or target.fitting_batch()
+        target.limit(batch_size)
         target.try_gradient(to_float(images.pixels(indices[:batch_size], Fit.of(model.manifest.input))))
         return cls(
             target=target,

@@ -30,16 +30,20 @@ behind the second are equal, as after a final ReLU.
 
 
 class Gradient(Protocol):
-    """One loss of one model, and how it changes with the image."""
+    """The losses of one model, and how they change with the image."""
 
     def __call__(
-        self, images: np.ndarray, goals: np.ndarray, rivals: np.ndarray | None = None, /
+        self, images: np.ndarray, goals: np.ndarray, rivals: np.ndarray | None = None, /, *, loss: str
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Map images [N, C, H, W] and classes [N] to loss [N], gradient [N, C, H, W] and scores [N, K]."""
         ...
 
     def strayed(self, scores: np.ndarray, /) -> np.ndarray:
         """Which images of the last call the file scores otherwise, beyond rounding: bool [N]."""
+        ...
+
+    def limit(self, count: int, budget: int, /) -> None:
+        """Compute at most `count` images at a time, and keep to the budget where that is possible."""
         ...
 
 
@@ -80,7 +84,9 @@ class Target:
         self.others = np.zeros((0, 1, 1, 1), np.float32)
         """float32 [M, C, H, W]: images of the data set that some attacks start from."""
         self._decisions: np.ndarray | None = None
-        self._gradients: dict[str, Gradient] = {}
+        self.at_a_time: int | None = None
+        """Most images that the file and the gradient get at a time; None: any number. See `limit`."""
+        self._gradient: Gradient | None = None
         self._missing: str | None = None
         self._due = True
 
@@ -92,10 +98,10 @@ class Target:
     @property
     def gradient_missing(self) -> str | None:
         """Why no gradient is available; None if it is. Any failure to compute one is a reason."""
-        if self._missing is None and self.loss not in self._gradients:
+        if self._missing is None and self._gradient is None:
             try:
                 with preparing():
-                    self._gradients[self.loss] = self._gradient_of(self.loss)
+                    self._gradient = self._make_gradient()
             except VivavoceError as error:
                 self._lack(error)
         return self._missing
@@ -117,14 +123,13 @@ class Target:
         Args:
             images: float32 [N, C, H, W] in 0..1.
         """
-        scores = self.model.answer(images).scores
+        scores = self._ask(images).scores
         if self.gradient_missing is not None:
             return
         try:
-            gradient = self._gradients[self.loss]
             with preparing():
-                gradient(images, np.zeros(len(images), np.int64))
-            off = self._strayed(gradient, images, scores)
+                self._differentiate(images, np.zeros(len(images), np.int64), self.loss)
+            off = self._strayed(images, scores)
         except VivavoceError as error:
             self._lack(error)
             return
@@ -142,7 +147,7 @@ class Target:
         """Run the file itself on images [N, C, H, W] in 0..1."""
         if not len(images):
             return self._no_answers()
-        outputs = self.model.answer(images)
+        outputs = self._ask(images)
         self.queries += len(images)
         self.not_finite += int((~np.isfinite(outputs.scores)).any(1).sum())
         return outputs
@@ -189,14 +194,12 @@ class Target:
         Raises:
             UnsupportedOperator: no gradient is available; attacks without gradients still work.
         """
-        if loss not in self._gradients:
-            self._gradients[loss] = self._gradient_of(loss)
         if not len(images):
             return np.zeros(0, np.float32), np.zeros_like(images), self._no_answers().scores
-        value, gradient, scores = self._gradients[loss](images, classes, rivals)
-        if self._due and len(images):
+        value, gradient, scores = self._differentiate(images, classes, loss, rivals)
+        if self._due:
             self._due = False
-            off = self._strayed(self._gradients[loss], images, self.model.answer(images).scores)
+            off = self._strayed(images, self._ask(images).scores)
             self.compared, self.strayed = self.compared + len(images), self.strayed + int(off.sum())
         self.gradients += len(images)
         dead = _dead(gradient)
@@ -219,10 +222,7 @@ class Target:
 
         Of the whole batch, since a graph is made for each size of one.
         """
-        name = STAND_INS[loss]
-        if name not in self._gradients:
-            self._gradients[name] = self._gradient_of(name)
-        return self._gradients[name](images, classes, rivals)[:2]
+        return self._differentiate(images, classes, STAND_INS[loss], rivals)[:2]
 
     def _no_answers(self) -> Outputs:
         """The file's outputs for an empty batch."""
@@ -235,37 +235,63 @@ class Target:
         if text not in self.notes:
             self.notes.append(text)
 
-    def fitting_batch(self, budget: int = MEMORY) -> int:
-        """How many images at a time fit a budget of resident memory in bytes."""
+    def fitting_batch(self) -> int:
+        """How many images at a time keep resident memory under `MEMORY`."""
         if self.gradient_missing is not None:
             return LARGEST
         if not isinstance(self.model, OnnxModel):
             from ..gradient.torchscript import batch_size as of_torch
 
-            return of_torch(self.model, budget, LARGEST)  # type: ignore[arg-type]
-        from ..gradient.memory import batch_size
+            return of_torch(self.model, MEMORY, LARGEST)  # type: ignore[arg-type]
+        from ..gradient.memory import fitting
 
-        return batch_size(self.model.graph, budget, self.loss, largest=LARGEST)
+        return fitting(self._gradient, MEMORY, LARGEST)  # type: ignore[arg-type]
 
-    def _strayed(self, gradient: Gradient, images: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    def limit(self, count: int) -> None:
+        """Let the file and the gradient get at most `count` images at a time, and keep memory for those."""
+        self.at_a_time = count
+        if self.gradient_missing is None:
+            assert self._gradient is not None
+            self._gradient.limit(count, MEMORY)
+
+    def _ask(self, images: np.ndarray) -> Outputs:
+        """The file's answers, not counted."""
+        size = self.at_a_time or len(images)
+        return Outputs.joined([self.model.answer(images[k : k + size]) for k in range(0, len(images), size)])
+
+    def _differentiate(
+        self, images: np.ndarray, classes: np.ndarray, loss: str, rivals: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Loss, gradient and scores, as the gradient gives them, not counted."""
+        if self._gradient is None:
+            self._gradient = self._make_gradient()
+        return self._gradient(images, classes, rivals, loss=loss)
+
+    def _strayed(self, images: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """Which images the gradient just taken scores otherwise than the file: bool [N].
 
         A file that answers at random does not agree with itself either; that is no fault of the gradient.
         """
-        off = gradient.strayed(scores)
-        return off & ~strayed(self.model.answer(images).scores, scores, FLOAT32) if off.any() else off
+        assert self._gradient is not None
+        off = self._gradient.strayed(scores)
+        return off & ~strayed(self._ask(images).scores, scores, FLOAT32) if off.any() else off
 
-    def _gradient_of(self, loss: str) -> Gradient:
+    def _make_gradient(self) -> Gradient:
         model = self.model
         if isinstance(model, OnnxModel):
+            from ..gradient.losses import LOSSES
             from ..gradient.session import InputGradient
 
             return InputGradient(
-                model.graph, loss, device=model.device, straight_through=self.straight_through
+                model.graph,
+                self.loss,
+                also=tuple(LOSSES),
+                device=model.device,
+                straight_through=self.straight_through,
             )
         from ..gradient.torchscript import gradient_of
 
-        return gradient_of(model, loss)  # type: ignore[arg-type]
+        return gradient_of(model, self.loss)  # type: ignore[arg-type]
 
 
 def _dead(gradients: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,12 +35,19 @@ class Graph:
         model: prepared (see `prepare`): every shape known, nodes in topological order, opset >= 18.
         blocked: shape new nodes for onnxruntime's blocked CPU convolutions (see `layout`).
         straight_through: treat hard activations as the identity instead of refusing them.
+        prefix: of the names of new values.
     """
 
     def __init__(
-        self, model: onnx.ModelProto, *, blocked: bool = True, straight_through: bool = False
+        self,
+        model: onnx.ModelProto,
+        *,
+        blocked: bool = True,
+        straight_through: bool = False,
+        prefix: str = "",
     ) -> None:
         self.base = model
+        self.prefix = prefix
         self.blocked = blocked
         self.straight_through = straight_through
         self.nodes = list(model.graph.node)
@@ -200,12 +207,18 @@ class Graph:
         """A name that nothing in the graph has yet."""
         while True:
             self._counter += 1
-            name = f"{stem}__{self._counter}"
+            name = f"{self.prefix}{stem}__{self._counter}"
             if name not in self.producer and name not in self._initializers and name not in self._types:
                 return name
 
     def model(self, outputs: dict[str, Value]) -> onnx.ModelProto:
         """The finished model: only what the outputs need, the outputs under the given names."""
+        model, tensors = self.parts(outputs)
+        model.graph.initializer.extend(tensors)
+        return model
+
+    def parts(self, outputs: dict[str, Value]) -> tuple[onnx.ModelProto, Iterator[onnx.TensorProto]]:
+        """The finished model without its initializers, and those one by one, so that no copies add up."""
         model = onnx.ModelProto(ir_version=max(8, self.base.ir_version))
         model.opset_import.extend(self.base.opset_import)
         known = {o.domain for o in model.opset_import}
@@ -213,18 +226,27 @@ class Graph:
             model.opset_import.append(helper.make_opsetid(MICROSOFT, 1))
         model.graph.name = "input-gradient"
         model.graph.input.extend(self.inputs)
-        model.graph.output.extend(_information(name, value) for name, value in outputs.items())
+        model.graph.output.extend(information(name, value) for name, value in outputs.items())
         named = [helper.make_node("Identity", [v.name], [k]) for k, v in outputs.items() if v.name != k]
         kept, read = needed([*self.nodes, *named], set(outputs))
         model.graph.node.extend(kept)
-        model.graph.initializer.extend(t for name, t in self._initializers.items() if name in read)
+        return model, self._tensors(read)
+
+    def body(self, name: str, results: list[Value]) -> onnx.GraphProto:
+        """The added nodes that make some results, as the body of a node of another graph."""
+        kept, read = needed(self.nodes, {value.name for value in results})
+        shown = [information(value.name, value) for value in results]
+        return helper.make_graph(kept, name, [], shown, list(self._tensors(read)))
+
+    def _tensors(self, names: set[str]) -> Iterator[onnx.TensorProto]:
+        yield from (tensor for name, tensor in self._initializers.items() if name in names)
         for name, array in self._added.items():
-            if name in read:
-                model.graph.initializer.append(numpy_helper.from_array(array, name))
-        return model
+            if name in names:
+                yield numpy_helper.from_array(array, name)
 
 
-def _information(name: str, value: Value) -> onnx.ValueInfoProto:
+def information(name: str, value: Value) -> onnx.ValueInfoProto:
+    """The declaration of a value under a name."""
     return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape)
 
 

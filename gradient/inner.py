@@ -44,7 +44,7 @@ def inner_values(
     with preparing():
         prepared = Specialiser(model, image, [scores])
         size = (prepared.declared or 1, *prepared.sizes(shape))
-        fixed = fix_shape(prepared.model, prepared.image, size)
+        fixed = fix_shape(prepared.take(), prepared.image, size)
         check_sizes(fixed, size[0])
         graph = infer(fixed).graph
     kinds = {v.name: v.type.tensor_type for v in (*graph.value_info, *graph.output)}

@@ -184,6 +184,19 @@ def check_rivals(name: str, given: bool) -> None:
         raise VivavoceError(f"the loss `{name}` takes no rivals; `difference` compares two classes")
 
 
+def check_count(name: str, output: str, count: int) -> None:
+    """Check that a loss can be computed from the scores of `count` classes, in the output of that name.
+
+    Raises:
+        VivavoceError: it needs more.
+    """
+    fewest = LOSSES[name].fewest
+    if count < fewest:
+        raise VivavoceError(
+            f"the loss `{name}` needs at least {fewest} classes; the output `{plain(output)}` has {count}"
+        )
+
+
 def as_rows(scores: Value, count: int) -> Value:
     """Scores [N, K] of an output of that shape, or of one with further dimensions of size 1.
 

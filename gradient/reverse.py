@@ -51,6 +51,24 @@ def differentiate(graph: Graph, loss: Value, source: str, missing: Observer | No
         graph: holds the nodes from the source to the loss; gradient nodes are appended to it.
         loss: one number per image, so that each image's gradient is that of its own loss.
         source: name of a value.
+        missing: see `propagate`.
+
+    Raises:
+        UnsupportedOperator: as for `propagate`.
+        VivavoceError: the loss does not depend on the source at all.
+    """
+    return propagate(graph, {loss.name: graph.constant(loss_seed(loss)).expand(*loss.shape)}, source, missing)
+
+
+def propagate(
+    graph: Graph, gradients_of: dict[str, Value], source: str, missing: Observer | None = None
+) -> Value:
+    """Emit the gradient with respect to the source, given that with respect to what comes from it.
+
+    Args:
+        graph: holds the nodes from the source to those values; gradient nodes are appended to it.
+        gradients_of: gradients by the name of the value.
+        source: name of a value.
         missing: called with each node without a gradient and why; a stand-in then replaces it.
             By default the first such node raises.
 
@@ -61,7 +79,7 @@ def differentiate(graph: Graph, loss: Value, source: str, missing: Observer | No
     """
     nodes = list(graph.nodes)
     depends = dependent(nodes, source)
-    pending = {loss.name: graph.constant(loss_seed(loss)).expand(*loss.shape)}
+    pending = dict(gradients_of)
     for proto in reversed(nodes):
         if not depends.intersection(proto.input) or not any(name in pending for name in proto.output):
             continue

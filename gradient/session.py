@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import onnx
-import onnxruntime
 
 from ..artifacts.runtime import check_device, make_session
+from ..artifacts.sessions import give_back, session_of, weights_folder, write_apart
 from ..errors import VivavoceError
 from ..text import plain
-from . import losses
+from . import losses, memory
 from .agreement import strayed, tolerance
+from .assembly import GOALS, GRADIENT, LOSS, RIVALS, SCORES, VALUE, assemble
+from .choice import CHOICE
 from .errors import preparing
-from .graph import FLOAT, INT, Graph
-from .reverse import differentiate
+from .graph import Graph
+from .pool import Pool
 from .specialisation import Specialiser
 from .value import Value
 
-SCORES, LOSS, GRADIENT, GOALS = "scores", "vivavoce_loss", "vivavoce_gradient", "vivavoce_goals"
-RIVALS, VALUE = "vivavoce_rivals", "vivavoce_value"
-
-KEPT = 4
-"""Batch sizes that stay loaded; each holds the weights."""
+if TYPE_CHECKING:
+    import onnxruntime
 
 
 class Evaluation(NamedTuple):
@@ -41,10 +41,10 @@ class Evaluation(NamedTuple):
 
 
 class InputGradient:
-    """Loss and its gradient with respect to the input, for one model and one loss, on onnxruntime.
+    """Losses of one model and their gradients with respect to the input, on onnxruntime.
 
-    A graph is made for each batch size that is asked for: with every shape known, onnxruntime plans its
-    memory once. Smaller batches are filled up to a size that is there already, if that is not too far.
+    A graph is made for each batch size: with every shape known, onnxruntime plans its memory once. See `Pool`
+    for the sizes in which a batch runs.
 
     Args:
         model: takes images [N, C, H, W], or anything else with the batch first, and gives `scores` [N, K],
@@ -52,6 +52,8 @@ class InputGradient:
             `label_bank` [K, *label shape].
             Where `scores` are the result of a Softmax, losses are computed before it.
         loss: a name in `losses.LOSSES`.
+        also: further losses that a call may choose; those that the model cannot have are left out. One graph
+            and one session serve them all.
         image: name of the input; the default also finds the only input of a model that names it otherwise.
         device: `cpu` or `cuda`.
         threads: onnxruntime's threads; None: as many as there are cores.
@@ -70,6 +72,7 @@ class InputGradient:
         model: onnx.ModelProto,
         loss: str,
         *,
+        also: Sequence[str] = (),
         image: str = "image",
         device: str = "cpu",
         threads: int | None = None,
@@ -82,28 +85,31 @@ class InputGradient:
         self.scores = scores
         self.device, self.threads, self.straight_through = device, threads, straight_through
         self.blocked = device == "cpu"
-        self._needed = scores if self.loss.output == SCORES else self.loss.output
-        if self.loss.output != SCORES and all(o.name != self._needed for o in model.graph.output):
+        given = {SCORES, *(o.name for o in model.graph.output)}
+        if self.loss.output not in given:
             names = ", ".join(plain(o.name) for o in model.graph.output)
             raise VivavoceError(
                 f"the loss `{loss}` needs a model that predicts labels; this one has no output "
-                f"`{self._needed}` (its outputs are: {names}): choose another loss, such as cross-entropy"
+                f"`{self.loss.output}` (its outputs are: {names}): choose another loss, such as cross-entropy"
             )
+        self.losses = tuple(n for n in dict.fromkeys([loss, *also]) if losses.find(n).output in given)
+        """Names of the losses that a call may choose."""
         with preparing():
-            self._prepared = Specialiser(model, image, list(dict.fromkeys([scores, self._needed])), of)
+            needed = [losses.find(name).output for name in self.losses]
+            self._prepared = Specialiser(model, image, [scores, *{*needed} - {SCORES}], of)
         self.of = None if of == self._prepared.image else of
         self._tolerance = tolerance(model, device, self._prepared.quantised)
         self.graph_scores = np.zeros((0, 0), np.float32)
         """float32 [N, K]: the scores of the last call by the prepared graph, whatever the file says."""
-        self._sessions: dict[tuple[int, ...], onnxruntime.InferenceSession] = {}
-        self._file = (
-            make_session(model.SerializeToString(), device=device, threads=threads)
-            if self._prepared.quantised
-            else None
-        )
+        self.pool = Pool(self._make_session)
+        """The sessions, and how large they may be."""
+        self._file = session_of(model, device=device, threads=threads) if self._prepared.quantised else None
         self._file_input = image if any(v.name == image for v in model.graph.input) else self._prepared.image
+        self.weights = sum(t.ByteSize() for t in model.graph.initializer)
+        """Bytes of the weights."""
+        self._each: dict[tuple[int, ...], tuple[int, int]] = {}
         if self._prepared.rest is not None:
-            self.differentiated((self.declared_batch or 1, *self._prepared.rest))  # refuse now what it cannot
+            self.bytes_per_image()  # refuse now what has no gradient
 
     @property
     def input(self) -> str:
@@ -128,13 +134,24 @@ class InputGradient:
         """The batch size that the model was exported for, None if any."""
         return self._prepared.declared or None
 
-    def graph(self, shape: tuple[int, ...], blocked: bool | None = None) -> onnx.ModelProto:
-        """The gradient graph for inputs of one shape [N, C, H, W].
+    def bytes_per_image(self, shape: Sequence[int] | None = None) -> tuple[int, int]:
+        """What each image of a batch takes while the graph runs, and the image itself.
 
         Args:
-            shape: of the input.
-            blocked: use onnxruntime's own operators for its blocked layout; None: on a CPU.
+            shape: the input's sizes after the batch, needed where the model leaves one open.
         """
+        rest = self.sizes(shape)
+        if rest not in self._each:
+            graph, outputs = self.differentiated((self.declared_batch or 1, *rest))
+            self._each[rest] = memory.bytes_per_image(graph, outputs, self.input)
+        return self._each[rest]
+
+    def limit(self, count: int, budget: int) -> None:
+        """Run at most `count` images at a time, and keep as many sessions as fit a budget in bytes."""
+        self.pool.largest, self.pool.kept = count, memory.sessions_beside(self, count, budget)
+
+    def graph(self, shape: tuple[int, ...], blocked: bool | None = None) -> onnx.ModelProto:
+        """The gradient graph for inputs of one shape [N, C, H, W]; for `blocked` see `assemble`."""
         graph, outputs = self.differentiated(shape, blocked)
         return graph.model(outputs)
 
@@ -142,38 +159,19 @@ class InputGradient:
         self, shape: tuple[int, ...], blocked: bool | None = None
     ) -> tuple[Graph, dict[str, Value]]:
         """The nodes of the model, the loss and the gradient, and what to put out; see `graph`."""
+        blocked = self.blocked if blocked is None else blocked
         with preparing():
-            return self._differentiated(shape, self.blocked if blocked is None else blocked)
-
-    def _differentiated(self, shape: tuple[int, ...], blocked: bool) -> tuple[Graph, dict[str, Value]]:
-        model = self._prepared.at(shape)
-        graph = Graph(model, blocked=blocked, straight_through=self.straight_through)
-        scores = losses.as_rows(graph.value(self.scores), shape[0])
-        if scores.shape[1] < self.loss.fewest:
-            raise VivavoceError(
-                f"the loss `{self.name}` needs at least {self.loss.fewest} classes; the output "
-                f"`{plain(self.scores)}` has {scores.shape[1]}"
-            )
-        goals = graph.input(GOALS, (shape[0],), INT)
-        output = graph.value(self._needed)
-        if self.loss.output == SCORES:
-            output = losses.as_rows(losses.before_softmax(graph, output), shape[0])
-        rivals = [graph.input(RIVALS, (shape[0],), INT)] if self.loss.rivals else []
-        loss = self.loss.function(graph, output, goals, *rivals)
-        source = graph.value(self.of or self._prepared.image)
-        if source.array is not None:
-            raise VivavoceError(f"`{plain(source.name)}` is a constant, and not computed from the input")
-        if source.dtype != FLOAT:
-            raise VivavoceError(f"`{plain(source.name)}` holds {source.dtype}; a gradient needs floats")
-        gradient = differentiate(graph, loss, source.name)
-        outputs = {self.scores: scores, LOSS: loss, GRADIENT: gradient}
-        return graph, outputs | ({VALUE: graph.value(self.of)} if self.of else {})
+            return assemble(
+                self._prepared.at(shape), shape[0], self.losses, scores=self.scores, image=self.input,
+                of=self.of, blocked=blocked, straight_through=self.straight_through,
+            )  # fmt: skip
 
     def __call__(
-        self, images: np.ndarray, goals: np.ndarray, rivals: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        self, images: np.ndarray, goals: np.ndarray, rivals: np.ndarray | None = None,
+        *, loss: str | None = None,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
         """Loss, gradient and scores of a batch; see `evaluate`."""
-        found = self.evaluate(images, goals, rivals)
+        found = self.evaluate(images, goals, rivals, loss=loss)
         return found.loss, found.gradient, found.scores
 
     def evaluate(
@@ -182,6 +180,8 @@ class InputGradient:
         goals: np.ndarray,
         rivals: np.ndarray | None = None,
         others: Mapping[str, np.ndarray] | None = None,
+        *,
+        loss: str | None = None,
     ) -> Evaluation:
         """Everything the graph computes for a batch.
 
@@ -190,35 +190,54 @@ class InputGradient:
             goals: int64 [N], the class that each image's loss is about.
             rivals: int64 [N], the class it is played off against, for losses between two classes.
             others: what the model's further inputs get, by name, if it has any.
+            loss: one of `losses`; None: the first.
 
         Raises:
             VivavoceError: `rivals` or `others` are missing or not wanted, a class is not one of the model's,
-                or the model runs one batch size only, and the value `of` does not have the images along its
-                first axis.
+                the loss is not one of `losses` or needs more classes, or the model runs one batch size only,
+                and the value `of` does not have the images along its first axis.
         """
-        images, classes = np.asarray(images, self._prepared.dtype), {GOALS: np.asarray(goals, np.int64)}
-        losses.check_rivals(self.name, rivals is not None)
-        if rivals is not None:
-            classes[RIVALS] = np.asarray(rivals, np.int64)
-        for name, array in classes.items():
-            if array.shape != (len(images),):
-                what = "classes" if name == GOALS else "rivals"
-                raise VivavoceError(f"{len(images)} inputs need as many {what}, not {list(array.shape)}")
+        images, name = np.asarray(images, self._prepared.dtype), loss or self.name
+        classes = self._checked_classes(len(images), name, goals, rivals)
         further = self._further(others or {})
         rows = classes | {k: v for k, v in further.items() if v.ndim and len(v) == len(images)}
         fixed = {k: v for k, v in further.items() if k not in rows}
-        step = self.only_batch(images.shape[1:])
-        size = step or (len(images) if self.of else self._size(len(images), images.shape[1:]))
-        parts = []
-        for k in range(0, max(len(images), 1), max(size, 1)):
-            some = {name: array[k : k + size] for name, array in rows.items()}
-            parts.append(self._run(images[k : k + size], some, fixed, size, len(images) == size))
-        loss, gradient, scores, own, *value = map(np.concatenate, zip(*parts, strict=True))
+        if len(self.losses) > 1:
+            fixed[CHOICE] = np.array(self.losses.index(name))
+        count, step = len(images), self.only_batch(images.shape[1:])
+        parts, first = [], 0
+        while first < count or not parts:
+            size = step or (count if self.of else self.pool.size(count - first, images.shape[1:]))
+            some = {name: array[first : first + size] for name, array in rows.items()}
+            parts.append(self._run(images[first : first + size], some, fixed, size, count == size))
+            first += size
+        value, gradient, scores, own, *inner = map(np.concatenate, zip(*parts, strict=True))
         self.graph_scores = own
+        self._check_scores(name, classes, scores.shape[1])
+        return Evaluation(scores, value, gradient, inner[0] if inner else None)
+
+    def _checked_classes(
+        self, count: int, name: str, goals: np.ndarray, rivals: np.ndarray | None
+    ) -> dict[str, np.ndarray]:
+        """The classes in their type, one per image; goals stand in for rivals that the loss does not have."""
+        if name not in self.losses:
+            raise VivavoceError(f"the gradient has the losses {', '.join(self.losses)}, and not `{name}`")
+        losses.check_rivals(name, rivals is not None)
+        classes = {GOALS: np.asarray(goals, np.int64)}
+        if any(losses.find(name).rivals for name in self.losses):
+            classes[RIVALS] = classes[GOALS] if rivals is None else np.asarray(rivals, np.int64)
+        for key, array in classes.items():
+            if array.shape != (count,):
+                what = "classes" if key == GOALS else "rivals"
+                raise VivavoceError(f"{count} inputs need as many {what}, not {list(array.shape)}")
+        return classes
+
+    def _check_scores(self, name: str, classes: dict[str, np.ndarray], count: int) -> None:
+        """Refuse classes that the model does not have, and a loss that needs more of them."""
+        losses.check_count(name, self.scores, count)
         for array in classes.values():
-            if array.size and not 0 <= array.min() <= array.max() < scores.shape[1]:
-                raise VivavoceError(f"the classes are 0 to {scores.shape[1] - 1}; one that is given is not")
-        return Evaluation(scores, loss, gradient, value[0] if value else None)
+            if array.size and not 0 <= array.min() <= array.max() < count:
+                raise VivavoceError(f"the classes are 0 to {count - 1}; one that is given is not")
 
     def _further(self, others: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The model's further inputs in their types."""
@@ -237,13 +256,9 @@ class InputGradient:
         return strayed(self.graph_scores, scores, self._tolerance)
 
     def _run(
-        self,
-        images: np.ndarray,
-        rows: dict[str, np.ndarray],
-        fixed: dict[str, np.ndarray],
-        size: int,
-        alone: bool,
-    ) -> list[np.ndarray]:
+        self, images: np.ndarray, rows: dict[str, np.ndarray], fixed: dict[str, np.ndarray],
+        size: int, alone: bool,
+    ) -> list[np.ndarray]:  # fmt: skip
         """Loss, gradient, scores, the graph's own scores, and the value if any, of one batch.
 
         It is filled up to a size with copies, unless it has that size and is the only one (`alone`).
@@ -257,7 +272,7 @@ class InputGradient:
         feeds = {self._prepared.image: np.ascontiguousarray(images), **rows, **fixed}
         names = [LOSS, GRADIENT, self.scores, *([VALUE] if self.of else [])]
         with preparing():
-            found = [np.asarray(array) for array in self._session(images.shape).run(names, feeds)]
+            found = [np.asarray(array) for array in self.pool.session(images.shape).run(names, feeds)]
         if not alone and len(found[1]) != size:
             raise VivavoceError(
                 f"`{plain(self.of or '')}` does not have the images along its first axis, and the model runs "
@@ -271,16 +286,13 @@ class InputGradient:
         scores = np.asarray(scores).reshape(own.shape if alone else (size, -1))[:count]
         return [loss, gradient, scores, own, *value]
 
-    def _size(self, count: int, rest: tuple[int, ...]) -> int:
-        """The smallest batch size in use that is not more than twice as large, or else this one."""
-        sizes = [shape[0] for shape in self._sessions if shape[1:] == rest and count <= shape[0] <= 2 * count]
-        return min(sizes, default=count)
+    def _make_session(self, shape: tuple[int, ...]) -> onnxruntime.InferenceSession:
+        with weights_folder() as folder:
+            path = self._write(shape, folder)
+            give_back()  # the graph and its arrays are gone when onnxruntime reads it
+            return make_session(path, device=self.device, threads=self.threads)
 
-    def _session(self, shape: tuple[int, ...]) -> onnxruntime.InferenceSession:
-        if shape not in self._sessions:
-            if len(self._sessions) >= KEPT:
-                self._sessions.pop(next(iter(self._sessions)))  # the oldest
-            self._sessions[shape] = make_session(
-                self.graph(shape).SerializeToString(), device=self.device, threads=self.threads
-            )
-        return self._sessions[shape]
+    def _write(self, shape: tuple[int, ...], folder: Path) -> Path:
+        graph, outputs = self.differentiated(shape)
+        self._prepared.release()
+        return write_apart(*graph.parts(outputs), folder)

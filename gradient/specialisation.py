@@ -9,6 +9,7 @@ import onnx
 from onnx import helper
 
 from ..artifacts.graph import consumed
+from ..artifacts.sessions import give_back
 from ..errors import VivavoceError
 from ..text import plain
 from .preparation import normalise, specialise
@@ -23,8 +24,10 @@ class Specialiser:
     A model with a declared batch size is prepared for that one and then widened; if it cannot be
     widened (its scores change), `step` is its own batch size and no other can be asked for.
 
+    Of the weights it keeps no copy: what it prepares for one shape it makes again for the next one.
+
     Args:
-        model: as it was read.
+        model: as it was read; it must stay as it is.
         image: name of the input; `image` also stands for the only input of a model that names it otherwise.
         outputs: names of the outputs to keep.
         of: a value to keep apart from all simplification, if any.
@@ -34,18 +37,15 @@ class Specialiser:
     """
 
     def __init__(self, model: onnx.ModelProto, image: str, outputs: list[str], of: str | None = None) -> None:
-        self.model, self.quantised = normalise(model, outputs)
-        self.image = _input_name(self.model, image)
-        if of is not None and of != self.image:
-            mark(self.model, of, model)
-        tensor = next(v for v in self.model.graph.input if v.name == self.image).type.tensor_type
-        read = {name for node in self.model.graph.node for name in consumed(node)}
-        others = [v for v in self.model.graph.input if v.name != self.image and v.name not in read]
-        for unused in others:
-            self.model.graph.input.remove(unused)
+        self._source, self._outputs, self._of = model, outputs, of
+        first, self.quantised = normalise(model, outputs)
+        self.image = _input_name(first, image)
+        self._next: onnx.ModelProto | None = self._finished(first)
+        inputs = list(first.graph.input)
+        tensor = next(v for v in inputs if v.name == self.image).type.tensor_type
         self.others = {
             v.name: np.dtype(helper.tensor_dtype_to_np_dtype(v.type.tensor_type.elem_type))
-            for v in self.model.graph.input
+            for v in inputs
             if v.name != self.image
         }
         """Types of the further inputs that the model reads."""
@@ -95,15 +95,38 @@ class Specialiser:
     def at(self, shape: tuple[int, ...]) -> onnx.ModelProto:
         """The model for images of one shape [N, C, H, W], every other shape known."""
         if not self.declared:
-            return specialise(self.model, self.image, shape)
+            return self._specialised(shape)
         pinned = self._at_declared(shape[1:])
         if shape[0] == self.declared:
             return pinned
         return infer(widen(pinned, self.image, shape[0]))
 
+    def take(self) -> onnx.ModelProto:
+        """The model in order, in float32, with the inputs and outputs that matter; the caller's own."""
+        model, self._next = self._next, None
+        return model or self._finished(normalise(self._source, self._outputs)[0])
+
+    def _specialised(self, shape: tuple[int, ...]) -> onnx.ModelProto:
+        model = specialise(self.take(), self.image, shape)
+        give_back()
+        return model
+
+    def release(self) -> None:
+        """Let go of the model for the declared batch size, which is kept from one shape to the next."""
+        self._pinned.clear()
+
+    def _finished(self, model: onnx.ModelProto) -> onnx.ModelProto:
+        """Mark the value `of`, and drop inputs that nothing reads, in place."""
+        if self._of is not None and self._of != self.image:
+            mark(model, self._of, self._source)
+        read = {name for node in model.graph.node for name in consumed(node)}
+        for unused in [v for v in model.graph.input if v.name != self.image and v.name not in read]:
+            model.graph.input.remove(unused)
+        return model
+
     def _at_declared(self, rest: tuple[int, ...]) -> onnx.ModelProto:
         if rest not in self._pinned:
-            self._pinned[rest] = specialise(self.model, self.image, (self.declared, *rest))
+            self._pinned[rest] = self._specialised((self.declared, *rest))
         return self._pinned[rest]
 
 

@@ -34,7 +34,7 @@ class TorchScriptGradient:
 
     Args:
         module: contract module, image to `(scores, label, loss)` or `(scores,)`.
-        loss: a name in `losses.LOSSES`, where the formulas are.
+        loss: a name in `losses.LOSSES`, where the formulas are; a call may choose another one.
         device: `cpu` or `cuda`.
         rounded: whether the file rounds to half precision where `module` does not.
 
@@ -47,9 +47,20 @@ class TorchScriptGradient:
         self.module, self.loss, self.device, self.rounded = module, loss, device, rounded
         self.graph_scores = np.zeros((0, 0), np.float32)
         """float32 [N, K]: the module's scores of the last call."""
+        self.largest: int | None = None
+        """Most images at a time; None: any number."""
+
+    def limit(self, count: int, budget: int) -> None:
+        """Compute at most `count` images at a time; that alone bounds the memory, whatever the budget."""
+        self.largest = count
 
     def __call__(
-        self, images: np.ndarray, goals: np.ndarray, rivals: np.ndarray | None = None
+        self,
+        images: np.ndarray,
+        goals: np.ndarray,
+        rivals: np.ndarray | None = None,
+        *,
+        loss: str | None = None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Map images [N, C, H, W] and goals [N] to loss [N], gradient [N, C, H, W] and scores [N, K].
 
@@ -57,23 +68,32 @@ class TorchScriptGradient:
             UnsupportedOperator: torch has no derivative for an operator.
             VivavoceError: `rivals` are missing or not wanted, or the model has too few classes.
         """
+        name, size = loss or self.loss, self.largest or max(len(images), 1)
+        check_rivals(name, rivals is not None)
+        parts = [slice(k, k + size) for k in range(0, max(len(images), 1), size)]
+        found = [self._run(name, images[p], goals[p], None if rivals is None else rivals[p]) for p in parts]
+        value, gradient, self.graph_scores = map(np.concatenate, zip(*found, strict=True))
+        return value, gradient, self.graph_scores
+
+    def _run(
+        self, name: str, images: np.ndarray, goals: np.ndarray, rivals: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Loss, gradient and scores of images that are computed together."""
         import torch
 
-        check_rivals(self.loss, rivals is not None)
         image = torch.from_numpy(images).to(self.device).requires_grad_(True)
         classes = torch.from_numpy(np.asarray(goals, np.int64)).to(self.device)
         others = None if rivals is None else torch.from_numpy(np.asarray(rivals, np.int64)).to(self.device)
         try:
             outputs = self.module(image)
-            if self.loss == "smooth-l1":
+            if name == "smooth-l1":
                 loss = outputs[2].gather(1, classes[:, None]).squeeze(1)
             else:
-                loss = _on_scores(self.loss, outputs[0], classes, others)
+                loss = _on_scores(name, outputs[0], classes, others)
             (gradient,) = torch.autograd.grad(loss.sum(), image)
         except RuntimeError as error:
             _refuse(error)
-        self.graph_scores = outputs[0].detach().cpu().numpy()
-        return loss.detach().cpu().numpy(), gradient.cpu().numpy(), self.graph_scores
+        return loss.detach().cpu().numpy(), gradient.cpu().numpy(), outputs[0].detach().cpu().numpy()
 
     def strayed(self, scores: np.ndarray) -> np.ndarray:
         """Which images of the last call the module scores otherwise than the file, beyond rounding: bool [N].

@@ -45,10 +45,21 @@ class Probes:
     def broken_by(self, attack: Attack, ball: Ball | None = None) -> np.ndarray:
         """Which images an attack breaks, confirmed by the file: bool [n]."""
         ball = ball or self.ball
-        streams = Streams.of(self.seed, f"diagnosis {attack.name}", self.indices)
-        (result,) = attack.sweep(self.target, self.clean, Goal(self.labels, None), [ball], streams)
-        adversarial = ball.settle(result, self.clean, self.target.grid)
-        return judge(self.target, adversarial, self.labels).decisions != self.labels
+        return np.concatenate([self._broken(attack, ball, part) for part in self.parts])
+
+    def _broken(self, attack: Attack, ball: Ball, part: slice) -> np.ndarray:
+        clean, labels = self.clean[part], self.labels[part]
+        streams = Streams.of(self.seed, f"diagnosis {attack.name}", self.indices[part])
+        (result,) = attack.sweep(self.target, clean, Goal(labels, None), [ball], streams)
+        adversarial = ball.settle(result, clean, self.target.grid)
+        return judge(self.target, adversarial, labels).decisions != labels
+
+    @property
+    def parts(self) -> list[slice]:
+        """The images in batches of the audit's size."""
+        count = len(self.labels)
+        size = self.target.at_a_time or count
+        return [slice(k, k + size) for k in range(0, count, size)]
 
     def scaled(self, factor: float) -> Ball:
         """The ball, larger."""
@@ -149,7 +160,13 @@ def _answers(probes: Probes) -> dict[str, np.ndarray | None]:
     parts = [target.answer(probes.clean[part]).scores for part in np.array_split(order, max(1, n // 5))]
     apart = np.empty_like(once)
     apart[order] = np.concatenate(parts)
-    streams = Streams.of(probes.seed, "diagnosis flips", probes.indices)
-    nudged = probes.clean + streams.signs(0, probes.clean.shape[1:]) * probes.ball.radius / np.float32(1000)
-    flips = judge(target, np.clip(nudged, 0, 1), probes.labels).decisions != probes.labels
+    flips = np.concatenate([_flipped(probes, part) for part in probes.parts])
     return {"scores": once, "scores_again": again, "scores_apart": apart, "flips": flips}
+
+
+def _flipped(probes: Probes, part: slice) -> np.ndarray:
+    """Which images the file decides otherwise after a tiny random change: bool [n]."""
+    clean, labels = probes.clean[part], probes.labels[part]
+    streams = Streams.of(probes.seed, "diagnosis flips", probes.indices[part])
+    nudged = clean + streams.signs(0, clean.shape[1:]) * probes.ball.radius / np.float32(1000)
+    return judge(probes.target, np.clip(nudged, 0, 1), labels).decisions != labels

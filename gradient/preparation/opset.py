@@ -6,10 +6,13 @@ said by the attributes that came later, whose defaults mean something else.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper, version_converter
 
+from ...artifacts.sessions import without_weights
 from ...errors import VivavoceError
 from ..graph import STANDARD
 
@@ -31,13 +34,31 @@ def convert(model: onnx.ModelProto) -> onnx.ModelProto:
         return model
     model.ir_version = max(model.ir_version, 8)  # older ones expect initializers among the inputs
     try:
-        converted = version_converter.convert_version(model, OPSET)
+        converted = _converted(model)
     except Exception as error:  # the converter raises several kinds, RuntimeError among them
         line = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise VivavoceError(f"opset {opset} cannot be brought to {OPSET}: {line}") from error
     if opset < CHOSEN_COORDINATES:
         _write_out_resizing(converted.graph)
     return converted
+
+
+LIGHT = 1024
+"""Entries up to which the converter may want to read a constant: shapes, axes, scales."""
+
+
+def _converted(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model by onnx's converter, which copies it several times: large weights are inputs meanwhile."""
+    light = without_weights(model)
+    large = [t for t in model.graph.initializer if math.prod(t.dims) > LIGHT]
+    light.graph.initializer.extend(t for t in model.graph.initializer if math.prod(t.dims) <= LIGHT)
+    light.graph.input.extend(helper.make_tensor_value_info(t.name, t.data_type, t.dims) for t in large)
+    light = version_converter.convert_version(light, OPSET)
+    names = {t.name for t in large}
+    for entry in [v for v in light.graph.input if v.name in names]:
+        light.graph.input.remove(entry)
+    light.graph.initializer.extend(large)
+    return light
 
 
 def _write_out_resizing(graph: onnx.GraphProto) -> None:

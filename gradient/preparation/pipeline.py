@@ -7,9 +7,7 @@ normalisation folded into convolutions), which leaves standard operators only.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import onnx
@@ -17,6 +15,7 @@ from onnx import helper, inliner
 
 from ...artifacts.graph import sort_nodes
 from ...artifacts.runtime import make_session
+from ...artifacts.sessions import weights_folder, without_weights, write_apart
 from ...errors import VivavoceError
 from ...text import plain, suggestion
 from ..graph import STANDARD, prune
@@ -78,7 +77,7 @@ def specialise(model: onnx.ModelProto, image: str, shape: Sequence[int]) -> onnx
     """Fix the image's shape, simplify, and infer every other shape.
 
     Args:
-        model: from `normalise`.
+        model: from `normalise`; it is changed.
         image: name of the input.
         shape: [N, C, H, W], all known.
 
@@ -101,14 +100,13 @@ def specialise(model: onnx.ModelProto, image: str, shape: Sequence[int]) -> onnx
 
 
 def fix_shape(model: onnx.ModelProto, image: str, shape: Sequence[int]) -> onnx.ModelProto:
-    """A copy of the model whose inputs have one shape.
+    """Give the inputs of a model one shape, in place; return it.
 
     Sizes of further inputs that share a name with one of the image's are the same; so is an open first one.
 
     Raises:
         VivavoceError: a further input leaves another size open.
     """
-    model = _copy(model)
     tensor = next(v for v in model.graph.input if v.name == image).type.tensor_type
     names = {d.dim_param: size for d, size in zip(tensor.shape.dim, shape, strict=False) if d.dim_param}
     tensor.ClearField("shape")
@@ -151,7 +149,7 @@ def simplify(model: onnx.ModelProto) -> onnx.ModelProto:
     Raises:
         VivavoceError: onnxruntime cannot load the model.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
-        make_session(model.SerializeToString(), optimise="basic", optimised=path)
-        return onnx.load(path)
+    with weights_folder() as folder:
+        path = write_apart(without_weights(model), model.graph.initializer, folder)
+        make_session(path, optimise="basic", optimised=folder / "optimised.onnx")
+        return onnx.load(folder / "optimised.onnx")
