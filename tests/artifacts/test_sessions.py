@@ -41,7 +41,7 @@ def test_a_session_answers_as_that_of_the_model_in_one_message(model, monkeypatc
     monkeypatch.setattr(sessions, "write_apart", lambda *a: folders.append(a[2]) or write(*a))
     images = RNG.random((3, 8, 8), dtype=np.float32)
     found, expected = (
-        s.run(None, {"image": images})[0]
+        np.asarray(s.run(None, {"image": images})[0])
         for s in (session_of(model, threads=1), make_session(before, threads=1))
     )
     assert np.array_equal(found, expected)

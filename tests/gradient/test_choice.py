@@ -5,6 +5,7 @@ import pytest
 from onnx import TensorProto, helper
 from onnx.helper import make_node as node
 
+from vivavoce.artifacts import runtime
 from vivavoce.errors import VivavoceError
 from vivavoce.gradient import InputGradient, session
 from vivavoce.gradient.losses import LOSSES
@@ -103,7 +104,7 @@ def test_every_loss_of_the_shared_graph_is_that_of_a_graph_of_its_own(shared, na
 
 def test_one_session_serves_all_losses(monkeypatch):
     made = []
-    make = session.make_session
+    make = runtime.make_session
     monkeypatch.setattr(session, "make_session", lambda *a, **k: made.append(a) or make(*a, **k))
     gradient = InputGradient(label_model(), "cross-entropy", also=tuple(LOSSES), threads=1)
     assert gradient.losses == ("cross-entropy", *(name for name in LOSSES if name != "cross-entropy"))

@@ -76,7 +76,7 @@ def weights_for(shape: tuple[int, ...]) -> np.ndarray:
     return np.random.default_rng(7).standard_normal(shape).astype(np.float32)
 
 
-def by_rules(case: OneNode, **options: bool) -> dict[str, np.ndarray]:
+def by_rules(case: OneNode, **options: Any) -> dict[str, np.ndarray]:
     """Gradient of sum(weight * y) by the rules, by input name."""
     found = {}
     for name in case.free:
