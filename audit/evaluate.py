@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..artifacts.manifest import Manifest
 from ..images import Fit, ImageSet
 from ..images.imageset import to_float
-from .attacks.base import Attack, Ball, Goal
+from .attacks.base import Attack, Goal
 from .attacks.streams import Streams
-from .digests import image_digest, joint_digest
+from .digests import image_digest
 from .examples import Example, admits
 from .judge import Judgement, judge
+from .outcomes import FLAGS, IMAGE, Evaluation, Outcome
 from .protocol import ATTACKS, Protocol, counts, target_classes
 from .target import Target
 
@@ -24,88 +25,6 @@ BatchDone = Callable[[int, str], None]
 
 OTHERS = 256
 """Images of the data set, evenly of all classes, that attacks start from which need others."""
-FLAGS = ("right", "near", "rejected", "misled", "reached", "rounded")
-IMAGE = np.dtype([*((flag, np.bool_) for flag in FLAGS), ("moved", np.float32)])
-"""What one attack at one epsilon did to one image; the attributes of `Outcome` say what each field means."""
-
-
-class _Field:
-    """The field of an outcome's images that the attribute is named after."""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-
-    def __get__(self, outcome: Outcome, owner: type) -> np.ndarray:
-        return outcome.images[self.name]
-
-
-@dataclass
-class Outcome:
-    """One attack at one epsilon on n images."""
-
-    attack: str
-    targeted: bool
-    epsilon: float
-    ball: Ball
-    images: np.ndarray
-    """`IMAGE` [n]. The attributes below are views of its fields: writing to them writes here."""
-    queries: int = 0
-    gradients: int = 0
-    seconds: float = 0.0
-    right = _Field()
-    """bool [n]: the decision is still the true class. False where it was wrong before the attack."""
-    near = _Field()
-    """bool [n]: the prediction is still within the threshold of the true label."""
-    rejected = _Field()
-    """bool [n]: the prediction is within the threshold of no label."""
-    misled = _Field()
-    """bool [n]: the decision is wrong, and the prediction within the threshold of that wrong label."""
-    reached = _Field()
-    """bool [n]: the decision is the target class."""
-    rounded = _Field()
-    """bool [n]: like `right`, after the adversarial image was rounded to 8-bit pixels."""
-    moved = _Field()
-    """float32 [n]: size of the change in the ball's norm; 0 where the image was not attacked."""
-
-
-TALLIES = ("queries", "gradients", "seconds")
-"""Fields that count the cost of the attack."""
-
-
-@dataclass
-class Evaluation:
-    """What a protocol found on one model and one data set."""
-
-    indices: np.ndarray
-    """int64 [n]: the audited images' places in the data set."""
-    labels: np.ndarray
-    """int64 [n]: their true classes."""
-    decisions: np.ndarray
-    """int64 [n]: the classes decided on the clean images."""
-    near: np.ndarray
-    """bool [n]: clean prediction within the threshold of the true label."""
-    outcomes: list[Outcome] = field(default_factory=list)
-    digests: list[str] = field(default_factory=list)
-    """SHA-256 of each audited image's pixels and label."""
-    examples: list[Example] = field(default_factory=list)
-
-    @property
-    def right(self) -> np.ndarray:
-        """bool [n]: decided correctly on the clean image."""
-        return self.decisions == self.labels
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 over all audited images."""
-        return joint_digest(self.digests)
-
-    def robust(self, epsilon: float | None = None) -> np.ndarray:
-        """Images that survived every attack at one epsilon (the largest): bool [n].
-
-        The released code's variants of attacks do not count: they may leave the range of pixels.
-        """
-        chosen = max(o.epsilon for o in self.outcomes) if epsilon is None else epsilon
-        return np.all([o.right for o in self.outcomes if o.epsilon == chosen and counts(o.attack)], axis=0)
 
 
 def evaluate(
@@ -185,27 +104,61 @@ class _Batch:
         self.target.compare_next()
         seen = judge(self.target, self.clean, self.evaluation.labels[self.part])
         self.evaluation.decisions[self.part], self.evaluation.near[self.part] = seen.decisions, seen.near
+        if protocol.ensemble:
+            self._ensemble(seen, progress)
+        else:
+            self._sweeps(seen, progress)
+
+    def _ensemble(self, seen: Judgement, progress: BatchDone) -> None:
+        """Every attack on the survivors of those before it, the largest epsilon first.
+
+        The balls are nested. An image that stands in the largest ball stands in the others, which it is not
+        attacked in; one that is broken in a smaller ball is broken in the larger ones.
+        """
+        rounds: dict[float, list[Outcome]] = {}
+        for outcome in sorted(self.evaluation.outcomes, key=lambda outcome: outcome.epsilon):
+            rounds.setdefault(outcome.epsilon, []).append(outcome)
+        largest = max(rounds)
+        last = self._round(rounds.pop(largest), seen, None, self._worth, progress)
+        near = last.near[self.part] == self.evaluation.near[self.part]
+        open_ = self._worth & ~(last.right[self.part] & near)
+        last = None
+        for outcomes in rounds.values():
+            last = self._round(outcomes, seen, last, open_, progress)
+
+    def _round(
+        self,
+        outcomes: list[Outcome],
+        seen: Judgement,
+        earlier: Outcome | None,
+        open_: np.ndarray,
+        progress: BatchDone,
+    ) -> Outcome:
+        """All attacks at one epsilon on the images that are open and survived so far; the last outcome."""
+        for outcome in outcomes:
+            self._start(outcome, seen, earlier)
+            if outcome.epsilon > 0:
+                standing = open_ if earlier is None else open_ & outcome.right[self.part]
+                self._run(ATTACKS[outcome.attack], [outcome], standing)
+            progress(len(self.part), outcome.attack)
+            earlier = outcome
+        return outcomes[-1]
+
+    def _sweeps(self, seen: Judgement, progress: BatchDone) -> None:
+        """Every attack by itself, over all epsilons at once."""
         sweeps: dict[tuple[str, bool], list[Outcome]] = {}
         for outcome in self.evaluation.outcomes:
             sweeps.setdefault((outcome.attack, outcome.targeted), []).append(outcome)
-        before: dict[float, Outcome] = {}
+            self._start(outcome, seen, None)
         for (name, _), outcomes in sweeps.items():
-            self._sweep(outcomes, seen, before if protocol.ensemble else {})
-            before |= {outcome.epsilon: outcome for outcome in outcomes}
+            self._run(ATTACKS[name], [outcome for outcome in outcomes if outcome.epsilon > 0], self._worth)
             for _ in outcomes:
                 progress(len(self.part), name)
 
-    def _sweep(self, outcomes: list[Outcome], seen: Judgement, before: dict[float, Outcome]) -> None:
-        """One attack over its epsilons, in an ensemble on the survivors of the attack before."""
-        attack = ATTACKS[outcomes[0].attack]
-        for outcome in outcomes:
-            earlier = before.get(outcome.epsilon)
-            self._start(outcome, seen, earlier)
-            if outcome.epsilon > 0 and earlier is not None:
-                self._run(attack, [outcome], outcome.right[self.part])
-        if not before:
-            moving = [outcome for outcome in outcomes if outcome.epsilon > 0]
-            self._run(attack, moving, self.evaluation.right[self.part] | self.evaluation.near[self.part])
+    @property
+    def _worth(self) -> np.ndarray:
+        """Images of the batch that an attack can still change: bool [b]."""
+        return self.evaluation.right[self.part] | self.evaluation.near[self.part]
 
     def _start(self, outcome: Outcome, seen: Judgement, earlier: Outcome | None) -> None:
         """Record the outcomes before the attack."""

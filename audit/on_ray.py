@@ -16,7 +16,7 @@ from ..console import need
 from ..errors import VivavoceError
 from ..images import Fit, ImageSet, match, open_images
 from .digests import image_digest
-from .evaluate import Evaluation
+from .outcomes import Evaluation
 from .plan import source_of
 from .sharding import Found, Shard, attack, merge
 from .target import Target

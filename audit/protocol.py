@@ -68,7 +68,7 @@ class Protocol(msgspec.Struct, frozen=True):
     half-width in pixels is epsilon times its standard deviation."""
     targeted: tuple[bool, ...] = (False,)
     ensemble: bool = False
-    """Each attack runs only on the images that survived the ones before it."""
+    """Each attack runs only on the images that survived the ones before it, and smaller epsilons."""
     norm: Norm = "linf"
     std: tuple[float, ...] | None = None
     """Standard deviation per channel that normalised epsilons are in units of; None: the model's own.
@@ -142,7 +142,9 @@ PROTOCOLS = {
         "standard", ("apgd-ce", "apgd-t", "fab-t", "square"), (8 / 255,), "pixel", ensemble=True
     ),
     # Minutes instead of hours, for continuous integration.
-    "quick": Protocol("quick", ("pgd", "square-300"), (8 / 255,), "pixel", ensemble=True),
+    "quick": Protocol(
+        "quick", ("pgd", "square-300"), (1 / 255, 2 / 255, 4 / 255, 8 / 255), "pixel", ensemble=True
+    ),
 }
 
 L2_EPSILON = 0.5

@@ -16,7 +16,8 @@ from ..images.imageset import to_float
 from .diagnosis.probes import Probes, choose, observe, telling_epsilon
 from .diagnosis.table import diagnose
 from .digests import image_digests
-from .evaluate import Evaluation, blank, evaluate
+from .evaluate import blank, evaluate
+from .outcomes import Evaluation
 from .plan import Plan, Settings
 from .references import Reference, references
 from .report import Report

@@ -9,8 +9,9 @@ import numpy as np
 
 from ..artifacts import ExportedModel
 from ..images import ImageSet
-from .evaluate import TALLIES, Evaluation, blank, evaluate
+from .evaluate import blank, evaluate
 from .examples import joined
+from .outcomes import TALLIES, Evaluation
 from .protocol import Protocol
 from .target import Target
 

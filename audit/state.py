@@ -14,8 +14,8 @@ from ..artifacts.identity import answers_digest
 from ..errors import VivavoceError
 from ..files import MEBIBYTE, read_bytes, write_whole
 from .digests import joint_digest
-from .evaluate import TALLIES, Evaluation
 from .examples import Example
+from .outcomes import TALLIES, Evaluation
 from .sharding import Shard
 from .summary import versions
 from .target import Target

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from statistics import NormalDist
 
+import numpy as np
+
 Z95 = 1.959963984540054
 """97.5 % point of the normal distribution."""
 
@@ -86,3 +88,15 @@ def largest_drop(lost: int, gained: int, images: int, alpha: float) -> float:
         else:
             high = drop
     return high
+
+
+def largest_mean_drop(drops: np.ndarray, alpha: float) -> float:
+    """Largest mean drop that paired differences leave open: upper end of a one-sided normal interval.
+
+    Args:
+        drops: before minus after of every image, in units of a share, float [n].
+        alpha: probability that a true mean lies above.
+    """
+    z, n = NormalDist().inv_cdf(1 - alpha), len(drops)
+    spread = math.sqrt(float(drops.var()) + 1 / n)  # as if one more image differed, so that it stays wide
+    return float(drops.mean()) + z * spread / math.sqrt(n)

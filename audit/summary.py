@@ -14,7 +14,7 @@ from ..artifacts.identity import identify
 from ..artifacts.preprocessing import Fixed
 from .diagnosis.table import Check
 from .diagnosis.verdict import verdict
-from .evaluate import Evaluation, Outcome
+from .outcomes import Evaluation, Outcome
 from .plan import Plan
 from .references import Reference
 from .report import Clean, Data, Environment, ImageOutcome, Model, Report, Row, pack_bits

@@ -14,8 +14,8 @@ from ..attacks.iterative import Iterative
 from ..attacks.pgd import PGD
 from ..attacks.square import Square
 from ..attacks.streams import Streams
-from ..evaluate import Evaluation
 from ..judge import judge
+from ..outcomes import Evaluation
 from ..target import Target
 from .observations import Observations
 

@@ -10,7 +10,7 @@ import numpy as np
 from ...documents import json_of
 from ...errors import VivavoceError
 from ..report import Report
-from ..statistics import holm, largest_drop, sign_test, smallest_drop
+from ..statistics import holm, largest_drop, largest_mean_drop, sign_test, smallest_drop
 from .changes import Change, changes, same_threshold
 from .limits import Limits
 from .pairing import Vector, gradient_lost, refuse_mismatch, vectors
@@ -178,6 +178,7 @@ def compare_reports(
     if not same_threshold(before, after):
         names = [name for name in names if not name.endswith("/threshold")]
     limits.check_patterns(old)
+    tested = sum(can_drop(old[name]) for name in names) if gate else len(names)
     decisions = [np.array([image.clean for image in report.images]) for report in (before, after)]
     return Comparison(
         gate=gate,
@@ -190,33 +191,44 @@ def compare_reports(
         changes=tuple(changes(before, after)),
         ratios=tuple(_ratios(before, after, limits)),
         agreement=float((decisions[0] == decisions[1]).mean()),
-        smallest_drop=smallest_drop(before.data.n, len(names), limits.alpha),
+        smallest_drop=smallest_drop(before.data.n, max(tested, 1), limits.alpha),
         verdicts=(before.verdict, after.verdict),
     )
 
 
 def pair_up(pairs: list[tuple[Vector, Vector]], limits: Limits, gate: bool = True) -> tuple[Pair, ...]:
     """Test every pair of outcome vectors, with a correction for multiple tests."""
-    lost = [int((old.flags & ~new.flags).sum()) for old, new in pairs]
-    gained = [int((new.flags & ~old.flags).sum()) for old, new in pairs]
+    lost = [int((new.values < old.values).sum()) for old, new in pairs]
+    gained = [int((new.values > old.values).sum()) for old, new in pairs]
     drops = [sign_test(*counts) for counts in zip(lost, gained, strict=True)]
     gains = [sign_test(*counts) for counts in zip(gained, lost, strict=True)]
     if not gate:
         drops = gains = [min(1.0, 2 * min(both)) for both in zip(drops, gains, strict=True)]
-    drops, gains = holm(drops), holm(gains)
+    tested = [not gate or can_drop(old) for old, _ in pairs]
+    corrected = iter(holm([p for p, can in zip(drops, tested, strict=True) if can]))
+    drops, gains = [next(corrected) if can else 1.0 for can in tested], holm(gains)
     found = []
     for k, (old, new) in enumerate(pairs):
-        better = gained[k] > lost[k]
-        p = gains[k] if better else drops[k]
+        p = gains[k] if gained[k] > lost[k] else drops[k]
         tolerance = limits.tolerance(old.name) if gate else 0.0
-        points = 100 * (lost[k] - gained[k]) / len(old.flags)
+        points = 100 * (old.share - new.share)
         judge = _judged if gate else _shown
         result = judge(points, p <= limits.alpha, tolerance)
-        before, after = float(old.flags.mean()), float(new.flags.mean())
-        most = 100 * largest_drop(lost[k], gained[k], len(old.flags), limits.alpha)
-        row = Pair(old.name, old.title, before, after, lost[k], gained[k], p, tolerance, most, result)
+        most = 100 * _largest_drop(old, new, lost[k], gained[k], limits.alpha)
+        row = Pair(old.name, old.title, old.share, new.share, lost[k], gained[k], p, tolerance, most, result)
         found.append(row)
     return tuple(found)
+
+
+def can_drop(vector: Vector) -> bool:
+    """Whether a baseline leaves room for a drop; a row without it needs no test, nor a correction for one."""
+    return bool(vector.values.any())
+
+
+def _largest_drop(old: Vector, new: Vector, lost: int, gained: int, alpha: float) -> float:
+    if old.steps == 1:
+        return largest_drop(lost, gained, len(old.values), alpha)
+    return largest_mean_drop((old.values - new.values) / old.steps, alpha)
 
 
 def _judged(drop: float, significant: bool, tolerance: float) -> Result:

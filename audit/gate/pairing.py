@@ -11,7 +11,12 @@ import numpy as np
 from ...errors import VivavoceError
 from ..protocol import ATTACKS, Protocol, counts
 from ..report import Report, Row, unpack_bits
+from ..sensitivity import steps_survived
 from ..writing.table import title
+
+SMALLEST = "smallest-epsilon"
+"""The row about all epsilons at once. Its share is the mean share of the epsilons that an image survives;
+the clean image counts as the first."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +27,15 @@ class Vector:
     """Short name, for options: `clean`, `fgsm-targeted@0.1/threshold`."""
     title: str
     """The same in words."""
-    flags: np.ndarray
-    """bool [n]."""
+    values: np.ndarray
+    """bool [n], or int64 [n] in 0..`steps`; larger is better."""
     epsilon_pixels: tuple[float, ...] = ()
+    steps: int = 1
+
+    @property
+    def share(self) -> float:
+        """The mean, in 0..1."""
+        return float(self.values.mean()) / self.steps
 
 
 def vectors(report: Report) -> dict[str, Vector]:
@@ -58,6 +69,11 @@ def _vectors(report: Report) -> Iterator[Vector]:
     if len(attacks) > 1 and not protocol.ensemble:
         robust = np.array([i.robust for i in images], bool)
         yield Vector("robust", f"all attacks, epsilon {protocol.written(protocol.epsilons[-1])}", robust)
+    steps = sum(epsilon > 0 for epsilon in protocol.epsilons)
+    if protocol.ensemble and steps > 1:
+        # One step for the clean image, and one for every epsilon that it survives.
+        survived = steps_survived(report) + 1
+        yield Vector(SMALLEST, "smallest epsilon that breaks an image", survived, steps=steps + 1)
 
 
 def _row_vectors(row: Row, protocol: Protocol, n: int) -> Iterator[Vector]:

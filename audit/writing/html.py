@@ -14,6 +14,7 @@ from ...sound.playback import wav
 from ..protocol import Protocol
 from ..report import Report
 from ..run import Audit
+from ..sensitivity import remarks
 from .charts import bars, curves
 from .examples import Answered, AnsweredExample, answered
 from .headline import plainly, tone
@@ -52,6 +53,7 @@ def page(report: Report, audit: Audit | None = None) -> str:
         columns=[*epsilon_titles(report), *titles(report)],
         rows=rows,
         legend=legend(report),
+        remarks=remarks(report),
         examples=None if audit is None else _examples(audit),
     )
 

@@ -17,6 +17,7 @@ from ...text import plain
 from ..protocol import ATTACKS
 from ..references import Reference
 from ..report import Report, Row
+from ..sensitivity import remarks
 
 
 def columns(report: Report) -> dict[tuple[str, bool], dict[float, Row]]:
@@ -115,6 +116,8 @@ def show(report: Report, console: Console) -> None:
         table.add_row(*epsilon_cells(report, epsilon), *cells)
     console.print(table)
     console.print(legend(report), style="dim")
+    for remark in remarks(report):
+        console.print(remark)
     fine = sum(check.level == "fine" for check in report.diagnosis)
     console.print(
         Text.assemble(("fine", "green"), f" {fine} of {len(report.diagnosis)} checks of the attacks")
@@ -138,7 +141,7 @@ def markdown(report: Report) -> str:
     lines = [
         f"## {escape(report.model.file)}",
         "",
-        *(f"- {escape(line)}" for line in heading(report)[1:]),
+        *(f"- {escape(line)}" for line in [*heading(report)[1:], *remarks(report)]),
         f"- {escape(report.verdict)}",
         *([f"- {escape(report.environment.when)}"] if report.environment.when else []),
         "",

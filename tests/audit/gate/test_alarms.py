@@ -8,9 +8,9 @@ from simulation import failing, outcomes
 def test_the_simulation_draws_what_it_says():
     draw = np.random.default_rng(1)
     (old, new), (other_old, other_new) = outcomes(draw, 100_000, 2, 0.1, 0.05, 1)
-    lost, gained = (old.flags & ~new.flags).mean(), (new.flags & ~old.flags).mean()
+    lost, gained = (old.values & ~new.values).mean(), (new.values & ~old.values).mean()
     assert (lost, gained) == pytest.approx((0.075, 0.025), abs=0.003)
-    assert other_old.flags.mean() == pytest.approx(other_new.flags.mean(), abs=0.003)
+    assert other_old.values.mean() == pytest.approx(other_new.values.mean(), abs=0.003)
 
 
 @pytest.mark.parametrize("rows", [1, 23])

@@ -1,0 +1,95 @@
+"""What attacks did to images: an outcome per attack and epsilon, and all of them together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .attacks.base import Ball
+from .digests import joint_digest
+from .examples import Example
+from .protocol import counts
+
+FLAGS = ("right", "near", "rejected", "misled", "reached", "rounded")
+IMAGE = np.dtype([*((flag, np.bool_) for flag in FLAGS), ("moved", np.float32)])
+"""What one attack at one epsilon did to one image; the attributes of `Outcome` say what each field means."""
+
+
+class _Field:
+    """The field of an outcome's images that the attribute is named after."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, outcome: Outcome, owner: type) -> np.ndarray:
+        return outcome.images[self.name]
+
+
+@dataclass
+class Outcome:
+    """One attack at one epsilon on n images."""
+
+    attack: str
+    targeted: bool
+    epsilon: float
+    ball: Ball
+    images: np.ndarray
+    """`IMAGE` [n]. The attributes below are views of its fields: writing to them writes here."""
+    queries: int = 0
+    gradients: int = 0
+    seconds: float = 0.0
+    right = _Field()
+    """bool [n]: the decision is still the true class. False where it was wrong before the attack."""
+    near = _Field()
+    """bool [n]: the prediction is still within the threshold of the true label."""
+    rejected = _Field()
+    """bool [n]: the prediction is within the threshold of no label."""
+    misled = _Field()
+    """bool [n]: the decision is wrong, and the prediction within the threshold of that wrong label."""
+    reached = _Field()
+    """bool [n]: the decision is the target class."""
+    rounded = _Field()
+    """bool [n]: like `right`, after the adversarial image was rounded to 8-bit pixels."""
+    moved = _Field()
+    """float32 [n]: size of the change in the ball's norm; 0 where the image was not attacked."""
+
+
+TALLIES = ("queries", "gradients", "seconds")
+"""Fields that count the cost of the attack."""
+
+
+@dataclass
+class Evaluation:
+    """What a protocol found on one model and one data set."""
+
+    indices: np.ndarray
+    """int64 [n]: the audited images' places in the data set."""
+    labels: np.ndarray
+    """int64 [n]: their true classes."""
+    decisions: np.ndarray
+    """int64 [n]: the classes decided on the clean images."""
+    near: np.ndarray
+    """bool [n]: clean prediction within the threshold of the true label."""
+    outcomes: list[Outcome] = field(default_factory=list)
+    digests: list[str] = field(default_factory=list)
+    """SHA-256 of each audited image's pixels and label."""
+    examples: list[Example] = field(default_factory=list)
+
+    @property
+    def right(self) -> np.ndarray:
+        """bool [n]: decided correctly on the clean image."""
+        return self.decisions == self.labels
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over all audited images."""
+        return joint_digest(self.digests)
+
+    def robust(self, epsilon: float | None = None) -> np.ndarray:
+        """Images that survived every attack at one epsilon (the largest): bool [n].
+
+        The released code's variants of attacks do not count: they may leave the range of pixels.
+        """
+        chosen = max(o.epsilon for o in self.outcomes) if epsilon is None else epsilon
+        return np.all([o.right for o in self.outcomes if o.epsilon == chosen and counts(o.attack)], axis=0)

@@ -1,0 +1,87 @@
+"""How far an audit can see a model change: the smallest epsilon that breaks each image."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from .protocol import Protocol, counts
+from .report import Report, unpack_bits
+from .statistics import Z95
+
+
+def steps_survived(report: Report) -> np.ndarray:
+    """How many epsilons of the protocol each image survives, the smallest first: int64 [n].
+
+    -1 where the clean image is wrong. The epsilon after the last that it survives breaks it.
+    """
+    n = report.data.n
+    standing = np.array([image.clean == image.label for image in report.images], bool)
+    steps = np.where(standing, 0, -1)
+    for epsilon in (epsilon for epsilon in report.protocol.epsilons if epsilon > 0):
+        for row in report.rows:
+            if row.epsilon == epsilon and counts(row.attack):
+                standing &= unpack_bits(row.survivors, n)
+        steps += standing
+    return steps
+
+
+@dataclass(frozen=True)
+class Median:
+    """The median over all images of the smallest epsilon of the protocol that breaks an image."""
+
+    middle: str
+    low: str
+    high: str
+    """Ends of the 95 % interval, from the ranks of a binomial (Conover 1999, section 3.2)."""
+
+    @property
+    def line(self) -> str:
+        """In words."""
+        ends = f"interval {self.low} to {self.high}" if self.low != self.high else "confidence"
+        return f"median smallest epsilon that breaks an image: {self.middle} (95 % {ends})"
+
+
+def median_smallest(report: Report) -> Median | None:
+    """The median smallest epsilon; None with fewer than two epsilons, which say no more than a row does."""
+    protocol = report.protocol
+    if sum(epsilon > 0 for epsilon in protocol.epsilons) < 2:
+        return None
+    steps, n = np.sort(steps_survived(report)), report.data.n
+    half = Z95 * math.sqrt(n) / 2
+    ranks = (n // 2, math.floor(n / 2 - half), math.ceil(n / 2 + half))
+    return Median(*(_breaking(protocol, int(steps[min(max(rank, 0), n - 1)])) for rank in ranks))
+
+
+def _breaking(protocol: Protocol, step: int) -> str:
+    """The epsilon that breaks an image which survives so many."""
+    epsilons = [epsilon for epsilon in protocol.epsilons if epsilon > 0]
+    if step < 0:
+        return "0"
+    return (
+        protocol.written(epsilons[step]) if step < len(epsilons) else f"over {protocol.written(epsilons[-1])}"
+    )
+
+
+def blind(report: Report) -> str | None:
+    """Why a check against this report would see no change of robustness, and what to do; None if it would."""
+    protocol = report.protocol
+    attacked = [row for row in report.rows if row.epsilon > 0 and counts(row.attack)]
+    if not attacked or report.clean.accuracy == 0:
+        return None
+    shares = [row.accuracy for row in attacked]
+    if max(shares) == 0:
+        smaller = protocol.written(attacked[0].epsilon / 4)
+        return f"every row is at 0.0 %, so none can drop; a smaller epsilon, such as {smaller}, shows changes"
+    if min(shares) == report.clean.accuracy:
+        larger = protocol.written(4 * attacked[-1].epsilon)
+        return f"the attacks break no image; a larger epsilon, such as {larger}, shows changes"
+    return None
+
+
+def remarks(report: Report) -> list[str]:
+    """Both in words, as far as there is something to say."""
+    median, warning = median_smallest(report), blind(report)
+    return [*([median.line] if median else []), *([warning] if warning else [])]
