@@ -9,7 +9,7 @@ from onnx.helper import make_node as node
 from vivavoce.artifacts import open_model
 from vivavoce.audit.target import Target
 from vivavoce.errors import VivavoceError
-from vivavoce.gradient import preparation, support
+from vivavoce.gradient import InputGradient, preparation, support
 from vivavoce.gradient.agreement import FLOAT32, strayed
 from vivavoce.gradient.errors import preparing
 from vivavoce.gradient.preparation import convolution, pipeline
@@ -124,8 +124,15 @@ def test_the_opset_of_a_quantised_softmax_does_not_stay():
 
 
 @pytest.mark.parametrize("operator", ["QLinearGlobalAveragePool", "QLinearAveragePool"])
-def test_channels_that_come_last_are_refused(operator):
+def test_channels_that_come_last(operator):
+    """The prepared graph scores images as the file does; a score depends on one window of one channel."""
     shape = {"kernel_shape": [2, 2]} if operator == "QLinearAveragePool" else {}
-    preparation.normalise(quantised(operator, channels_last=0, **shape), ["scores"])
-    with pytest.raises(VivavoceError, match="channels come last"):
-        preparation.normalise(quantised(operator, channels_last=1, **shape), ["scores"])
+    images, goals = np.random.default_rng(0).random((3, 2, 4, 4), dtype=np.float32), np.array([0, 1, 0])
+    gradient = InputGradient(quantised(operator, channels_last=1, **shape), "score", threads=1)
+    _, found, scores = gradient(images, goals)
+    np.testing.assert_allclose(gradient.graph_scores, scores, atol=0.011)  # one step
+    entries = 4 if shape else 8
+    expected = np.zeros((3, 2, 4, 4), np.float32)  # rows, columns, channels
+    for k, goal in enumerate(goals):
+        expected[k, :, : entries // 2, goal] = 1 / entries
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
