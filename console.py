@@ -19,7 +19,8 @@ from .text import plain
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress
+
+    from .terminal import Bar
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 BAD_INPUT, INTERNAL_ERROR, INTERRUPTED = 2, 3, 130
@@ -252,14 +253,14 @@ def terminal(stderr: bool = False) -> Console:
     return PlainConsole(stderr=stderr, soft_wrap=not sys.stdout.isatty())
 
 
-def progress_bar() -> Progress:
+def progress_bar() -> Bar:
     """A progress bar with rate and time left on a terminal; silent elsewhere. On standard error."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 
-    from .terminal import PlainColumn
+    from .terminal import Bar, PlainColumn
 
     console = terminal(stderr=True)
-    return Progress(
+    return Bar(
         PlainColumn(),
         BarColumn(),
         MofNCompleteColumn(),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rich.console import Console
-from rich.progress import ProgressColumn, Task
+from rich.console import Console, RenderableType
+from rich.progress import Progress, ProgressColumn, Task
 from rich.text import Text
 
 from .text import plain
@@ -36,3 +37,16 @@ class PlainColumn(ProgressColumn):
         """Show the field."""
         shown = task.description if self._field is None else str(task.fields[self._field])
         return Text(plain(shown), no_wrap=True)
+
+
+class Bar(Progress):
+    """A progress bar with lines below it."""
+
+    below: Sequence[str] = ()
+    """Each is cut at the width of the terminal."""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """The bar, and the lines."""
+        yield from super().get_renderables()
+        for line in self.below:
+            yield Text(plain(line), style="dim", no_wrap=True, overflow="ellipsis")

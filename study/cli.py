@@ -92,6 +92,7 @@ def run(
     from .plan import read_plan
     from .running import MANY, begin
     from .running import run as run_cells
+    from .watching import watching
 
     plan = read_plan(study, budget, _axes(grid or []), parse_changes(change or ()))
     chosen = _engine(engine, workers, address, cpus, device)
@@ -112,7 +113,12 @@ def run(
             bar.update(task, completed=step.done, note=_left(step))
             bar.console.print(_told(step))
 
-        run_cells(records, chosen, device, tell)
+        def show(lines: list[str]) -> None:
+            bar.below = lines
+
+        left = [record for record in records.records if not record.result]
+        with watching(left if bar.console.is_terminal else [], show):
+            run_cells(records, chosen, device, tell)
     _end(records)
 
 

@@ -161,7 +161,15 @@ def _audit(cell: Cell, audit: AuditPlan, folder: Path) -> None:
         seed=audit.seed,
         resume=folder / f"{audit.report}.state",
     )
-    report = robustness(open_model(folder / MODEL), settings).report
+    said = ""
+
+    def follow(step: str, done: int, total: int) -> None:
+        nonlocal said
+        if step != said:
+            print(f"{audit.report}: {step}" + (f", {done} of {total}" if total else ""), flush=True)
+        said = step
+
+    report = robustness(open_model(folder / MODEL), settings, follow).report
     write_whole(folder / audit.report, report.to_json())
 
 
