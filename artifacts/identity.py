@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import msgspec
@@ -48,7 +49,8 @@ def files_of(path: Path) -> list[Path]:
     """The files that an exported model consists of: its own, then its external data by location.
 
     The locations are read from every tensor of an ONNX file (initializers, attributes, subgraphs,
-    functions), without loading what is there.
+    functions), without loading what is there, and once for as long as the file stays the same: reading a
+    large file takes twice its size in memory.
 
     Raises:
         VivavoceError: the file is not an ONNX model, or external data are missing, outside the model's
@@ -57,13 +59,20 @@ def files_of(path: Path) -> list[Path]:
     if path.suffix != ".onnx":
         return [path]
     try:
-        model = onnx.load(path, load_external_data=False)
+        about = path.stat()
+        locations = _locations_in(path, about.st_mtime_ns, about.st_size)
     except (DecodeError, UnicodeDecodeError):
         raise VivavoceError(f"{path}: not an ONNX model, or not all of it (it cannot be decoded)") from None
     except OSError as error:
         raise VivavoceError(f"{path}: cannot be read ({error.strerror or error})") from error
-    locations = sorted({PurePosixPath(name) for tensor in tensors_of(model) for name in _locations(tensor)})
     return [path, *(_beside(path, location) for location in locations)]
+
+
+@lru_cache
+def _locations_in(path: Path, changed: int, size: int) -> tuple[PurePosixPath, ...]:
+    """Where a file of this size that was changed at this time, in ns, keeps external data; in order."""
+    model = onnx.load(path, load_external_data=False)
+    return tuple(sorted({PurePosixPath(name) for tensor in tensors_of(model) for name in _locations(tensor)}))
 
 
 def answers_digest(model: ExportedModel) -> str:

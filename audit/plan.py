@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..artifacts import ExportedModel
+from ..artifacts.identity import files_of
 from ..errors import VivavoceError
 from ..images import Fit, ImageSet, match, open_images
 from ..images.imageset import to_float
@@ -75,6 +76,7 @@ class Plan:
         Raises:
             VivavoceError: the data do not fit the model, or a setting cannot be used.
         """
+        files_of(model.path)  # read now, before the sessions take the memory; the report needs it
         source = source_of(model, settings.data)
         images, matching = match(open_images(source), model.manifest.classes, model.named)
         indices = images.sample(settings.limit, settings.seed)

@@ -105,3 +105,14 @@ def test_the_digest_of_answers_covers_settings_beside_the_file(two_files):
         names.write_text("\n".join(classes))
         seen.add(answers_digest(open_model(two_files, Preprocessing(classes=str(names)))))
     assert len(seen | {plain}) == 3
+
+
+def test_a_file_is_read_once_until_it_changes(two_files, monkeypatch):
+    loaded, load = [], onnx.load
+    monkeypatch.setattr(onnx, "load", lambda *a, **k: loaded.append(a[0]) or load(*a, **k))
+    before = [identify(two_files) for _ in range(2)]
+    assert len(loaded) <= 1
+    two_files.write_bytes(two_files.read_bytes() + b"\x32\x01x")  # a longer documentation string
+    assert identify(two_files) != before[0]
+    assert before[0] == before[1]
+    assert len(loaded) <= 2
