@@ -12,21 +12,12 @@ from ..errors import VivavoceError
 from ..gradient.agreement import FLOAT32, SHARE, strayed
 from ..gradient.errors import PiecewiseConstant, preparing
 from .grid import Grid
+from .saturation import STAND_INS, flattened, vanished
 
 MEMORY = 2_000_000_000
 """Resident memory that an audit keeps to when it chooses its batch size, bytes."""
 LARGEST = 64
 """Most images at a time; larger batches are not faster."""
-FLAT = np.float32(1e-30)
-"""A gradient without any larger entry has lost some to float32's smallest number, or all."""
-SURE = np.float32(1e-6)
-"""Cross-entropy below which that is the loss's own fault: its slope over the log-odds is as small."""
-STAND_INS = {"cross-entropy": "log-odds", "dlr": "margin", "targeted-dlr": "difference"}
-"""Losses whose gradient can vanish though the scores' does not, and what attacks follow there instead.
-
-Cross-entropy vanishes in float32 where a model is sure. A ratio of differences is constant where the scores
-behind the second are equal, as after a final ReLU.
-"""
 
 
 class Gradient(Protocol):
@@ -202,11 +193,11 @@ class Target:
             off = self._strayed(images, self._ask(images).scores)
             self.compared, self.strayed = self.compared + len(images), self.strayed + int(off.sum())
         self.gradients += len(images)
-        dead = _dead(gradient)
-        flat = _flat(loss, value, gradient)
+        dead = vanished(gradient)
+        flat = flattened(loss, value, gradient)
         if loss in STAND_INS and flat.any():
             other, slope = self._stand_in(loss, images, classes, rivals)
-            dead[flat] = _dead(slope[flat])
+            dead[flat] = vanished(slope[flat])
             if not as_it_is and not dead[flat].all():
                 flat &= ~dead
                 gradient = np.where(flat[:, None, None, None], slope, gradient)
@@ -292,15 +283,3 @@ class Target:
         from ..gradient.torchscript import gradient_of
 
         return gradient_of(model, self.loss)  # type: ignore[arg-type]
-
-
-def _dead(gradients: np.ndarray) -> np.ndarray:
-    """Which of N gradients are zero everywhere, or not finite: bool [N]."""
-    flat = gradients.reshape(len(gradients), -1)
-    return ~(np.isfinite(flat).all(1) & (flat != 0).any(1))
-
-
-def _flat(loss: str, value: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-    """Where the loss itself, and not the model, may have made a gradient vanish: bool [N]."""
-    largest = np.abs(gradient).max((1, 2, 3))
-    return (largest < FLAT) & (value < SURE) if loss == "cross-entropy" else largest == 0
