@@ -65,7 +65,7 @@ class Ratio(msgspec.Struct, frozen=True):
     after: float
     unit: str
     ratio: float
-    """After to before; of latencies, each in units of what a fixed network took on the same machine."""
+    """After to before. Latencies are compared in units of what a fixed network took on the same machine."""
     limit: float | None
     failed: bool
 
@@ -73,7 +73,7 @@ class Ratio(msgspec.Struct, frozen=True):
     def line(self) -> str:
         """The ratio in one line."""
         limit = f", limit x{self.limit:.2f}" if self.limit is not None else ""
-        aside = ", relative to the machine's speed" if self.unit == "ms" else ""
+        aside = " at the speed of the earlier machine" if self.unit == "ms" else ""
         figures = f"{self.before:.3g} to {self.after:.3g} {self.unit}"
         return f"{self.name} x{self.ratio:.2f} ({figures}{aside}{limit})"
 
@@ -253,8 +253,8 @@ def _ratios(before: Report, after: Report, limits: Limits) -> list[Ratio]:
         found.append(_ratio("file size", *sizes, "MB", sizes[1] / sizes[0], limits.max_size))
     if before.speed and after.speed:
         ratio = after.speed.relative / before.speed.relative
-        times = before.speed.milliseconds, after.speed.milliseconds
-        found.append(_ratio("latency", *times, "ms", ratio, limits.max_latency))
+        old = before.speed.milliseconds
+        found.append(_ratio("latency", old, old * ratio, "ms", ratio, limits.max_latency))
     known = {ratio.name for ratio in found}
     for name, limit in (("file size", limits.max_size), ("latency", limits.max_latency)):
         if limit is not None and name not in known:

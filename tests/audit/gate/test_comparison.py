@@ -158,6 +158,8 @@ def test_costs_fail_only_where_they_are_limited(shipped):
     slow = replace(shipped, speed=replace(shipped.speed, milliseconds=3 * shipped.speed.milliseconds))
     assert compare_reports(shipped, slow).passed
     assert "latency x3.00" in compare_reports(shipped, slow, Limits(max_latency=2)).summary
+    (latency,) = (r for r in compare_reports(shipped, slow).ratios if r.name == "latency")
+    assert latency.after == pytest.approx(3 * latency.before)  # the figures agree with the ratio
     with pytest.raises(VivavoceError, match="--update"):
         compare_reports(replace(shipped, speed=None), slow, Limits(max_latency=2))
 
