@@ -46,7 +46,9 @@ def robustness(
         str | None,
         typer.Option(help="Units of epsilon: pixel (0..1) or normalized. Default: the protocol's."),
     ] = None,
-    norm: Annotated[str | None, typer.Option(help="linf or l2. Default: linf.")] = None,
+    norm: Annotated[
+        str | None, typer.Option(help="linf, l2, l1 or l0 (pixels changed). Default: linf.")
+    ] = None,
     as_released: Annotated[
         bool,
         typer.Option("--as-released", help="Also run the paper's attacks as its released code does."),
@@ -112,7 +114,7 @@ def robustness(
     opened = open_model(model, preprocessing, device, trust_model)
     check_sounds(opened, wav)
     chosen = resolve(
-        protocol or default(opened.manifest).name,
+        protocol or default(opened.manifest, norm).name,
         attack or (),
         read_epsilons(epsilon),
         epsilon_space,

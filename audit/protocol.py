@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import msgspec
 import numpy as np
@@ -12,48 +12,21 @@ from ..artifacts.manifest import Input, Manifest
 from ..errors import VivavoceError
 from ..images.sizes import in_grey_levels, short_size
 from ..text import suggestion
-from .attacks.adaptive import FalseAcceptance, Rejection
-from .attacks.apgd import APGD
-from .attacks.base import Attack, Ball
-from .attacks.boundary import Boundary
-from .attacks.fab import FAB
-from .attacks.fgsm import FGSM
-from .attacks.iterative import Iterative
-from .attacks.margin import Margin
-from .attacks.noise import Noise
-from .attacks.pgd import PGD
-from .attacks.released import ReleasedFGSM, ReleasedIterative
-from .attacks.square import Square
+from .attacks.base import Ball
+from .attacks.catalogue import ATTACKS
+from .attacks.norms import NORMS, Norm
 
 if TYPE_CHECKING:
     from .target import Target
 
-ATTACKS: dict[str, Attack] = {
-    "fgsm": FGSM(),
-    "iterative": Iterative(),
-    "fgsm-released": ReleasedFGSM(),
-    "iterative-released": ReleasedIterative(),
-    "margin": Margin(),
-    "pgd": PGD(steps=20, loss="margin"),
-    "apgd-ce": APGD("cross-entropy"),
-    "apgd-t": APGD("targeted-dlr"),
-    "apgd-margin": APGD("margin"),
-    "apgd-difference": APGD("difference", rivals=None),
-    "rejection": Rejection(),
-    "false-acceptance": FalseAcceptance(),
-    "fab-t": FAB(),
-    "square": Square(),
-    "square-300": Square(queries=300),
-    "boundary": Boundary(),
-    "noise": Noise(),
-}
-"""Every attack by name, with the settings its protocols use."""
-
+FREE: dict[Norm, tuple[str, ...]] = {
+    "linf": ("square-300",), "l2": ("square-300",), "l1": ("square-300",), "l0": ("sparse-rs",)
+}  # fmt: skip
+"""What runs without a gradient, if the protocol has nothing else."""
 PIECEWISE = ("square", "boundary")
 """Attacks on models whose scores are piecewise constant: Square with many queries, and one on decisions."""
 
 Space = Literal["pixel", "normalized"]
-Norm = Literal["linf", "l2"]
 
 
 class Protocol(msgspec.Struct, frozen=True):
@@ -80,15 +53,26 @@ class Protocol(msgspec.Struct, frozen=True):
         """Attacks and largest epsilon in words, for a model with this input."""
         attacks = [name for name in self.attacks if counts(name)]
         joined = " and ".join(filter(None, (", ".join(attacks[:-1]), attacks[-1])))
-        units = f"{self.norm}, {self.epsilon_space}"
+        units = f"{self.norm}, {'pixels changed' if self.norm == 'l0' else self.epsilon_space}"
         if self.epsilon_space == "normalized" and self.norm == "linf":
             units += f", {in_grey_levels(self.ball(self.epsilons[-1], entry).widths)} in pixels"
         return f"{joined} at epsilon {self.written(self.epsilons[-1])} ({units})"
+
+    @property
+    def units(self) -> str:
+        """What epsilons are numbers of, for headings and axes."""
+        if self.norm == "l0":
+            return "pixels changed"
+        return self.epsilon_space if self.norm == "linf" else f"{self.norm}, {self.epsilon_space}"
 
     def written(self, epsilon: float) -> str:
         """An epsilon as text: as n/255 where it is one, in units of pixels."""
         in_pixels = self.epsilon_space == "pixel" and self.norm == "linf"
         return short_size(epsilon) if in_pixels else f"{epsilon:.4g}"
+
+    def scaled(self, epsilon: float, factor: float) -> float:
+        """A multiple of an epsilon that is one too."""
+        return max(round(factor * epsilon), 1) if self.norm == "l0" else factor * epsilon
 
     def fitted(self, target: Target) -> Protocol:
         """Adapt the protocol to one model; nothing else changes a protocol.
@@ -107,7 +91,7 @@ class Protocol(msgspec.Struct, frozen=True):
         if target.gradient_missing is not None and target.piecewise_constant and not self.settled:
             attacks = PIECEWISE
         elif target.gradient_missing is not None:
-            attacks = tuple(a for a in attacks if not ATTACKS[a].needs_gradient) or ("square-300",)
+            attacks = tuple(a for a in attacks if not ATTACKS[a].needs_gradient) or FREE[self.norm]
         return msgspec.structs.replace(self, attacks=attacks, settled=True)
 
     def grid(self) -> Iterator[tuple[str, bool, float]]:
@@ -123,9 +107,9 @@ class Protocol(msgspec.Struct, frozen=True):
         """The ball of one epsilon, in pixel units."""
         normalized = self.epsilon_space == "normalized"
         std = np.array((self.std or entry.std) if normalized else (1.0,) * entry.channels, np.float64)
-        if self.norm == "l2":
-            return Ball("l2", np.full((1, 1, 1), epsilon * std.mean(), np.float32))
-        return Ball("linf", (epsilon * std).astype(np.float32).reshape(-1, 1, 1))
+        if self.norm == "linf":
+            return Ball("linf", (epsilon * std).astype(np.float32).reshape(-1, 1, 1))
+        return Ball(self.norm, np.full((1, 1, 1), epsilon * std.mean(), np.float32))
 
 
 PROTOCOLS = {
@@ -147,8 +131,10 @@ PROTOCOLS = {
     ),
 }
 
-L2_EPSILON = 0.5
-"""The customary radius of the l2 ball for small images in 0..1."""
+EPSILONS: dict[Norm, tuple[float, ...]] = {"l2": (0.5,), "l1": (12.0,), "l0": (24.0,)}
+"""The customary radius of balls that are no boxes, for small images in 0..1."""
+STANDARD: dict[Norm, tuple[str, ...]] = {"l0": ("sigma-zero", "sparse-rs")}
+"""Attacks of the protocol `standard`, where they differ from those of the other norms."""
 
 
 def resolve(
@@ -167,7 +153,7 @@ def resolve(
         attacks: names in `ATTACKS`.
         epsilons: radii.
         space: `pixel` or `normalized`.
-        norm: `linf` or `l2`.
+        norm: `linf`, `l2`, `l1` or `l0`.
         as_released: also run the released code's variants of the paper's attacks.
         targeted: only targeted attacks, on targets that the user gives.
 
@@ -176,12 +162,15 @@ def resolve(
     """
     _check_names(name, attacks, space, norm)
     protocol = PROTOCOLS[name]
-    in_pixels = (space or protocol.epsilon_space) == "pixel" and norm != "l2"
+    measure = cast(Norm, norm or protocol.norm)
+    if measure in STANDARD and name == "standard":
+        protocol = msgspec.structs.replace(protocol, attacks=STANDARD[measure])
+    in_pixels = (space or protocol.epsilon_space) == "pixel" and measure == "linf"
     _check_epsilons(epsilons, 1 if in_pixels else np.inf)
-    if norm == "l2":
-        if name == "paper" or {"fgsm", "iterative"} & set(attacks):
-            raise VivavoceError("the paper's attacks support linf only; for l2 give --protocol standard")
-        epsilons = epsilons or (L2_EPSILON,)
+    if measure == "l0":
+        _check_counts(epsilons, space)
+    _check_norm(measure, attacks or protocol.attacks)
+    epsilons = epsilons or EPSILONS.get(measure, ())
     if as_released and name != "paper":
         raise VivavoceError("--as-released needs --protocol paper")
     chosen = tuple(dict.fromkeys(attacks)) or protocol.attacks
@@ -192,7 +181,7 @@ def resolve(
         attacks=chosen,
         epsilons=tuple(sorted(set(epsilons))) or protocol.epsilons,
         epsilon_space=space or protocol.epsilon_space,
-        norm=norm or protocol.norm,
+        norm=measure,
         targeted=(True,) if targeted else protocol.targeted,
         settled=bool(attacks) or as_released,
     )
@@ -204,8 +193,30 @@ def _check_names(name: str, attacks: Sequence[str], space: str | None, norm: str
     _check_attacks(attacks)
     if space not in (None, "pixel", "normalized"):
         raise VivavoceError(f"the epsilon space must be pixel or normalized, not {space!r}")
-    if norm not in (None, "linf", "l2"):
-        raise VivavoceError(f"the norm must be linf or l2, not {norm!r}")
+    if norm not in (None, *NORMS):
+        raise VivavoceError(f"the norm must be linf, l2, l1 or l0, not {norm!r}")
+
+
+def _check_norm(norm: Norm, attacks: Sequence[str]) -> None:
+    """Refuse attacks that do not know a norm."""
+    wrong = [name for name in attacks if norm not in ATTACKS[name].norms]
+    if wrong:
+        know = ", ".join(name for name, attack in ATTACKS.items() if norm in attack.norms)
+        raise VivavoceError(
+            f"{wrong[0]} supports {' and '.join(ATTACKS[wrong[0]].norms)}, not {norm}; "
+            f"give --protocol standard or one of the attacks {know}"
+        )
+
+
+def _check_counts(epsilons: Sequence[float], space: str | None) -> None:
+    """Check what l0 counts: whole pixels."""
+    if space == "normalized":
+        raise VivavoceError("l0 counts pixels, which no normalisation changes; leave out --epsilon-space")
+    for epsilon in epsilons:
+        if epsilon != round(epsilon):
+            raise VivavoceError(
+                f"epsilon {epsilon:g}: l0 counts changed pixels; give whole numbers, such as 24"
+            )
 
 
 def _check_epsilons(epsilons: Sequence[float], largest: float) -> None:
@@ -222,9 +233,9 @@ def _check_attacks(attacks: Sequence[str]) -> None:
             raise VivavoceError(f"no attack {attack!r}; {suggestion(attack, ATTACKS)}")
 
 
-def default(manifest: Manifest) -> Protocol:
-    """The paper's protocol for models that vivavoce trained, AutoAttack's for all others."""
-    return PROTOCOLS["paper" if manifest.training else "standard"]
+def default(manifest: Manifest, norm: str | None = None) -> Protocol:
+    """The paper's protocol for models that vivavoce trained, in the norm that it knows; else AutoAttack's."""
+    return PROTOCOLS["paper" if manifest.training and norm in (None, "linf") else "standard"]
 
 
 def counts(attack: str) -> bool:

@@ -20,7 +20,7 @@ from .speed import Speed
 
 SCHEMA = 1
 """Raised when earlier versions can no longer read a report."""
-REVISION = "1.1"
+REVISION = "1.2"
 """Of the JSON Schema; the second number is raised when a field is added."""
 
 
@@ -77,7 +77,8 @@ class Row(msgspec.Struct, frozen=True):
     targeted: bool
     epsilon: float
     epsilon_pixels: tuple[float, ...]
-    """Half-width of the box per channel in 0..1; for l2 the radius."""
+    """Half-width of the box per channel in 0..1; in the other norms the radius: l2 and l1 in units of
+    0..1, l0 a number of pixels."""
     accuracy: float
     """Share of all images still decided correctly; wrong ones count as wrong at every epsilon."""
     interval: tuple[float, float]
@@ -97,7 +98,7 @@ class Row(msgspec.Struct, frozen=True):
     target_reached: float | None
     """Share of all images decided for the target class; targeted attacks only."""
     mean_perturbation: float
-    """Mean over attacked images of the change's size in the protocol's norm, in units of 0..1."""
+    """Mean over attacked images of the change's size in the protocol's norm, in the units of the radius."""
     max_perturbation: float
     gradient_evaluations: int
     queries: int

@@ -13,6 +13,7 @@ from ..artifacts import ExportedModel
 from ..errors import VivavoceError
 from ..files import check_parent
 from ..images.imageset import to_float
+from .attacks.base import Ball
 from .diagnosis.probes import Probes, choose, observe, telling_epsilon
 from .diagnosis.table import diagnose
 from .digests import image_digests
@@ -25,6 +26,8 @@ from .sharding import Spread
 from .state import StateFile, fingerprint
 from .summary import write_report
 
+PROBED = Ball("linf", np.full((1, 1, 1), 8 / 255, np.float32))
+"""The ball of the diagnosis where the audit is in a norm that its probes do not know."""
 Progress = Callable[[str, int, int], None]
 """Called with the current step, and the finished and total number of items (0 and 0: not counted)."""
 
@@ -118,5 +121,7 @@ def _probes(plan: Plan, evaluation: Evaluation) -> Probes:
     indices, fit = evaluation.indices[places], plan.fit
     empty = np.zeros((0, fit.height, fit.width, fit.channels), np.uint8)
     pixels = plan.images.pixels(indices, fit) if len(indices) else empty
-    ball = plan.protocol.ball(telling_epsilon(evaluation), plan.target.model.manifest.input)
+    ball = PROBED
+    if plan.protocol.norm in ("linf", "l2"):
+        ball = plan.protocol.ball(telling_epsilon(evaluation), plan.target.model.manifest.input)
     return Probes(plan.target, to_float(pixels), evaluation.labels[places], indices, ball, plan.seed)

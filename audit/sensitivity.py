@@ -73,10 +73,10 @@ def blind(report: Report) -> str | None:
         return None
     shares = [row.accuracy for row in attacked]
     if max(shares) == 0:
-        smaller = protocol.written(attacked[0].epsilon / 4)
+        smaller = protocol.written(protocol.scaled(attacked[0].epsilon, 1 / 4))
         return f"every row is at 0.0 %, so none can drop; a smaller epsilon, such as {smaller}, shows changes"
     if min(shares) == report.clean.accuracy:
-        larger = protocol.written(4 * attacked[-1].epsilon)
+        larger = protocol.written(protocol.scaled(attacked[-1].epsilon, 4))
         return f"the attacks break no image; a larger epsilon, such as {larger}, shows changes"
     return None
 

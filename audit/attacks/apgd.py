@@ -9,6 +9,7 @@ import numpy as np
 
 from ...gradient.losses import find
 from ..target import Target
+from . import apgd_l1
 from .base import Attack, Ball, Goal
 from .directions import random_direction, steepest
 from .objectives import Objective, ScoreObjective, opponents, usable_loss
@@ -18,6 +19,8 @@ RHO = 0.75
 """Share of steps since the last checkpoint that must have raised the objective (condition 1)."""
 MOMENTUM = 0.75
 """Weight of the new step; the rest goes to the step before (equation 3.1, alpha)."""
+RESTARTS = {"linf": 1, "l2": 1, "l1": 5}
+"""Starts of each attack without targets in AutoAttack's standard version, by norm."""
 NAMES = {"cross-entropy": "apgd-ce", "targeted-dlr": "apgd-t"}
 
 
@@ -32,12 +35,18 @@ class APGD(Attack):
     Args:
         loss: a name in `gradient.losses.LOSSES`; with too few classes for it, the margin; see `Target.notes`.
         steps: gradient steps per start.
-        restarts: random starts per attacked class.
+        restarts: random starts per attacked class; None: those of AutoAttack's standard version for the norm.
         rivals: for a loss between two classes: how many other classes to go against; None: all.
     """
 
+    norms = ("linf", "l2", "l1")
+
     def __init__(
-        self, loss: str = "cross-entropy", steps: int = 100, restarts: int = 1, rivals: int | None = 9
+        self,
+        loss: str = "cross-entropy",
+        steps: int = 100,
+        restarts: int | None = None,
+        rivals: int | None = 9,
     ) -> None:
         self.name = NAMES.get(loss, f"apgd-{loss}")
         self.loss, self.steps, self.restarts, self.rivals = loss, steps, restarts, rivals
@@ -51,7 +60,8 @@ class APGD(Attack):
         rivals = list(opponents(target, images, goal, loss, self.rivals))
         objectives = [ScoreObjective(target, goal, loss, others) for others in rivals]
         for ball in balls:
-            yield attack_in_turn(objectives, images, ball, streams, self.steps, self.restarts)
+            restarts = self.restarts or (1 if self.many_targets else RESTARTS[ball.norm])
+            yield attack_in_turn(objectives, images, ball, streams, self.steps, restarts)
 
 
 def attack_in_turn(
@@ -72,9 +82,14 @@ def attack_in_turn(
         for restart in range(restarts):
             if len(left) == 0:
                 return result
-            direction = random_direction(streams.part(left).fork(turn), restart, images.shape[1:], ball.norm)
-            start = ball.confine(images[left] + ball.radius * direction, images[left])
-            points, reached = ascend(objective, images, left, ball, start, steps)
+            drawn = streams.part(left).fork(turn)
+            if ball.norm == "l1":
+                start = images[left] + drawn.normal(restart, images.shape[1:])
+                points, reached = apgd_l1.ascend(objective, images, left, ball, start, steps)
+            else:
+                direction = random_direction(drawn, restart, images.shape[1:], ball.norm)
+                start = ball.confine(images[left] + ball.radius * direction, images[left])
+                points, reached = ascend(objective, images, left, ball, start, steps)
             first = turn == restart == 0
             result[left] = points if first else np.where(reached[:, None, None, None], points, result[left])
             left = left[~reached]

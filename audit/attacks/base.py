@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 
 from ...artifacts import decide
 from ..grid import ON_GRID, Grid
 from ..target import Target
+from .norms import GEOMETRIES, Norm
 from .streams import Streams
-
-Norm = Literal["linf", "l2"]
-
-ROUNDING = 2.0**-24
-"""Largest error of a number of 0..1 that is rounded to float32, doubled to be safe. Perturbations that are
-drawn back to the l2 sphere stop short of it by what rounding all pixels can add, so that confining
-twice is the same as confining once."""
 
 
 @dataclass(frozen=True)
@@ -29,31 +22,22 @@ class Ball:
 
     norm: Norm
     radius: np.ndarray
-    """In units of 0..1. `linf`: half-width per channel, float32 [C, 1, 1]; `l2`: one number, float32
-    [1, 1, 1]."""
+    """`linf`: half-width per channel in units of 0..1, float32 [C, 1, 1]; else one number, float32
+    [1, 1, 1]: `l2` and `l1` in units of 0..1, `l0` a number of pixels, each with all its channels."""
 
     @property
     def widths(self) -> list[float]:
-        """The radius of each channel in units of 0..1, or the one radius of an l2 ball."""
+        """The radius of each channel, or the one radius of a ball that is no box."""
         return self.radius.ravel().tolist()
 
     def confine(self, candidates: np.ndarray, images: np.ndarray) -> np.ndarray:
         """Bring candidates [N, C, H, W] back into the ball around `images` and into 0..1.
 
         Every attack's result is clipped here before it is evaluated. A pixel that is not a number becomes the
-        clean one. In l2 a candidate is clipped to 0..1 and then drawn straight towards its clean image,
-        which stays in 0..1 because both ends are.
+        clean one. A confined image stays where it is when it is confined again.
         """
         candidates = np.where(np.isfinite(candidates), candidates, images)
-        if self.norm == "linf":
-            candidates = np.clip(candidates, images - self.radius, images + self.radius)
-            return np.clip(candidates, 0, 1).astype(np.float32)
-        kept = np.clip(candidates, 0, 1).astype(np.float32)
-        moved = kept.astype(np.float64) - images
-        length = euclid(moved)
-        aim = np.maximum(self.radius - ROUNDING * np.sqrt(math.prod(images.shape[1:])), 0)
-        drawn = images + aim / np.maximum(length, 1e-30) * moved
-        return np.where(length > self.radius, drawn, kept).astype(np.float32)
+        return GEOMETRIES[self.norm].confine(candidates, images, self.radius)
 
     def settle(self, candidates: np.ndarray, images: np.ndarray, grid: Grid | None) -> np.ndarray:
         """Confine candidates, and put them on the grid of the file's pixels without leaving the ball.
@@ -72,18 +56,17 @@ class Ball:
         nearest = np.clip(grid.at(np.rint(places)), 0, 1)
         start = grid.place(images)
         shorter = grid.at(start + np.trunc(places - start))
+        # A component that did not change stays as it is to the bit, for the norms that count.
+        nearest, shorter = (np.where(kept == images, images, moved) for moved in (nearest, shorter))
         far = self.size(nearest, images) > float(self.radius.max())
         return np.where(far[:, None, None, None], shorter, nearest)
 
     def size(self, adversarial: np.ndarray, images: np.ndarray) -> np.ndarray:
-        """How far each image was moved in the ball's norm, in units of 0..1: float64 [N].
+        """How far each image was moved in the ball's norm, in the units of the radius: float64 [N].
 
         In the l-infinity norm that is the largest change of a pixel, whatever its channel.
         """
-        moved = adversarial.astype(np.float64) - images
-        if self.norm == "linf":
-            return np.abs(moved).max((1, 2, 3))
-        return euclid(moved).reshape(-1)
+        return GEOMETRIES[self.norm].size(adversarial.astype(np.float64) - images)
 
 
 @dataclass(frozen=True)
@@ -140,6 +123,8 @@ class Attack(ABC):
     """Whether its results are clipped to the ball and to 0..1 before they are evaluated."""
     counts: ClassVar[bool] = True
     """Whether its results count in the verdict."""
+    norms: ClassVar[tuple[Norm, ...]] = ("linf", "l2")
+    """The norms that it knows."""
 
     @abstractmethod
     def sweep(
@@ -157,14 +142,3 @@ class Attack(ABC):
         Yields:
             Adversarial images [N, C, H, W], one batch per ball: the best found for each image.
         """
-
-
-def flattened(arrays: np.ndarray) -> np.ndarray:
-    """N arrays as the rows of one, [N, D]; N may be 0."""
-    return arrays.reshape(len(arrays), math.prod(arrays.shape[1:]))
-
-
-def euclid(arrays: np.ndarray) -> np.ndarray:
-    """Euclidean length of each of N arrays, accumulated in float64: [N, 1, 1, 1]."""
-    flat = flattened(arrays).astype(np.float64)
-    return np.sqrt(np.einsum("nd,nd->n", flat, flat)).reshape(-1, 1, 1, 1)

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..target import Target
-from .base import Attack, Ball, Goal, euclid
+from .base import Attack, Ball, Goal
+from .norms import euclid
 from .streams import Streams
 
 STARTS = 8

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .base import Ball, Norm, euclid
+from .base import Ball
+from .norms import Norm, euclid
 from .streams import Streams
 
 
@@ -24,10 +25,14 @@ def steepest(gradient: np.ndarray, norm: Norm) -> np.ndarray:
 def random_direction(streams: Streams, step: int, shape: Sequence[int], norm: Norm) -> np.ndarray:
     """A random direction of norm 1 for each image: float32 [N, *shape].
 
-    l-infinity: a point of the cube, stretched until it touches a face; l2: uniform on the sphere.
+    l-infinity: a point of the cube, stretched until it touches a face; l2: uniform on the sphere; l1: normal
+    numbers that sum to 1.
     """
     if norm == "l2":
         return steepest(streams.normal(step, shape), norm)
+    if norm == "l1":
+        normal = streams.normal(step, shape)
+        return normal / np.maximum(np.abs(normal).sum((1, 2, 3), keepdims=True), np.float32(1e-30))
     point = 2 * streams.uniform(step, shape) - 1
     return point / np.maximum(np.abs(point).max((1, 2, 3), keepdims=True), np.float32(1e-30))
 

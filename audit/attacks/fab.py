@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..target import Target
-from .base import Attack, Ball, Goal, Norm, euclid, flattened
+from .base import Attack, Ball, Goal
 from .directions import random_direction
 from .hyperplane import project
+from .norms import GEOMETRIES, Norm, flattened
 from .objectives import opponents
 from .streams import Streams
 
@@ -44,6 +45,7 @@ class FAB(Attack):
 
     name = "fab-t"
     many_targets = True
+    norms = ("linf", "l2", "l1")
 
     def __init__(
         self,
@@ -172,7 +174,7 @@ class _Frame:
 
     def length(self, steps: np.ndarray) -> np.ndarray:
         """Norm of each of the steps [N, ...], already divided by the scale: [N]."""
-        return np.abs(self.flat(steps)).max(1) if self.norm == "linf" else euclid(steps).reshape(-1)
+        return GEOMETRIES[self.norm].size(steps)
 
 
 class _Search:

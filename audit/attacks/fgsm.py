@@ -20,6 +20,7 @@ class FGSM(Attack):
     """
 
     name = "fgsm"
+    norms = ("linf",)
 
     def sweep(
         self, target: Target, images: np.ndarray, goal: Goal, balls: Sequence[Ball], streams: Streams

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .base import Norm
+from .norms import Norm
 
 
 def project(
@@ -21,6 +21,8 @@ def project(
     sum_i |normal_i| min(t v_i, room_i), grows piecewise linearly and ever more slowly, so Newton's method
     from t = 0 never overshoots and ends at the exact t after a few of the corners.
 
+    For l1 one coordinate after the other goes to its end, those first that change most for their length.
+
     Args:
         points: float [N, D], in the box.
         normal: float [N, D].
@@ -36,9 +38,23 @@ def project(
     way = np.sign(normal) * np.sign(change)[:, None]
     room = np.where(way > 0, high - points, np.where(way < 0, points - low, 0)).astype(np.float64)
     room = np.maximum(room, 0)
+    if norm == "l1":
+        return way * _in_turn(weight, room, np.abs(change).astype(np.float64))
     speed = weight if norm == "l2" else (weight > 0).astype(np.float64)
     time = _arrival(weight, speed, room, np.abs(change).astype(np.float64))
     return way * np.minimum(time[:, None] * speed, room)
+
+
+def _in_turn(weight: np.ndarray, room: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Steps 0 <= s_i <= room_i of the smallest sum with sum_i weight_i s_i = wanted, as far as they reach."""
+    order = np.argsort(-weight, axis=1, kind="stable")
+    slopes, rooms = (np.take_along_axis(rows, order, axis=1) for rows in (weight, room))
+    gains = slopes * rooms
+    needed = np.maximum(wanted[:, None] - (np.cumsum(gains, axis=1) - gains), 0)
+    taken = np.where(needed >= gains, rooms, np.minimum(needed / np.maximum(slopes, 1e-30), rooms))
+    steps = np.empty_like(room)
+    np.put_along_axis(steps, order, np.where(slopes > 0, taken, 0), axis=1)
+    return steps
 
 
 def _arrival(weight: np.ndarray, speed: np.ndarray, room: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ class Iterative(Attack):
     """
 
     name = "iterative"
+    norms = ("linf",)
 
     def __init__(self, steps: int = 5) -> None:
         self.steps = steps

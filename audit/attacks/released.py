@@ -22,6 +22,7 @@ class ReleasedFGSM(Attack):
     name = "fgsm-released"
     stays_in_ball = False
     counts = False
+    norms = ("linf",)
 
     def sweep(
         self, target: Target, images: np.ndarray, goal: Goal, balls: Sequence[Ball], streams: Streams
@@ -43,6 +44,7 @@ class ReleasedIterative(Attack):
     name = "iterative-released"
     stays_in_ball = False
     counts = False
+    norms = ("linf",)
     steps = 5
 
     def sweep(

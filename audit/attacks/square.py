@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..target import Target
-from .base import Attack, Ball, Goal, euclid
+from .base import Attack, Ball, Goal
+from .norms import GEOMETRIES
 from .streams import Streams
 
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
@@ -28,6 +29,7 @@ class Square(Attack):
 
     name = "square"
     needs_gradient = False
+    norms = ("linf", "l2", "l1")
 
     def __init__(self, queries: int = 5000, share: float = 0.8) -> None:
         self.queries, self.share = queries, share
@@ -82,9 +84,9 @@ def share_of_pixels(first: float, iteration: int) -> float:
 
 
 def _side(share: float, height: int, width: int, *, norm: str) -> int:
-    """Side of a square of that share of the image; for l2 odd and at least 3."""
+    """Side of a square of that share of the image; for bumps (l2, l1) odd and at least 3."""
     side = max(round((share * height * width) ** 0.5), 1)
-    if norm == "l2":
+    if norm != "linf":
         side = max(side, 3)
         side += side % 2 == 0
     return min(side, height, width)
@@ -117,7 +119,7 @@ def tiles(images: np.ndarray, ball: Ball, streams: Streams) -> np.ndarray:
     top, left = (height - rows * side) // 2, (width - columns * side) // 2
     pattern = np.zeros(images.shape, np.float32)
     pattern[:, :, top : top + rows * side, left : left + columns * side] = grid
-    return ball.radius * pattern / np.maximum(euclid(pattern), 1e-30)
+    return ball.radius * pattern / np.maximum(_sizes(pattern, ball), 1e-30)
 
 
 def transfer(
@@ -126,29 +128,38 @@ def transfer(
     """Algorithm 3: a bump is added in one window, paid for by clearing another.
 
     In each channel of the first window the new perturbation points along the bump, up or down, plus the
-    old one, both of length 1; its squared length is that of both windows together plus the channel's
-    part of what the ball still allows.
+    old one, both of length 1; its squared length (l1: its sum) is that of both windows together plus the
+    channel's part of what the ball still allows.
     """
     moved = (best - clean).astype(np.float64)
     channels = clean.shape[1]
     here = _Windows.draw(streams, 3 * k, clean.shape[2:], side)
     there = _Windows.draw(streams, 3 * k + 1, clean.shape[2:], side)
-    unused = np.maximum(ball.radius.astype(np.float64) ** 2 - euclid(moved) ** 2, 0)
+    power = 2 if ball.norm == "l2" else 1
+    unused = np.maximum(ball.radius.astype(np.float64) ** power - _sizes(moved, ball) ** power, 0)
     both = here.mask | there.mask
-    allowed = np.sqrt((both * moved**2).sum((2, 3), keepdims=True) + unused / channels)
+    parts = (both * np.abs(moved) ** power).sum((2, 3), keepdims=True)
+    allowed = (parts + unused / channels) ** (1 / power)
     signs = streams.signs(3 * k + 2, (channels + 1, 1, 1))
     upright = signs[:, channels:] > 0
     shape = np.where(upright, bump(side), bump(side).T)
     old = here.take(moved)
-    fresh = signs[:, :channels] * shape + old / np.maximum(_length(old), 1e-12)
-    fresh *= allowed / np.maximum(_length(fresh), 1e-12)
+    shape = shape / _length(shape, 1) if power == 1 else shape
+    fresh = signs[:, :channels] * shape + old / np.maximum(_length(old, power), 1e-12)
+    fresh *= allowed / np.maximum(_length(fresh, power), 1e-12)
     moved = np.where(there.mask, 0, moved)
     here.put(moved, fresh)
-    return clean + moved * (ball.radius / np.maximum(euclid(moved), 1e-12))
+    return clean + moved * (ball.radius / np.maximum(_sizes(moved, ball), 1e-12))
 
 
-def _length(windows: np.ndarray) -> np.ndarray:
-    return np.sqrt((windows**2).sum((2, 3), keepdims=True))
+def _sizes(moved: np.ndarray, ball: Ball) -> np.ndarray:
+    """Sizes of perturbations in the ball's norm: [N, 1, 1, 1]."""
+    return GEOMETRIES[ball.norm].size(moved).reshape(-1, 1, 1, 1)
+
+
+def _length(windows: np.ndarray, power: int) -> np.ndarray:
+    """Norm of each channel's window, l2 or l1."""
+    return (np.abs(windows) ** power).sum((2, 3), keepdims=True) ** (1 / power)
 
 
 def bump(side: int) -> np.ndarray:

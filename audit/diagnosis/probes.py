@@ -115,7 +115,10 @@ def observe(
         piecewise_constant=target.piecewise_constant,
         strayed=(target.compared, target.strayed),
         not_finite=(target.not_finite, target.queries),
-        largest=max((float(o.ball.radius.max()) for o in evaluation.outcomes), default=None),
+        largest=max(
+            (float(o.ball.radius.max()) for o in evaluation.outcomes if o.ball.norm in ("linf", "l2")),
+            default=None,
+        ),
         rounded=(int(np.sum(broken)), int(np.sum(kept))),
         **seen,
     )

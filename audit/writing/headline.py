@@ -37,9 +37,11 @@ def plainly(report: Report) -> str:
     right, left = (round(100 * share) for share in (report.clean.accuracy, survived(report)))
     protocol = report.protocol
     widest = 100 * max(protocol.ball(protocol.epsilons[-1], report.model.manifest.input).widths)
-    change = (
-        f"changes of every pixel by at most {widest:.2g} %" if protocol.norm == "linf" else "small changes"
-    )
+    change = "small changes"
+    if protocol.norm == "linf":
+        change = f"changes of every pixel by at most {widest:.2g} %"
+    elif protocol.norm == "l0":
+        change = f"changes of at most {protocol.written(protocol.epsilons[-1])} pixels"
     sentence = (
         f"The model classifies {right} % of the {report.data.n} images correctly. "
         f"After {change}, it classifies {left} % correctly."

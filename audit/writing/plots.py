@@ -49,13 +49,13 @@ def _bars(figure, report: Report) -> None:
     panel.set_xlim(0, 110)
     panel.set_xticks(range(0, 101, 20))
     epsilon = report.protocol.written(report.protocol.epsilons[-1])
-    panel.set_xlabel(f"accuracy, % of all images; epsilon {epsilon} ({report.protocol.epsilon_space})")
+    panel.set_xlabel(f"accuracy, % of all images; epsilon {epsilon} ({report.protocol.units})")
     panel.spines[["top", "right"]].set_visible(False)
 
 
 def _panels(figure, report: Report) -> None:
     by_attack = columns(report)
-    panels = panels_of_attacks(figure, titles(report), report.protocol.epsilon_space)
+    panels = panels_of_attacks(figure, titles(report), report.protocol.units)
     for panel, rows in zip(panels, by_attack.values(), strict=True):
         _curve(panel, report, [row for row in rows.values() if row.epsilon > 0])
     explain_lines(figure, panels[0])

@@ -92,7 +92,8 @@ def _compared(reference: Reference) -> str:
 def legend(report: Report) -> str:
     """What the cells hold."""
     parts = "nearest-neighbour | threshold accuracy" if report.clean.threshold is not None else "accuracy"
-    units = f"{report.protocol.epsilon_space} units"
+    protocol = report.protocol
+    units = f"{protocol.epsilon_space} units" if protocol.norm == "linf" else protocol.units
     if _in_other_units(report):
         units += ", /255 its largest half-width in pixels"
     order = "; +: after the attacks before it, on the images that survived them"

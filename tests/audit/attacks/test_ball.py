@@ -7,6 +7,7 @@ import pytest
 
 from vivavoce.audit.attacks.base import Ball, Goal
 from vivavoce.audit.attacks.directions import steepest
+from vivavoce.audit.grid import Grid
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.random((40, 3, 5, 4), dtype=np.float32)
@@ -14,6 +15,8 @@ BALLS = [
     Ball("linf", np.array([0.0, 0.1, 0.3], np.float32).reshape(3, 1, 1)),
     Ball("linf", np.full((3, 1, 1), 2, np.float32)),
     *(Ball("l2", np.full((1, 1, 1), r, np.float32)) for r in (0.0, 0.01, 0.7, 50.0)),
+    *(Ball("l1", np.full((1, 1, 1), r, np.float32)) for r in (0.0, 0.05, 4.0, 90.0)),
+    *(Ball("l0", np.full((1, 1, 1), r, np.float32)) for r in (0, 1, 7, 20)),
 ]
 
 
@@ -46,7 +49,33 @@ def test_confining_to_a_sphere_keeps_the_direction_and_uses_the_whole_radius():
     np.testing.assert_allclose(kept.ravel(), [0.65, 0.7], atol=1e-5)
 
 
-@pytest.mark.parametrize(("norm", "size"), [("linf", 0.4), ("l2", 0.5)])
+def test_the_l1_ball_cut_with_the_range_gives_its_nearest_point():
+    ball = Ball("l1", np.full((1, 1, 1), 3, np.float32))
+    wild = IMAGES + RNG.normal(size=IMAGES.shape).astype(np.float32)
+    kept = ball.confine(wild, IMAGES)
+    np.testing.assert_allclose(ball.size(kept, IMAGES), 3, atol=1e-4)
+    distance = np.square(wild - kept.astype(np.float64)).sum((1, 2, 3))
+    for _ in range(200):  # no other point of the ball is nearer, least of all one on the way to another image
+        ahead = ball.confine(kept + 0.01 * RNG.normal(size=kept.shape), IMAGES)
+        assert np.all(np.square(wild - ahead.astype(np.float64)).sum((1, 2, 3)) >= distance - 1e-3)
+
+
+def test_the_l0_ball_keeps_the_pixels_that_changed_most():
+    images = np.zeros((1, 2, 1, 3), np.float32)
+    wild = np.array([0.3, 0.0, 0.5, 0.3, 0.4, 0.0], np.float32).reshape(images.shape)
+    kept = Ball("l0", np.full((1, 1, 1), 2, np.float32)).confine(wild, images)
+    assert kept.ravel().tolist() == pytest.approx([0.3, 0, 0.5, 0.3, 0, 0])
+
+
+@pytest.mark.parametrize("ball", BALLS, ids=lambda b: f"{b.norm}-{b.radius.max():g}")
+def test_images_on_a_grid_stay_inside(ball):
+    grid = Grid(np.full((3, 1, 1), 0.5), np.full((3, 1, 1), 1 / 64))
+    wild = IMAGES + 0.3 * RNG.normal(size=IMAGES.shape).astype(np.float32)
+    kept = ball.settle(wild, IMAGES, grid)
+    assert np.all(ball.size(kept, IMAGES) <= ball.radius.max() * (1 + 1e-6))
+
+
+@pytest.mark.parametrize(("norm", "size"), [("linf", 0.4), ("l2", 0.5), ("l1", 0.7), ("l0", 2)])
 def test_size(norm, size):
     images = np.zeros((1, 1, 1, 2), np.float32)
     moved = np.array([0.3, -0.4], np.float32).reshape(1, 1, 1, 2)

@@ -31,6 +31,9 @@ def smallest(points, normal, change, norm) -> float:
             np.r_[np.zeros(D), 1], rows, np.zeros(2 * D), [[*normal, 0]], [change], [*bounds, (0, None)]
         )
         return found.fun
+    if norm == "l1":  # the step is up less down
+        ends = [*((0, high) for _, high in bounds), *((0, -low) for low, _ in bounds)]
+        return linprog(np.ones(2 * D), A_eq=[[*normal, *-normal]], b_eq=[change], bounds=ends).fun
     found = minimize(
         lambda d: d @ d, np.zeros(D), jac=lambda d: 2 * d, bounds=bounds, method="SLSQP", tol=1e-12,
         constraints={"type": "eq", "fun": lambda d: normal @ d - change, "jac": lambda d: normal},
@@ -39,7 +42,7 @@ def smallest(points, normal, change, norm) -> float:
 
 
 @pytest.mark.parametrize("kind", ["any", "sparse", "corner", "maybe out of reach"])
-@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
 def test_projection_is_the_smallest_step(kind, norm):
     problems = [problem(kind) for _ in range(25)]
     points, normal, change, within = (np.array(column) for column in zip(*problems, strict=True))
@@ -49,14 +52,14 @@ def test_projection_is_the_smallest_step(kind, norm):
     for k in range(len(problems)):
         if within[k]:
             assert normal[k] @ steps[k] == pytest.approx(change[k], abs=1e-9)
-            size = np.abs(steps[k]).max() if norm == "linf" else np.sqrt(steps[k] @ steps[k])
+            size = np.linalg.norm(steps[k], {"linf": np.inf, "l2": 2, "l1": 1}[norm])
             assert size == pytest.approx(smallest(*problems[k][:3], norm), abs=1e-5)
         else:
             corner = np.where(normal[k] > 0, 1.0, 0.0)
             np.testing.assert_allclose((points[k] + steps[k])[normal[k] != 0], corner[normal[k] != 0])
 
 
-@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
 def test_nothing_to_do_and_nothing_that_can_be_done(norm):
     points = np.full((3, D), 0.5)
     normal = np.ones((3, D))

@@ -5,9 +5,10 @@ import pytest
 
 from vivavoce.artifacts import decide
 from vivavoce.audit.attacks.apgd import APGD
-from vivavoce.audit.attacks.base import Ball, Goal, Norm
+from vivavoce.audit.attacks.base import Ball, Goal
 from vivavoce.audit.attacks.fgsm import FGSM
 from vivavoce.audit.attacks.iterative import Iterative
+from vivavoce.audit.attacks.norms import Norm
 from vivavoce.audit.attacks.pgd import PGD
 from vivavoce.audit.attacks.released import ReleasedIterative
 from vivavoce.audit.attacks.streams import Streams

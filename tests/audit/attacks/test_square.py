@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from vivavoce.audit.attacks.base import Ball, Goal, euclid
+from vivavoce.audit.attacks.base import Ball, Goal
+from vivavoce.audit.attacks.norms import euclid
 from vivavoce.audit.attacks.square import bump, goal_margin, share_of_pixels, stripes, tiles, transfer, window
 from vivavoce.audit.attacks.streams import Streams
 

@@ -1,0 +1,41 @@
+"""Every attack by the name that protocols and options use."""
+
+from __future__ import annotations
+
+from .adaptive import FalseAcceptance, Rejection
+from .apgd import APGD
+from .base import Attack
+from .boundary import Boundary
+from .fab import FAB
+from .fgsm import FGSM
+from .iterative import Iterative
+from .margin import Margin
+from .noise import Noise
+from .pgd import PGD
+from .released import ReleasedFGSM, ReleasedIterative
+from .sigma_zero import SigmaZero
+from .sparse_rs import SparseRS
+from .square import Square
+
+ATTACKS: dict[str, Attack] = {
+    "fgsm": FGSM(),
+    "iterative": Iterative(),
+    "fgsm-released": ReleasedFGSM(),
+    "iterative-released": ReleasedIterative(),
+    "margin": Margin(),
+    "pgd": PGD(steps=20, loss="margin"),
+    "apgd-ce": APGD("cross-entropy"),
+    "apgd-t": APGD("targeted-dlr"),
+    "apgd-margin": APGD("margin"),
+    "apgd-difference": APGD("difference", rivals=None),
+    "rejection": Rejection(),
+    "false-acceptance": FalseAcceptance(),
+    "fab-t": FAB(),
+    "square": Square(),
+    "square-300": Square(queries=300),
+    "boundary": Boundary(),
+    "noise": Noise(),
+    "sigma-zero": SigmaZero(),
+    "sparse-rs": SparseRS(),
+}
+"""Every attack by name, with the settings its protocols use."""

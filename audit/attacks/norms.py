@@ -1,0 +1,145 @@
+"""The norms that a perturbation is measured in: its size, and how to shorten it to a radius.
+
+In every norm an image is at most one radius from its clean one, and inside 0..1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+Norm = Literal["linf", "l2", "l1", "l0"]
+NORMS: tuple[Norm, ...] = get_args(Norm)
+
+ROUNDING = 2.0**-24
+"""Largest error of a number of 0..1 that is rounded to float32, doubled to be safe. Perturbations that are
+drawn back to a sphere stop short of it by what rounding all pixels can add, so that confining
+twice is the same as confining once."""
+
+
+def flattened(arrays: np.ndarray) -> np.ndarray:
+    """N arrays as the rows of one, [N, D]; N may be 0."""
+    return arrays.reshape(len(arrays), math.prod(arrays.shape[1:]))
+
+
+def euclid(arrays: np.ndarray) -> np.ndarray:
+    """Euclidean length of each of N arrays, accumulated in float64: [N, 1, 1, 1]."""
+    flat = flattened(arrays).astype(np.float64)
+    return np.sqrt(np.einsum("nd,nd->n", flat, flat)).reshape(-1, 1, 1, 1)
+
+
+def changed_pixels(moved: np.ndarray) -> np.ndarray:
+    """Which pixels of perturbations [N, C, H, W] are not 0 in every channel: bool [N, H, W]."""
+    return (moved != 0).any(1)
+
+
+def _largest(moved: np.ndarray) -> np.ndarray:
+    return np.abs(flattened(moved)).max(1)
+
+
+def _euclidean(moved: np.ndarray) -> np.ndarray:
+    return euclid(moved).reshape(-1)
+
+
+def _sum(moved: np.ndarray) -> np.ndarray:
+    return np.abs(flattened(moved)).astype(np.float64).sum(1)
+
+
+def _count(moved: np.ndarray) -> np.ndarray:
+    return changed_pixels(moved).sum((1, 2)).astype(np.float64)
+
+
+def into_box(candidates: np.ndarray, images: np.ndarray, radius: np.ndarray) -> np.ndarray:
+    """Clip each channel to its half-width."""
+    candidates = np.clip(candidates, images - radius, images + radius)
+    return np.clip(candidates, 0, 1).astype(np.float32)
+
+
+def to_sphere(candidates: np.ndarray, images: np.ndarray, radius: np.ndarray) -> np.ndarray:
+    """Draw candidates straight towards their clean image, which keeps them in 0..1: both ends are."""
+    kept = np.clip(candidates, 0, 1).astype(np.float32)
+    moved = kept.astype(np.float64) - images
+    length = euclid(moved)
+    aim = np.maximum(radius - ROUNDING * np.sqrt(math.prod(images.shape[1:])), 0)
+    drawn = images + aim / np.maximum(length, 1e-30) * moved
+    return np.where(length > radius, drawn, kept).astype(np.float32)
+
+
+def to_l1(candidates: np.ndarray, images: np.ndarray, radius: np.ndarray) -> np.ndarray:
+    """The nearest point of the l1 ball cut with 0..1, by Euclidean distance (Croce and Hein 2021, section 3).
+
+    Each component of the perturbation is lowered by one number per image, at least to 0, and cut by the
+    range of pixels: min(room, max(0, |moved| - lower)). Projecting on the ball first and clipping
+    afterwards gives shorter perturbations, which waste a part of the radius.
+    """
+    clipped = np.clip(candidates, 0, 1).astype(np.float32)
+    moved = flattened(candidates.astype(np.float64) - images)
+    room = flattened(np.where(candidates > images, 1 - images.astype(np.float64), images))
+    size = np.abs(moved)
+    limit = float(radius.max())
+    far = np.abs(flattened(clipped.astype(np.float64) - images)).sum(1) > limit
+    if not far.any():
+        return clipped
+    aim = max(limit - ROUNDING * moved.shape[1], 0)
+    kept = np.clip(size[far] - _lowered_by(size[far], room[far], aim)[:, None], 0, room[far])
+    drawn = images[far] + (np.sign(moved[far]) * kept).reshape(images[far].shape)
+    clipped[far] = np.clip(drawn, 0, 1).astype(np.float32)
+    return clipped
+
+
+def _lowered_by(size: np.ndarray, room: np.ndarray, aim: float) -> np.ndarray:
+    """The t with sum_i min(room_i, max(0, size_i - t)) = aim, for rows that are longer than that: [n].
+
+    The sum falls piecewise linearly in t, with corners at size_i - room_i, where a component starts to fall,
+    and at size_i, where it reaches 0.
+    """
+    corners = np.concatenate([np.maximum(size - room, 0), size], axis=1)
+    order = np.argsort(corners, axis=1, kind="stable")
+    corners = np.take_along_axis(corners, order, axis=1)
+    falling = np.cumsum(np.where(order < size.shape[1], 1, -1), axis=1)
+    gaps = np.diff(corners, axis=1)
+    start = np.minimum(size, room).sum(1)
+    sums = start[:, None] - np.concatenate(
+        [np.zeros((len(size), 1)), np.cumsum(gaps * falling[:, :-1], axis=1)], axis=1
+    )
+    last = np.maximum((sums > aim).sum(1) - 1, 0)
+    rows = np.arange(len(size))
+    return corners[rows, last] + (sums[rows, last] - aim) / np.maximum(falling[rows, last], 1)
+
+
+def to_few(candidates: np.ndarray, images: np.ndarray, radius: np.ndarray) -> np.ndarray:
+    """Keep the pixels that changed most, by Euclidean length over the channels, and undo the others."""
+    kept = np.clip(candidates, 0, 1).astype(np.float32)
+    moved = kept.astype(np.float64) - images
+    changed = changed_pixels(moved)
+    most = int(float(radius.max()) + 1e-6)
+    if (changed.sum((1, 2)) <= most).all():
+        return kept
+    lengths = flattened((moved**2).sum(1))
+    ranks = np.empty(lengths.shape, np.int64)
+    np.put_along_axis(
+        ranks, np.argsort(-lengths, axis=1, kind="stable"), np.arange(lengths.shape[1])[None], 1
+    )
+    return np.where((ranks < most).reshape(changed.shape)[:, None], kept, images).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """One norm."""
+
+    size: Callable[[np.ndarray], np.ndarray]
+    """Of perturbations [N, C, H, W]: float64 [N]."""
+    confine: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+    """Candidates, clean images and radius to float32 images inside the ball and 0..1."""
+
+
+GEOMETRIES: dict[str, Geometry] = {
+    "linf": Geometry(_largest, into_box),
+    "l2": Geometry(_euclidean, to_sphere),
+    "l1": Geometry(_sum, to_l1),
+    "l0": Geometry(_count, to_few),
+}
