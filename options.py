@@ -12,11 +12,9 @@ import typer
 
 from .artifacts.preprocessing import Fixed, Preprocessing
 
-PANEL = "Models without a manifest (or use <model>.toml with the same names)"
 
-
-def _option(help: str, metavar: str | None):  # noqa: A002 -- the keys of a field's metadata
-    return typer.Option(help=help, rich_help_panel=PANEL, metavar=metavar)
+def _option(help: str, metavar: str | None, panel: str):  # noqa: A002 -- the keys of a field's metadata
+    return typer.Option(help=help, rich_help_panel=panel, metavar=metavar)
 
 
 ModelArgument = Annotated[

@@ -10,12 +10,20 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from ..errors import VivavoceError
+from ..errors import VivavoceError, naming
 from ..files import replacing
+from ..text import plain
 from .arrays import read_about, read_arrays
 from .manifest import Label, Mel
+from .metrics import smooth_l1
+from .plain_bank import read_plain
 
-SCHEMA = 1
+SCHEMA = 2
+"""The newest that this package reads. Only banks with several labels of a class are marked 2."""
+
+
+PLAIN = "bank"
+"""Kind of a bank that says no more than its labels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +36,7 @@ class LabelBank:
 
     kind: str
     labels: np.ndarray
-    """float32 [K, *label shape]; decibels for speech."""
+    """float32 [K, *label shape]; decibels for speech. With `members` [K, M, *label shape]."""
     classes: tuple[str, ...]
     spoken: tuple[str, ...] = ()
     """The word said for each class; empty for kinds without sound."""
@@ -37,21 +45,43 @@ class LabelBank:
     mel: Mel | None = None
     recipe: dict[str, str | int | float] = field(default_factory=dict)
     """How the bank was made: engine, voice, seed, versions."""
+    members: tuple[int, ...] | None = None
+    """Where a class has several labels, as the images of a gallery: how many of its M are its own. Those
+    after them repeat."""
 
     def __post_init__(self) -> None:
         """Check that the parts fit together."""
-        if self.labels.dtype != np.float32 or self.labels.ndim < 2:
+        least = 2 if self.members is None else 3
+        if self.labels.dtype != np.float32 or self.labels.ndim < least or not self.labels.size:
             raise VivavoceError(f"label bank: labels must be float32 [K, ...], not {self.labels.dtype} "
                                 f"{list(self.labels.shape)}")  # fmt: skip
         k = len(self.labels)
-        for name, counted in (("classes", self.classes), ("spoken", self.spoken), ("frames", self.frames)):
+        if self.members and not all(0 < count <= self.labels.shape[1] for count in self.members):
+            raise VivavoceError(f"label bank: a class has 1 to {self.labels.shape[1]} labels")
+        counts = (("classes", self.classes), ("spoken", self.spoken), ("frames", self.frames),
+                  ("members", self.members))  # fmt: skip
+        for name, counted in counts:
             if counted and len(counted) != k:
                 raise VivavoceError(f"label bank: {len(counted)} {name} for {k} labels")
         if len(set(self.classes)) != len(self.classes):
             twice = next(c for c in self.classes if self.classes.count(c) > 1)
-            raise VivavoceError(f"label bank: the class name {twice!r} appears twice")
+            raise VivavoceError(
+                f"label bank: the class name {plain(twice)!r} appears twice; give several labels of a class "
+                "as an array [classes, labels, ...]"
+            )
         if not np.isfinite(self.labels).all():
             raise VivavoceError("label bank: a label has an entry that is not finite")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one label."""
+        return self.labels.shape[1 if self.members is None else 2 :]
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Every label as a row: float32 [K, M, D]."""
+        several = 1 if self.members is None else self.labels.shape[1]
+        return self.labels.reshape(len(self.labels), several, -1)
 
     @property
     def digest(self) -> str:
@@ -113,13 +143,14 @@ class LabelBank:
             classes=tuple(classes),
             spoken=tuple(self.spoken[k] for k in order) if self.spoken else (),
             frames=None if self.frames is None else tuple(self.frames[k] for k in order),
+            members=None if self.members is None else tuple(self.members[k] for k in order),
         )
 
     def describe(self) -> Label:
         """The manifest's view of this bank."""
         return Label(
             kind=self.kind,
-            shape=self.labels.shape[1:],
+            shape=self.shape,
             minimum=float(self.labels.min()),
             maximum=float(self.labels.max()),
             digest=self.digest,
@@ -135,8 +166,9 @@ class LabelBank:
             VivavoceError: the file cannot be written.
         """
         about = {
-            "schema": SCHEMA, "kind": self.kind, "classes": self.classes, "spoken": self.spoken,
-            "frames": self.frames, "mel": self.mel, "recipe": self.recipe, "digest": self.digest,
+            "schema": 1 if self.members is None else SCHEMA, "kind": self.kind, "classes": self.classes,
+            "spoken": self.spoken, "frames": self.frames, "mel": self.mel, "recipe": self.recipe,
+            "digest": self.digest, "members": self.members,
         }  # fmt: skip
         text = np.array(msgspec.json.encode(about).decode())
         with replacing(Path(path)) as fresh, fresh.open("wb") as file:
@@ -144,28 +176,30 @@ class LabelBank:
 
     @classmethod
     def load(cls, path: str | Path) -> LabelBank:
-        """Read a bank that `save` wrote. Nothing is unpickled.
+        """Read a bank that `save` wrote, or an archive with the arrays `bank` and `classes`.
+
+        `bank` is [K, *label shape], of any type of numbers. Without `classes` they are called 0, 1, ...
+        Nothing is unpickled.
 
         Raises:
             VivavoceError: not a bank, of a newer schema, or its digest does not fit its labels.
         """
         path = Path(path)
         arrays = read_arrays(path, "label bank")
-        about = read_about(arrays, _About, path, "label bank")
-        if about.schema > SCHEMA:
-            raise VivavoceError(f"{path}: made by a newer vivavoce (schema {about.schema}); upgrade vivavoce")
-        if "labels" not in arrays:
-            raise VivavoceError(f"{path}: not a label bank (it has no array `labels`)")
-        parts = (about.classes, about.spoken, about.frames, about.mel, about.recipe)
-        try:
+        with naming(path):
+            if "bank" in arrays and "about" not in arrays:
+                labels, classes = read_plain(arrays)
+                return cls(PLAIN, labels, classes)
+            about = read_about(arrays, _About, path, "label bank")
+            if about.schema > SCHEMA:
+                raise VivavoceError(f"made by a newer vivavoce (schema {about.schema}); upgrade vivavoce")
+            if "labels" not in arrays:
+                raise VivavoceError("not a label bank (it has no array `labels`)")
+            parts = (about.classes, about.spoken, about.frames, about.mel, about.recipe, about.members)
             bank = cls(about.kind, arrays["labels"], *parts)
-        except VivavoceError as error:
-            raise VivavoceError(f"{path}: {error}") from None
-        if bank.digest != about.digest:
-            raise VivavoceError(
-                f"{path}: the labels do not fit their digest; the file was changed or damaged"
-            )
-        return bank
+            if bank.digest != about.digest:
+                raise VivavoceError("the labels do not fit their digest; the file was changed or damaged")
+            return bank
 
 
 class _About(msgspec.Struct):
@@ -177,9 +211,4 @@ class _About(msgspec.Struct):
     mel: Mel | None
     recipe: dict[str, str | int | float]
     digest: str
-
-
-def smooth_l1(difference: np.ndarray) -> np.ndarray:
-    """Smooth L1 with beta 1, entry by entry."""
-    size = np.abs(difference)
-    return np.where(size < 1, 0.5 * size * size, size - 0.5)
+    members: tuple[int, ...] | None = None

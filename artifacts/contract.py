@@ -65,16 +65,15 @@ def check_bank(
         VivavoceError: they differ.
     """
     classes = len(manifest.classes)
-    for name, array, about in (
-        ("label_bank", bank, manifest.label),
-        (NAME_AUDIO, name_audio, manifest.names),
+    for name, array, shape in (
+        ("label_bank", bank, manifest.label and manifest.label.bank_shape),
+        (NAME_AUDIO, name_audio, manifest.names and manifest.names.shape),
     ):
-        if about is None or array is None:
+        if shape is None or array is None:
             continue
-        if array.shape != (classes, *about.shape):
+        if array.shape != (classes, *shape):
             raise VivavoceError(
-                f"{path}: its {name} has the shape {list(array.shape)}; its manifest says "
-                f"{[classes, *about.shape]}"
+                f"{path}: its {name} has the shape {list(array.shape)}; its manifest says {[classes, *shape]}"
             )
         if array.dtype.kind != "f" or not np.isfinite(array).all():
             raise VivavoceError(f"{path}: its {name} holds values that are not finite floating-point numbers")

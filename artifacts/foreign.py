@@ -10,17 +10,20 @@ import onnx
 from ..documents import convert, read_toml
 from ..errors import VivavoceError
 from ..text import plain
+from .bank_graph import put_bank
+from .encoder_bank import bank_of
 from .entry import Entry
 from .first_layer import first_layer
 from .fixing import fix_inputs, keep_needed, needed_values, the_image
 from .front import prepend
 from .graph import rename, replace_nodes
+from .head import Head
 from .interface import Declared
 from .manifest import Manifest
-from .names import find_names
+from .names import find_names, read_names
 from .outputs import choose_output
 from .preprocessing import Fixed, Preprocessing
-from .scores import put_scores, read_names
+from .scores import columns_of, put_scores
 from .understood import Understood
 
 
@@ -43,6 +46,8 @@ def with_settings_file(path: Path, options: Preprocessing | None) -> Preprocessi
     given = options.given
     if settings.classes and "classes" not in given:
         given["classes"] = str(file.parent / settings.classes)
+    if settings.bank and "bank" not in given:
+        given["bank"] = str(file.parent / settings.bank)
     if settings.fix:
         beside = {name: _beside(file, value) for name, value in settings.fix.items()}
         given["fix"] = beside | given.get("fix", {})
@@ -52,6 +57,10 @@ def with_settings_file(path: Path, options: Preprocessing | None) -> Preprocessi
 def _beside(file: Path, value: Fixed) -> Fixed:
     """A value of `fix` in a file of settings; paths are relative to that file."""
     return str(file.parent / value) if isinstance(value, str) else value
+
+
+CONTRACT = ("image", "scores", "label", "loss", "label_bank")
+"""Names that values of an adapted graph have."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,8 @@ def adapt(model: onnx.ModelProto, path: Path, options: Preprocessing) -> Adapted
     """Give a preprocessing model the contract's input `image` and output `scores`.
 
     Preprocessing becomes nodes in front of the graph, so that everything downstream, gradients
-    included, sees images [N, C, H, W] in 0..1. So does what makes scores of the output; see `put_scores`.
+    included, sees images [N, C, H, W] in 0..1. So does what makes scores of the output; see `put_scores` and,
+    for encoders, `put_bank`.
 
     Raises:
         VivavoceError: the file does not look like a classifier of one image, or needs an option.
@@ -77,7 +87,8 @@ def adapt(model: onnx.ModelProto, path: Path, options: Preprocessing) -> Adapted
     adapted = onnx.ModelProto()
     adapted.CopyFrom(model)
     graph = adapted.graph
-    output = choose_output(adapted, path, options.output_name)
+    bank = bank_of(options)
+    output = choose_output(adapted, path, options.output_name, bank.widths if bank else None)
     keep_needed(adapted, output.name)
     given = needed_values(model, graph, options.fix or {}, path)
     image = onnx.ValueInfoProto.FromString(the_image(graph, given, path).SerializeToString())
@@ -86,20 +97,28 @@ def adapt(model: onnx.ModelProto, path: Path, options: Preprocessing) -> Adapted
     layer = first_layer(adapted, image.name)
     entry = Entry.understand(image.name, sizes, kind.elem_type, path, options, layer)
     repeated, fixed = fix_inputs(graph, image, given, path)
-    own = {"image": "vivavoce/own_image", "scores": "vivavoce/own_scores"}
-    for taken, free in own.items():
-        rename(graph, taken, free)
+    taken = CONTRACT if bank else ("image", "scores")
+    own = {name: f"vivavoce/own_{name}" for name in taken}
+    for name, free in own.items():
+        rename(graph, name, free)
     prepend(adapted, own.get(image.name, image.name), entry)
     for node in repeated:
         node.output[0] = own.get(node.output[0], node.output[0])
     replace_nodes(graph, [*repeated, *graph.node])
-    sure = output.chosen or options.classes is not None
-    found = put_scores(adapted, output.name, own.get(output.name, output.name), path, sure)
-    names = _names(model, path, options.classes, found.count)
-    manifest = entry.manifest(names or tuple(map(str, range(found.count))), path, options)
+    value = own.get(output.name, output.name)
+    if bank:
+        fitted = bank.fitted(columns_of(adapted, output.name, value, path), path, output.name)
+        put_bank(adapted, value, fitted)
+        head, names = Head("label bank"), fitted.bank.classes
+        manifest = fitted.described(entry.manifest(names, path, options))
+    else:
+        sure = output.chosen or options.classes is not None
+        head, count = put_scores(adapted, output.name, value, path, sure)
+        names = _names(model, path, options.classes, count)
+        manifest = entry.manifest(names or tuple(map(str, range(count))), path, options)
     places = {name: own.get(name, name) for name in (image.name, *fixed)}
     inputs, outputs = (tuple(map(Declared.of, v)) for v in (model.graph.input, model.graph.output))
-    understood = Understood(output, found.head, entry, image.name, places, fixed, inputs, outputs)
+    understood = Understood(output, head, entry, image.name, places, fixed, inputs, outputs)
     return Adapted(adapted, manifest, names is not None, understood)
 
 

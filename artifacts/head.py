@@ -25,6 +25,7 @@ Kind = Literal[
     "one logit",
     "probabilities",
     "one probability",
+    "label bank",
 ]
 WORDS: dict[Kind, str] = {
     "scores": "scores, as the file gives them",
@@ -35,6 +36,7 @@ WORDS: dict[Kind, str] = {
     "one logit": "one logit: two classes; scores are minus and plus half of it",
     "probabilities": "probabilities, with no softmax that can be bypassed; scores are their logarithms",
     "one probability": "one probability p: two classes; scores are the logarithms of 1 - p and p",
+    "label bank": "an embedding; scores compare it with the labels of a bank",
 }  # fmt: skip
 """What people read about each kind of head."""
 

@@ -1,6 +1,7 @@
-"""The manifest: what an exported model says about itself, versions 1 and 2.
+"""The manifest: what an exported model says about itself, versions 1 to 3.
 
-Version 2 is version 1 with `names`, and only files that carry such sounds are marked 2.
+Version 2 is version 1 with `names`, and only files that carry such sounds are marked 2. Version 3 is version
+2 with `label.metric`, and only files whose labels are compared by such a metric are marked 3.
 
 Stored as JSON in ONNX `metadata_props["vivavoce"]` and in the TorchScript extra file `vivavoce.json`.
 """
@@ -13,10 +14,11 @@ import msgspec
 
 from ..errors import VivavoceError
 from .limits import LONGEST_SIDE, LONGEST_WORD, MOST_BINS, MOST_CLASSES, FieldError, check_range, check_shape
+from .metrics import METRICS, Metric, MetricName, Pool
 from .preprocessing import Interpolation
 from .runtime import first_line
 
-SCHEMA = 2
+SCHEMA = 3
 """The newest that this package reads."""
 METADATA_KEY = "vivavoce"
 TORCHSCRIPT_FILE = "vivavoce.json"
@@ -82,10 +84,36 @@ class Label(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Per class, the spectrogram's own number of frames before it was resized; speech only."""
     mel: Mel | None = None
     """How the spectrograms were made; speech only."""
+    metric: MetricName | None = None
+    """How `scores` and `loss` compare predictions with the bank; schema 3.
+
+    None: by the mean squared distance for `scores`, and the mean smooth L1 for `loss`. Else `scores` are a
+    similarity, or minus a distance, over the temperature, and `loss` is one minus the cosine, minus the dot
+    product, or the distance.
+    """
+    pool: Pool | None = None
+    """Which of a class's labels counts where the bank holds several of each; schema 3."""
+    several: int = 1
+    """Labels M of each class: the bank is [K, M, *label shape] where there are more than one; schema 3."""
+
+    @property
+    def measure(self) -> Metric:
+        """How `loss`, and the threshold for it, are shown."""
+        return METRICS[self.metric or "smooth-l1"]
+
+    @property
+    def bank_shape(self) -> tuple[int, ...]:
+        """Shape of the bank after its classes."""
+        return self.shape if self.several == 1 else (self.several, *self.shape)
 
     def __post_init__(self) -> None:
         """Check what types alone cannot."""
         check_shape("shape", self.shape)
+        check_shape("several", (self.several, *self.shape))
+        if self.metric is None and (self.pool is not None or self.several > 1):
+            raise FieldError("pool and several need a metric")
+        if self.mel and self.several > 1:
+            raise FieldError("several: a class has one spectrogram")
         check_range("temperature", self.temperature, 1e-12, 1e12)
         check_range("minimum", self.minimum, -1e30, 1e30)
         check_range("maximum", self.maximum, self.minimum, 1e30)
@@ -113,12 +141,13 @@ class Decoding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rule: Literal["nearest", "argmax"]
     """`nearest`: least mean squared distance to a bank row. `argmax`: largest score. The same on `scores`."""
     threshold: float | None = None
-    """Mean smooth L1 below which a prediction counts as some class's label; label models only."""
+    """Value of `loss`, for most the mean smooth L1, below which a prediction counts as some class's label;
+    label models only."""
 
     def __post_init__(self) -> None:
         """Check what types alone cannot."""
         if self.threshold is not None:
-            check_range("threshold", self.threshold, 1e-12, 1e12)
+            check_range("threshold", self.threshold, -1e12, 1e12)
 
 
 class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -183,6 +212,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     names: Names | None = None
     """Sounds of the class names, for a model whose labels have none; schema 2."""
     schema: int = 1
+    """As `schema_of`."""
 
     def __post_init__(self) -> None:
         """Check what types alone cannot."""
@@ -198,16 +228,23 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for field, part in (("label", self.label), ("names", self.names)):
             if part and part.frames is not None and len(part.frames) != k:
                 raise FieldError(f"{field}.frames: {len(part.frames)} counts for {k} classes")
-        if (self.names is not None) != (self.schema > 1):
-            raise FieldError("schema: 2 with `names`, else 1")
+        metric = self.label.metric if self.label else None
+        if self.schema != schema_of(self.names, self.label):
+            raise FieldError("schema: 3 with `label.metric`, else 2 with `names`, else 1")
+        if self.decoding.threshold is not None and metric != "dot":
+            check_range("decoding.threshold", self.decoding.threshold, 1e-12, 1e12)
         if self.decoding.rule == "nearest" and self.label is None:
             raise FieldError("decoding.rule: `nearest` needs a label")
 
     def to_json(self) -> str:
         """Return the JSON text that files carry."""
         plain = msgspec.to_builtins(self)
-        if self.names is None:
-            del plain["names"]  # readers of schema 1 do not know it
+        # Readers of earlier schemas do not know these.
+        if self.names is None and self.schema < 3:
+            del plain["names"]
+        if self.label and self.label.metric is None:
+            for field in ("metric", "pool", "several"):
+                del plain["label"][field]
         return msgspec.json.encode(plain).decode()
 
     @classmethod
@@ -228,6 +265,13 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return msgspec.json.decode(text, type=cls)
         except (msgspec.DecodeError, ValueError, RecursionError) as error:  # ValueError: not UTF-8
             raise VivavoceError(f"{where}: the vivavoce manifest is not valid: {first_line(error)}") from None
+
+
+def schema_of(names: Names | None, label: Label | None) -> int:
+    """The oldest schema that can say all of a model."""
+    if label and label.metric:
+        return 3
+    return 1 if names is None else 2
 
 
 class _Version(msgspec.Struct):

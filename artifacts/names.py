@@ -182,3 +182,9 @@ def _text(path: Path) -> str:
     with contextlib.suppress(VivavoceError, OSError, ValueError):
         return read_text(path, LIMIT) if path.is_file() else ""
     return ""
+
+
+def read_names(path: Path) -> tuple[str, ...]:
+    """The class names in a file with one name a line."""
+    lines = read_text(path, 16 * MEBIBYTE).splitlines()
+    return numbered(tuple(line.strip() for line in lines if line.strip()))

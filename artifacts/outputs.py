@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,13 +35,16 @@ class Output:
     """Whether the user chose it."""
 
 
-def choose_output(model: onnx.ModelProto, path: Path, chosen: str | None) -> Output:
+def choose_output(
+    model: onnx.ModelProto, path: Path, chosen: str | None, widths: Sequence[int] | None = None
+) -> Output:
     """Choose the output of scores: the one the user names, the only one, or the only one it can be.
 
     Args:
         model: as read.
         path: the file, for messages.
         chosen: the output's name or, if none is called that, its number from 0.
+        widths: choose an output of embeddings instead, with one of these numbers of entries.
 
     Raises:
         VivavoceError: there is no such output, or several may be meant; the message suggests one.
@@ -56,7 +59,7 @@ def choose_output(model: onnx.ModelProto, path: Path, chosen: str | None) -> Out
         raise VivavoceError(f"{path}: no output {chosen!r}; there are {shown}, or 0 to {len(names) - 1}")
     if len(names) == 1:
         return Output(names[0], True, False)
-    likely = _likely(model)
+    likely = _likely(model) if widths is None else _embeddings(model, widths)
     if len(likely) == 1:
         return Output(likely[0], False, False)
     advice = f", such as --output-name {plain(likely[0])}" if likely else ""
@@ -83,6 +86,20 @@ def _likely(model: onnx.ModelProto) -> list[str]:
     several = any(rank[0] for rank, _ in found.values())
     kept = [(rank, name) for rank, name in found.values() if rank[0] == several]
     return [name for _, name in sorted(kept, key=lambda one: one[0], reverse=True)]
+
+
+def _embeddings(model: onnx.ModelProto, widths: Sequence[int]) -> list[str]:
+    """Names of the outputs that can be embeddings of these widths: those that say so, if there are any."""
+    inferred = {v.name: v for v in inferred_values(model)}
+    found = []
+    for output in model.graph.output:
+        tensor = output.type.tensor_type
+        if not tensor.shape.dim or not all(d.dim_value > 0 for d in tensor.shape.dim[1:]):
+            tensor = inferred.get(output.name, output).type.tensor_type
+        if math.prod(d.dim_value for d in tensor.shape.dim[1:]) in widths and tensor.elem_type in FLOATS:
+            found.append(output.name)
+    named = [n for n in found if looks_like_embedding(n) or ends_in_l2_norm(model, n)]
+    return named or found
 
 
 def _origin(maker: Mapping[str, onnx.NodeProto], name: str) -> str:

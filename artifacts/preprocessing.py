@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from .metrics import MetricName, Pool
+
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 """Names of Pillow's resampling filters, in lower case."""
 
@@ -12,9 +14,13 @@ Fixed = bool | int | float | tuple[float, ...] | str
 """The value of an input besides the image: a number, numbers, or the path of a .npy file."""
 
 
-def _option(text: str, metavar: str | None = None) -> Any:
+FEEDING = "Models without a manifest (or use <model>.toml with the same names)"
+BANK = "Encoders without a manifest, with a label bank (or use <model>.toml with the same names)"
+
+
+def _option(text: str, metavar: str | None = None, panel: str = FEEDING) -> Any:
     """A field that is also an option of the commands, with its help."""
-    return field(default=None, metadata={"help": text, "metavar": metavar})
+    return field(default=None, metadata={"help": text, "metavar": metavar, "panel": panel})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +45,29 @@ class Preprocessing:
     fix: dict[str, Fixed] | None = _option(
         "Value of an input besides the image: a number, numbers with commas, or a .npy file; may repeat.",
         "NAME=VALUE",
+    )
+    bank: str | None = _option(
+        "The output is an embedding; the nearest label of this bank decides. An .npz of `labels build`, or "
+        "with the arrays `bank` [classes, ...] or [classes, labels of each, ...] and `classes`.",
+        "<file.npz>",
+        BANK,
+    )
+    metric: MetricName | None = _option(
+        "cosine, l2, squared-l2, dot, hamming or smooth-l1. Default: the bank's own, or cosine.", None, BANK
+    )
+    pool: Pool | None = _option(
+        "Of a class's several labels: max (the nearest counts, the default) or mean.", None, BANK
+    )
+    logit_scale: float | None = _option(
+        "Scores are a similarity, or minus a distance, times this, e.g. CLIP's 100. Default: from the bank.",
+        None,
+        BANK,
+    )
+    threshold: float | None = _option(
+        "Accept only what is this near to a label: a least similarity for cosine and dot, else a largest "
+        "distance. Needs --metric.",
+        None,
+        BANK,
     )
 
     @property

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +11,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from ..errors import VivavoceError
-from ..files import MEBIBYTE, read_text
-from ..text import numbered, plain
+from ..text import plain
 from .declared import inferred_values
 from .embedding import ends_in_l2_norm
 from .head import (
@@ -51,16 +50,7 @@ PICTURES = 16
 """Random pictures on which an output is looked at."""
 
 
-@dataclass(frozen=True)
-class Scores:
-    """What a graph's scores are."""
-
-    count: int
-    """Number of classes."""
-    head: Head
-
-
-def put_scores(model: onnx.ModelProto, output: str, value: str, path: Path, sure: bool) -> Scores:
+def put_scores(model: onnx.ModelProto, output: str, value: str, path: Path, sure: bool) -> tuple[Head, int]:
     """Make the output `scores` [N, K] of a graph that has the input `image`, in place.
 
     A softmax or sigmoid at the end is bypassed: same decisions, but scores on the scale of logits, whose
@@ -73,14 +63,16 @@ def put_scores(model: onnx.ModelProto, output: str, value: str, path: Path, sure
         path: the file, for messages.
         sure: whether the user says that it is one of class scores, whatever it is called.
 
+    Returns:
+        What is made of the output, and the number of classes.
+
     Raises:
         VivavoceError: it is not one of scores.
     """
     if ends_in_l2_norm(model, value):
         raise VivavoceError(
             f"{path}: gives embeddings, not class scores (its output {output!r} ends in an L2 "
-            "normalisation); they have no classes without a label bank: export it with the bank's scores "
-            "as its output"
+            "normalisation); they have no classes without a label bank: give it with --bank BANK.npz"
         )
     shape, columns = _shape(model, output, value, path)
     if columns > MOST_CLASSES:
@@ -88,18 +80,19 @@ def put_scores(model: onnx.ModelProto, output: str, value: str, path: Path, sure
     head, source = find_head(model, value, shape, columns)
     if "embed" in output.lower() and not (sure or head.bypassed):
         raise VivavoceError(
-            f"{path}: its output is called {output!r}, as embeddings are, which have no classes; if it "
-            f"is one of class scores, say so with --output-name {output} or --classes"
+            f"{path}: its output is called {output!r}, as embeddings are, which have no classes; give their "
+            f"label bank with --bank BANK.npz or, if it is one of class scores, --output-name {output} or "
+            "--classes"
         )
     _append(model, source, head, columns, rows=len(shape) == 2 and shape[1] == columns)
-    return Scores(2 if head.single else columns, head)
+    return head, 2 if head.single else columns
 
 
 Sizes = list[int | None]
 
 
-def _shape(model: onnx.ModelProto, output: str, value: str, path: Path) -> tuple[Sizes, int]:
-    """Shape of the output, in which only the batch is open, and the number of scores of an image.
+def _known_shape(model: onnx.ModelProto, output: str, value: str, path: Path) -> tuple[Sizes, int]:
+    """Shape of the output, in which only the batch is open, and its element type.
 
     The shape is the declared one, or what the standard's rules or a run say.
     """
@@ -116,6 +109,31 @@ def _shape(model: onnx.ModelProto, output: str, value: str, path: Path) -> tuple
             raise VivavoceError(
                 f"{path}: the output {plain(output)!r} leaves its shape open, and {error}"
             ) from None
+    return sizes, element
+
+
+def columns_of(model: onnx.ModelProto, output: str, value: str, path: Path) -> int:
+    """How many numbers an output has for an image.
+
+    Args:
+        model: with the input `image`.
+        output: the file's name of the output.
+        value: its name in the graph.
+        path: the file, for messages.
+
+    Raises:
+        VivavoceError: they are not floats, or the graph does not run.
+    """
+    sizes, element = _known_shape(model, output, value, path)
+    if element not in FLOATS:
+        kind = TensorProto.DataType.Name(element).lower()
+        raise VivavoceError(f"{path}: the output {plain(output)!r} is {kind}; an embedding is floats")
+    return math.prod(size or 1 for size in (sizes[1:] if _settled(sizes) else sizes))
+
+
+def _shape(model: onnx.ModelProto, output: str, value: str, path: Path) -> tuple[Sizes, int]:
+    """Shape of an output of scores, in which only the batch is open, and the number of scores of an image."""
+    sizes, element = _known_shape(model, output, value, path)
     classes = [size for size in (sizes[1:] if _settled(sizes) else sizes) if size not in (None, 1)]
     if element not in FLOATS or len(classes) > 1 or 0 in classes:
         kind = TensorProto.DataType.Name(element).lower()
@@ -276,9 +294,3 @@ def _append(model: onnx.ModelProto, value: str, head: Head, columns: int, rows: 
     shape = [batch, 2 if head.single else columns]
     del graph.output[:]
     graph.output.append(helper.make_tensor_value_info("scores", TensorProto.FLOAT, shape))
-
-
-def read_names(path: Path) -> tuple[str, ...]:
-    """The class names in a file with one name a line."""
-    lines = read_text(path, 16 * MEBIBYTE).splitlines()
-    return numbered(tuple(line.strip() for line in lines if line.strip()))

@@ -11,14 +11,16 @@ import numpy as np
 from onnx import helper
 
 from ..errors import VivavoceError
+from .encoder_bank import bank_of
 from .entry import Entry
 from .head import Head, Kind
 from .limits import MOST_CLASSES
 from .manifest import Manifest
-from .names import declared_names, names_beside
+from .names import declared_names, names_beside, read_names
 from .outputs import looks_like_embedding
 from .preprocessing import Preprocessing
-from .scores import SLACK, read_names
+from .scores import SLACK
+from .torch_bank import BankAnswers
 from .torch_graph import Ending, endings
 from .torch_input import Example, device_of, find_input
 from .torch_output import Key, choose, pick, run
@@ -81,8 +83,17 @@ def adapt(
         entry = Entry.understand(INPUT, taken.sizes, kind, path, options)
         fed = _noise(entry, taken.dtype).to(device_of(module))
         count = entry.batch if isinstance(entry.batch, int) else NOISE
-        output, keys, tensor = choose(run(module, fed, path), path, options.output_name, count)
+        bank = bank_of(options)
+        widths = bank.widths if bank else None
+        output, keys, tensor = choose(run(module, fed, path), path, options.output_name, count, widths)
         rows = tensor.reshape(count, -1)
+        if bank:
+            fitted = bank.fitted(rows.shape[1], path, output.name)
+            manifest = fitted.described(entry.manifest(fitted.bank.classes, path, options))
+            understood = Understood(output, Head("label bank"), entry, INPUT, {INPUT: INPUT}, {})
+            answers = BankAnswers(fitted, fed.device)
+            scorer = Scorer(entry, taken.dtype, _picking(module, keys), understood.head, answers)
+            return Adapted(scorer, manifest, True, understood, keys)
         sure = output.chosen or options.classes is not None
         ending, head = _ending(module, keys, fed, rows)
         _refuse_embedding(rows, output.name, head, path, sure)
@@ -116,6 +127,9 @@ def in_float32(module: torch.nn.Module, found: Adapted) -> Scorer | None:
             ending, head = _ending(module, found.keys, fed, rows)
         except Exception:  # torch raises many kinds; the file's own module has a gradient too
             return None
+    if scorer.bank:
+        run = _picking(module, found.keys)
+        return Scorer(scorer.entry, torch.float32, run, scorer.head, scorer.bank)
     return Scorer(scorer.entry, torch.float32, ending.run, head) if head == scorer.head else None
 
 
@@ -155,7 +169,12 @@ def _ending(
             continue
         if _close(UNDO[ending.bypassed](scores), own):
             return ending, Head(_kind(ending.bypassed, own, linear))
-    return Ending(lambda images: pick(module(images), keys), None), Head(_kind(None, own, linear))
+    return Ending(_picking(module, keys), None), Head(_kind(None, own, linear))
+
+
+def _picking(module: torch.nn.Module, keys: tuple[Key, ...]) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The module with one output."""
+    return lambda images: pick(module(images), keys)
 
 
 UNDO: dict[str | None, Callable[[torch.Tensor], torch.Tensor]] = {
@@ -198,12 +217,13 @@ def _refuse_embedding(rows: torch.Tensor, name: str, head: Head, path: Path, sur
     if head.kind == "scores" and len(rows) > 1 and bool(((lengths - 1).abs() < SLACK).all()):
         raise VivavoceError(
             f"{path}: gives embeddings, not class scores (every answer has the length 1); they have no "
-            "classes without a label bank: export it with the bank's scores as its output"
+            "classes without a label bank: give it with --bank BANK.npz"
         )
     if looks_like_embedding(name) and not (sure or head.bypassed):
         raise VivavoceError(
-            f"{path}: its output is called {name!r}, as embeddings are, which have no classes; if it is one "
-            f"of class scores, say so with --output-name {name} or --classes"
+            f"{path}: its output is called {name!r}, as embeddings are, which have no classes; give their "
+            f"label bank with --bank BANK.npz or, if it is one of class scores, --output-name {name} or "
+            "--classes"
         )
 
 

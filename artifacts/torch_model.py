@@ -90,6 +90,7 @@ class TorchModel:
             example = program_example(module) if archive is None else example_of(archive)
             found = adapt(module, example, path, options, declared)
             self.module, self.manifest = found.scorer, found.manifest
+            self.bank = found.scorer.bank and found.scorer.bank.labels
             self.named, self.understood = found.named, found.understood
             if found.scorer.dtype in (torch.float16, torch.bfloat16):
                 self.smooth = in_float32(_load(archive or path, device, {}), found)

@@ -70,7 +70,7 @@ def pick(value: Any, keys: Sequence[Key]) -> torch.Tensor:
 
 
 def choose(
-    value: Any, path: Path, wanted: str | None, count: int
+    value: Any, path: Path, wanted: str | None, count: int, widths: Sequence[int] | None = None
 ) -> tuple[Output, tuple[Key, ...], torch.Tensor]:
     """Choose the output of scores: the one the user names, the only one, or the only one it can be.
 
@@ -79,6 +79,7 @@ def choose(
         path: the file, for messages.
         wanted: the output's name or, if none is called that, its number from 0.
         count: N.
+        widths: choose an embedding instead, with one of these numbers of entries.
 
     Returns:
         The output, where it is in what the module returned, and what it holds.
@@ -87,7 +88,7 @@ def choose(
         VivavoceError: there is no such output, several may be meant, or it is not one of scores.
     """
     found = list(outputs(value))
-    likely = _likely(found, count)
+    likely = _likely(found, count) if widths is None else _embeddings(found, count, widths)
     alone = len(found) == 1
     if wanted is not None:
         one = _named(found, path, wanted)
@@ -97,11 +98,14 @@ def choose(
         shown = ", ".join(plain(each.name) for each in found) or "no tensor"
         advice = f", such as --output-name {plain(likely[0].name)}" if likely else ""
         raise VivavoceError(f"{path}: {len(found)} outputs ({shown}); choose one with --output-name{advice}")
-    if not _scores(one.tensor, count):
+    fits = _scores if widths is None else _embeds
+    if not fits(one.tensor, count):
         kind, shape = str(one.tensor.dtype).removeprefix("torch."), list(one.tensor.shape)
+        what = "a classifier gives float [N, classes]", "an encoder gives float [N, ...]"
+        expected = what[widths is not None]
         raise VivavoceError(
-            f"{path}: the output {plain(one.name)!r} is {kind} {shape} for {count} images; a classifier "
-            "gives float [N, classes]: choose such an output with --output-name, or export the model with one"
+            f"{path}: the output {plain(one.name)!r} is {kind} {shape} for {count} images; {expected}: "
+            "choose such an output with --output-name, or export the model with one"
         )
     return Output(one.name, alone, wanted is not None), one.keys, one.tensor
 
@@ -125,6 +129,18 @@ def _likely(found: list[Found], count: int) -> list[Found]:
     several = any(rank[0] for rank, _ in kept)
     ranked = sorted((pair for pair in kept if pair[0][0] == several), key=lambda pair: pair[0], reverse=True)
     return [one for _, one in ranked]
+
+
+def _embeddings(found: list[Found], count: int, widths: Sequence[int]) -> list[Found]:
+    """The outputs that can be embeddings of these widths: those that say so, if there are any."""
+    sizes = [count * width for width in widths]
+    fitting = [one for one in found if _embeds(one.tensor, count) and one.tensor.numel() in sizes]
+    return [one for one in fitting if looks_like_embedding(one.name)] or fitting
+
+
+def _embeds(tensor: torch.Tensor, count: int) -> bool:
+    """Whether a tensor can hold an embedding of each of `count` images."""
+    return tensor.is_floating_point() and tensor.numel() > 0 and (count == 1 or tensor.shape[:1] == (count,))
 
 
 def _named(found: list[Found], path: Path, wanted: str) -> Found:

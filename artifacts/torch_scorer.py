@@ -14,15 +14,20 @@ from .scores import TINY
 if TYPE_CHECKING:
     import torch
 
+    from .torch_bank import BankAnswers
+
 
 class Scorer:
     """Maps images [N, C, H, W] in 0..1 to `(scores [N, K],)`, as the module of a file with a manifest does.
+
+    With a bank, to `(scores, label, loss)`.
 
     Args:
         entry: how the file takes images.
         dtype: the type it takes them in.
         run: from what it takes to what its head leaves, of any shape.
         head: what to make of that.
+        bank: from embeddings [N, D] to scores, label and loss.
     """
 
     def __init__(
@@ -31,21 +36,23 @@ class Scorer:
         dtype: torch.dtype,
         run: Callable[[torch.Tensor], torch.Tensor],
         head: Head,
+        bank: BankAnswers | None = None,
     ) -> None:
-        self.entry, self.dtype, self.run, self.head = entry, dtype, run, head
+        self.entry, self.dtype, self.run, self.head, self.bank = entry, dtype, run, head, bank
         self.batch = entry.batch if isinstance(entry.batch, int) else None
         """The only batch size that the file runs; None: any."""
 
-    def __call__(self, images: torch.Tensor) -> tuple[torch.Tensor]:
-        """The scores [N, K] of images, in a tuple."""
+    def __call__(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The scores [N, K] of images, in a tuple, with label and loss if there is a bank."""
         import torch
 
         size = self.batch or max(len(images), 1)
         parts = [self._part(images[k : k + size], size) for k in range(0, max(len(images), 1), size)]
-        return (parts[0] if len(parts) == 1 else torch.cat(parts),)
+        rows = parts[0] if len(parts) == 1 else torch.cat(parts)
+        return (as_scores(rows, self.head),) if self.bank is None else self.bank(rows)
 
     def _part(self, images: torch.Tensor, size: int) -> torch.Tensor:
-        """The scores of at most `size` images, filled up with the last one where the batch size is fixed."""
+        """What the file gives for at most `size` images, filled up with the last if its batch is fixed."""
         import torch
 
         count = len(images)
@@ -53,7 +60,7 @@ class Scorer:
             images = torch.cat([images, images[-1:].expand(size - count, -1, -1, -1)])
         with interpreted():
             raw = self.run(feed(self.entry, images, self.dtype))
-        return as_scores(raw.float().reshape(len(images), -1), self.head)[:count]
+        return raw.float().reshape(len(images), -1)[:count]
 
 
 def interpreted() -> AbstractContextManager[None]:

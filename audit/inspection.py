@@ -69,7 +69,7 @@ class Head(msgspec.Struct, frozen=True):
 
     kind: str
     """scores, softmax, log-softmax, sigmoids, one sigmoid, one logit, probabilities, one probability; label
-    for models that predict labels."""
+    for models that predict labels, label bank for encoders that got one."""
     bypassed: bool
     """Whether the softmax or sigmoid at the end is left out."""
     text: str
@@ -118,7 +118,8 @@ class Inspection(msgspec.Struct, frozen=True):
     """Whether the file, or a list next to it, names its classes."""
     spoken: tuple[str, ...]
     label: dict[str, Any] | None
-    """Kind, shape, minimum, maximum and threshold of the labels; null for models on logits."""
+    """Kind, shape, minimum, maximum and threshold of the labels and, where a metric of a bank compares them,
+    the metric, its scale, how many labels a class has and which of them counts; null for models on logits."""
     batch_dependent: bool
     """Whether the scores of an image change with the other images of its batch."""
     training: Training | None
@@ -211,7 +212,12 @@ def _label(manifest: Manifest) -> dict[str, Any] | None:
     if label is None:
         return None
     about = {"kind": label.kind, "shape": label.shape, "minimum": label.minimum, "maximum": label.maximum}
-    return about | {"threshold": manifest.decoding.threshold}
+    about["threshold"] = manifest.decoding.threshold
+    if label.metric is None:
+        return about
+    return about | {
+        "metric": label.metric, "scale": 1 / label.temperature, "several": label.several, "pool": label.pool,
+    }  # fmt: skip
 
 
 def _gradient(model: ExportedModel) -> Gradient:

@@ -56,16 +56,19 @@ def _model(model: ExportedModel) -> Model:
     identity = identify(model.path)
     foreign = getattr(model, "preprocessing", None)
     if foreign is not None:
-        foreign = replace(foreign, classes=None, fix=_shown(foreign.fix))
+        bank = foreign.bank and _without_folder(foreign.bank)
+        foreign = replace(foreign, classes=None, bank=bank, fix=_shown(foreign.fix))
     return Model(model.path.name, identity.sha256, model.manifest, identity.bytes, foreign)
 
 
 def _shown(fix: dict[str, Fixed] | None) -> dict[str, Fixed] | None:
     """Values of inputs without folders of this machine."""
-    return fix and {
-        name: Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
-        for name, value in fix.items()
-    }
+    return fix and {n: _without_folder(v) if isinstance(v, str) else v for n, v in fix.items()}
+
+
+def _without_folder(path: str) -> str:
+    """A path without folders of this machine."""
+    return Path(path).name if Path(path).is_absolute() else path
 
 
 def _data(plan: Plan, evaluation: Evaluation) -> Data:

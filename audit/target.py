@@ -44,14 +44,16 @@ class Target:
     Args:
         model: the exported model.
         loss: what attacks climb that choose none themselves: `smooth-l1` (to the class's bank row) or
-            one on the scores, see `gradient.losses`; None: smooth L1 for label models, cross-entropy
-            for the others (Chen et al. 2021, section 4.2).
+            one on the scores, see `gradient.losses`; None: smooth L1 for models trained on labels,
+            cross-entropy for the others (Chen et al. 2021, section 4.2).
         straight_through: take step functions as the identity in the gradient, instead of having none.
     """
 
     def __init__(self, model: ExportedModel, loss: str | None = None, straight_through: bool = False) -> None:
         self.model, self.straight_through = model, straight_through
-        self.loss = loss or ("smooth-l1" if model.manifest.label else "cross-entropy")
+        label = model.manifest.label
+        self._by_smooth_l1 = label is not None and label.metric is None
+        self.loss = loss or ("smooth-l1" if self._by_smooth_l1 else "cross-entropy")
         self.grid = Grid.of(model)
         """The values that pixels have for the file; None: any."""
         self.queries = 0
@@ -206,6 +208,15 @@ class Target:
         self.dead += int(dead.sum())
         return value, np.where(np.isfinite(gradient), gradient, 0), scores
 
+    def distance_gradient(self, images: np.ndarray, classes: np.ndarray) -> np.ndarray:
+        """Gradient of the output `loss` for one class of each image, which thresholds compare: [N, C, H, W].
+
+        By the metric of a bank it falls as the score grows, and has the length of the score's gradient.
+        """
+        if self._by_smooth_l1:
+            return self.gradient(images, classes, "smooth-l1")
+        return -self.gradient(images, classes, "score")
+
     def _stand_in(
         self, loss: str, images: np.ndarray, classes: np.ndarray, rivals: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -276,7 +287,7 @@ class Target:
             return InputGradient(
                 model.graph,
                 self.loss,
-                also=tuple(LOSSES),
+                also=tuple(n for n in LOSSES if LOSSES[n].output == "scores" or self._by_smooth_l1),
                 device=model.device,
                 straight_through=self.straight_through,
             )

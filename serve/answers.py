@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..artifacts import ExportedModel, decide
+from ..artifacts.manifest import Label
 from ..errors import VivavoceError
 from ..sound import speaking
 from ..sound.speaking import Voice
@@ -27,9 +28,10 @@ class Answer:
     scores: np.ndarray
     """All of them, float32 [K]."""
     distance: float | None
-    """Mean squared distance of the predicted label to the nearest one; label models only."""
+    """Distance of the predicted label to the nearest one: the mean square, or by the bank's metric; label
+    models only."""
     loss: float | None
-    """Mean smooth L1 to that label; label models only."""
+    """What the threshold is for: mean smooth L1 to that label, or by the bank's metric; label models only."""
     sure: bool | None
     """Whether `loss` is under the model's threshold; label models only."""
     label: np.ndarray | None
@@ -58,13 +60,20 @@ def answer_images(model: ExportedModel, images: np.ndarray) -> list[Answer]:
                 spoken=manifest.spoken[k] if manifest.spoken else None,
                 score=score,
                 scores=outputs.scores[i],
-                distance=-score * manifest.label.temperature if manifest.label else None,
+                distance=_distance(manifest.label, score, loss),
                 loss=loss,
                 sure=None if loss is None or threshold is None else loss < threshold,
                 label=None if outputs.label is None else outputs.label[i],
             )
         )
     return answers
+
+
+def _distance(label: Label | None, score: float, loss: float | None) -> float | None:
+    """The distance that decided: that behind the score, which is the loss by the metric of a bank."""
+    if label is None:
+        return None
+    return loss if label.metric else -score * label.temperature
 
 
 def sound_of(model: ExportedModel, answer: Answer, voice: Voice = "model") -> tuple[np.ndarray, int]:

@@ -63,6 +63,7 @@ def classify(
         raise VivavoceError(f"{failed} image{'s' if failed > 1 else ''} could not be read")
 
 
+@takes_preprocessing
 def listen(
     model: Annotated[str, typer.Argument(help="An exported model that speaks, or a shipped one by name.")],
     data: Annotated[
@@ -87,6 +88,7 @@ def listen(
         list[Path] | None,
         typer.Option("--output", "-o", help="Write .json, .csv (every sound) or a picture; may repeat."),
     ] = None,
+    preprocessing: Preprocessing = NO_PREPROCESSING,
 ) -> None:
     """Play a model's answers to a speech recogniser, and count how many it understands.
 
@@ -113,7 +115,7 @@ def listen(
 
         hearing, sounds = hear(
             model, data, limit=limit, seed=seed, threshold=threshold, voice=voice,
-            blends=suggest_threshold, progress=progress,
+            blends=suggest_threshold, progress=progress, preprocessing=preprocessing,
         )  # fmt: skip
     losses = Losses()
     with losses.noting(), showing():

@@ -41,6 +41,8 @@ def record(name: str, answer: Answer, model: ExportedModel, top: int, wav: Path 
             "threshold": model.manifest.decoding.threshold,
             "sure": answer.sure,
         }
+        metric = model.manifest.label and model.manifest.label.metric
+        found |= {"metric": metric} if metric else {}
     if wav is not None:
         found["wav"] = str(wav)
     if top:
@@ -59,13 +61,22 @@ def describe(name: str, answer: Answer, model: ExportedModel, top: int = 0) -> s
     word = f' "{answer.spoken}"' if answer.spoken and answer.spoken != answer.name else ""
     line = f"{name}: {answer.name}{word}, score {answer.score:.2f}"
     if answer.loss is not None and answer.distance is not None:
-        line += f", distance {answer.distance:.1f}, smooth L1 {answer.loss:.2f}"
-        if answer.sure is not None:
-            sign, sure = ("<", "sure") if answer.sure else (">=", "not sure")
-            line += f" {sign} {model.manifest.decoding.threshold:g}: {sure}"
+        line += f", {nearness(answer, model)}"
     if top:
         line += "; " + ", ".join(f"{c} {score:.2f}" for c, score in best(answer, model, top))
     return line
+
+
+def nearness(answer: Answer, model: ExportedModel) -> str:
+    """How near the prediction is to the label of its class, and whether that is near enough, in words."""
+    label, threshold = model.manifest.label, model.manifest.decoding.threshold
+    assert label is not None
+    assert answer.loss is not None
+    squared = f"distance {answer.distance:.1f}, " if label.metric is None else ""
+    measure = label.measure
+    return squared + (
+        measure.text(answer.loss) if threshold is None else measure.compared(answer.loss, threshold)
+    )
 
 
 def row(found: Mapping[str, Any]) -> dict[str, Any]:

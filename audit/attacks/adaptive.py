@@ -36,8 +36,7 @@ def falsely_accepted(outputs: Outputs, labels: np.ndarray, threshold: float) -> 
 class Rejection(Attack):
     """Auto-PGD away from every row of the bank.
 
-    It increases the mean smooth L1 to the nearest row, at first the true one, until no row is within the
-    threshold.
+    It increases the distance to the nearest row, at first the true one, until no row is within the threshold.
 
     Args:
         steps: gradient steps per start.
@@ -63,7 +62,7 @@ class Rejection(Attack):
         def objective(points: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             outputs = target.answer(points)
             rows = _rows(outputs)
-            gradient = target.gradient(points, rows.argmin(1), "smooth-l1")
+            gradient = target.distance_gradient(points, rows.argmin(1))
             return rows.min(1), gradient, rejected(outputs, threshold)
 
         for ball in balls:
@@ -73,7 +72,7 @@ class Rejection(Attack):
 class FalseAcceptance(Attack):
     """Auto-PGD towards the rows of other classes, one after the other.
 
-    It descends the mean smooth L1 to that row until the decision is wrong and accepted.
+    It descends the distance to that row until the decision is wrong and accepted.
 
     Args:
         steps: gradient steps per start.
@@ -107,7 +106,7 @@ class FalseAcceptance(Attack):
 
 @dataclass(frozen=True)
 class _Approach:
-    """Minus the mean smooth L1 to one other class's row."""
+    """Minus the distance to one other class's row."""
 
     target: Target
     goal: Goal
@@ -116,8 +115,9 @@ class _Approach:
 
     def __call__(self, points: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         goal, rivals = self.goal.part(places), self.rivals[places]
-        distance, gradient, _ = self.target.loss_and_gradient(points, rivals, "smooth-l1")
+        gradient = self.target.distance_gradient(points, rivals)
         outputs = self.target.answer(points)
+        distance = _rows(outputs)[np.arange(len(rivals)), rivals]
         reached = falsely_accepted(outputs, goal.labels, self.threshold)
         if goal.targeted:
             reached &= goal.reached(outputs.scores)

@@ -99,7 +99,7 @@ def only(model: ExportedModel, patch: Patch) -> OnnxModel:
         VivavoceError: the model predicts no spectrograms, or is no ONNX file.
     """
     label = model.manifest.label
-    if label is None or label.mel is None or model.bank is None:
+    if label is None or label.mel is None or label.metric or model.bank is None:
         raise VivavoceError(
             f"{model.path}: predicts no spectrogram; --patch is for models with spoken labels"
         )

@@ -15,7 +15,7 @@ from ...gradient.agreement import SHARE
 from ..target import Target
 
 Quantity = Literal["score", "probability", "distance"]
-LOSSES: dict[str, tuple[str, int]] = {
+LOSSES: dict[str, tuple[str, float]] = {
     "score": ("score", 1),
     "contrast": ("contrast", 1),
     "probability": ("probability", 1),
@@ -34,8 +34,8 @@ class Subject:
         model: from `open_model`.
         quantity: `score` (on the scale of logits; for models that predict labels minus the mean of all
             scores, because a score itself is flat where the prediction meets its label), `probability`
-            (softmax of the scores), or `distance` (minus the mean smooth L1 distance of the prediction to the
-            label of the class; label models only).
+            (softmax of the scores), or `distance` (minus the distance of the prediction to the label of the
+            class, by which thresholds decide; label models only).
         against: explain the score of a class minus that of this one.
 
     Raises:
@@ -61,7 +61,10 @@ class Subject:
             self.quantity = "contrast"
         if against is not None:
             self.quantity = "difference"
-        self.loss, self.sign = LOSSES[self.quantity]
+        label = model.manifest.label
+        # By the metric of a bank a distance falls as the score grows, by a constant factor.
+        by_score = self.quantity == "distance" and label and label.metric
+        self.loss, self.sign = ("score", label.temperature) if label and by_score else LOSSES[self.quantity]
         # Its own loss is the one that is tried, and that needs no second class.
         self.target = Target(model, self.loss if against is None else "score")
         self._inner: dict[str, InputGradient] = {}

@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from ...artifacts import Manifest
 from ..diagnosis.table import LEVELS
 from ..report import Report
 
@@ -42,7 +43,7 @@ def changes(before: Report, after: Report) -> Iterator[Change]:
 
 def _promises(before: Report, after: Report) -> Iterator[Change]:
     old, new = before.model.manifest, after.model.manifest
-    kinds = [m.label.kind if m.label else "none" for m in (old, new)]
+    kinds = [_kind(m) for m in (old, new)]
     if kinds[0] != kinds[1]:
         lost = old.label is not None
         meaning = f"labels were {kinds[0]}, are {kinds[1]}" + (
@@ -50,9 +51,23 @@ def _promises(before: Report, after: Report) -> Iterator[Change]:
         )
         yield Change("labels", kinds[0], kinds[1], "failed" if lost else "warning", meaning)
     elif old.decoding.threshold != new.decoding.threshold:
-        was, now = (f"{m.decoding.threshold:g}" for m in (old, new))
+        was, now = (_threshold(m) for m in (old, new))
         meaning = f"the threshold moved from {was} to {now}: its figures cannot be compared"
         yield Change("threshold", was, now, "failed", meaning)
+
+
+def _kind(manifest: Manifest) -> str:
+    """The kind of a model's labels, and the metric that compares them if it has one."""
+    label = manifest.label
+    if label is None:
+        return "none"
+    return f"{label.kind} by {label.metric}" if label.metric else label.kind
+
+
+def _threshold(manifest: Manifest) -> str:
+    """A model's threshold in the units of its metric."""
+    label, threshold = manifest.label, manifest.decoding.threshold
+    return "none" if threshold is None or label is None else f"{label.measure.shown(threshold):g}"
 
 
 def same_threshold(before: Report, after: Report) -> bool:
@@ -60,4 +75,4 @@ def same_threshold(before: Report, after: Report) -> bool:
     old, new = before.model.manifest, after.model.manifest
     if old.label is None or new.label is None:
         return False
-    return old.label.kind == new.label.kind and old.decoding.threshold == new.decoding.threshold
+    return _kind(old) == _kind(new) and old.decoding.threshold == new.decoding.threshold

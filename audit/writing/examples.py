@@ -61,10 +61,9 @@ def _answer(model: ExportedModel, image: np.ndarray) -> Answered:
     outputs, manifest = model.answer(image[None]), model.manifest
     decision = int(decide(outputs.scores)[0])
     note, label, sound, rate = f"score {outputs.scores[0, decision]:.2f}", None, None, 0
-    if outputs.loss is not None and manifest.decoding.threshold is not None:
-        loss = outputs.loss[0, decision]
-        sure = "sure" if loss < manifest.decoding.threshold else "not sure"
-        note = f"smooth L1 {loss:.2f}: {sure}"
+    threshold = manifest.decoding.threshold
+    if outputs.loss is not None and threshold is not None and manifest.label:
+        note = manifest.label.measure.compared(float(outputs.loss[0, decision]), threshold)
     if outputs.label is not None:
         label = outputs.label[0]
     if speaks(model):

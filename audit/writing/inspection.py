@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 from rich.console import Console
 
 from ...artifacts.interface import Declared
+from ...artifacts.metrics import METRICS
 from ..inspection import Gradient, Inspection
 
 SHOWN = 12
@@ -102,10 +103,9 @@ def _answer_lines(found: Inspection) -> list[str]:
     if found.label:
         shape = " x ".join(map(str, found.label["shape"]))
         low, high = found.label["minimum"], found.label["maximum"]
-        lines.append(f"labels: {found.label['kind']}, {shape}, from {low:g} to {high:.3g}")
-        threshold = found.label["threshold"]
-        within = "" if threshold is None else f"; threshold: mean smooth L1 under {threshold:g}"
-        lines.append(f"decoding: nearest neighbour{within}")
+        several = f"{found.label['several']} of each class, " if found.label.get("several", 1) > 1 else ""
+        lines.append(f"labels: {found.label['kind']}, {several}{shape}, from {low:g} to {high:.3g}")
+        lines.append(f"decoding: {_decoding(found.label)}")
     else:
         lines.append("decoding: arg-max of the scores")
         if len(found.outputs) > 1:
@@ -117,6 +117,21 @@ def _answer_lines(found: Inspection) -> list[str]:
     if found.batch_dependent:
         lines.append("batch-dependent: the scores of an image change with the other images of its batch")
     return lines
+
+
+def _decoding(label: Mapping[str, Any]) -> str:
+    """How the nearest label decides, and what is near enough."""
+    metric, threshold = label.get("metric"), label["threshold"]
+    if metric is None:
+        within = "" if threshold is None else f"; threshold: mean smooth L1 under {threshold:g}"
+        return f"nearest neighbour{within}"
+    measure = METRICS[metric]
+    pooled = {"mean": " on average over its labels", "max": " to the nearest of its labels", None: ""}
+    text = f"nearest class by {measure.word}{pooled[label['pool']]}, scores {label['scale']:.4g} times that"
+    if threshold is None:
+        return text
+    side = "over" if measure.similarity else "under"
+    return f"{text}; threshold: {measure.word} {side} {measure.shown(threshold):g}"
 
 
 def _gradient_lines(gradient: Gradient, onnx: bool) -> list[str]:

@@ -7,9 +7,9 @@ from itertools import product
 
 import numpy as np
 
-from ...artifacts import ExportedModel, open_model
-from ...artifacts.bank import smooth_l1
+from ...artifacts import ExportedModel, Preprocessing, open_model
 from ...artifacts.decoding import THRESHOLD
+from ...artifacts.metrics import smooth_l1
 from ...errors import VivavoceError
 from ...images import Fit, ImageSet, match, open_images
 from ...images.imageset import to_float
@@ -38,6 +38,7 @@ def listen(
     voice: Voice = "model",
     blends: bool = False,
     progress: Progress = lambda *_: None,
+    preprocessing: Preprocessing | None = None,
 ) -> tuple[Hearing, list[Heard]]:
     """Let the automatic listener hear what a model says of labelled images.
 
@@ -53,6 +54,7 @@ def listen(
         voice: whose sound is heard.
         blends: also hear blends of the bank's labels, whose losses fill the range, and suggest a threshold.
         progress: called with what is going on, how many sounds are done, and of how many.
+        preprocessing: how a file without a manifest is fed, and the bank whose labels its outputs are.
 
     Returns:
         The counts, and every sound of a prediction.
@@ -60,7 +62,7 @@ def listen(
     Raises:
         VivavoceError: the model does not speak, the data do not fit it, or a word cannot be heard.
     """
-    opened = open_model(model)
+    opened = open_model(model, preprocessing)
     check_spectrograms(opened)
     source = data or (opened.manifest.training.dataset if opened.manifest.training else None)
     if source is None:

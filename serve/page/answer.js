@@ -57,7 +57,7 @@ function showVoice(answer, about, word) {
 }
 
 function showNearness({ loss, threshold, sure }, word) {
-  element("nearness").hidden = loss === null || threshold === null;
+  element("nearness").hidden = loss === null || !(threshold > 0);
   if (element("nearness").hidden) return;
   const meter = element("meter"), most = Math.max(2 * threshold, 1.1 * loss);
   const distance = `Distance to the label of “${word}”: ${loss.toFixed(2)}.`;

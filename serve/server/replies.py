@@ -35,9 +35,13 @@ class Reply(BaseModel):
     spoken: str | None = Field(description="The word said for it; null for a model without words.")
     scores: dict[str, float] = Field(description="Every class's score; larger is better.")
     distance: float | None = Field(
-        description="Mean squared distance of the predicted label to the class's own; label models only."
+        description="Distance of the predicted label to the class's own, by which it was chosen: the mean "
+        "square, or by the metric of the bank; label models only."
     )
-    loss: float | None = Field(description="Mean smooth L1 distance of the two; label models only.")
+    loss: float | None = Field(
+        description="What the threshold is for: mean smooth L1 of the two, or the distance by the metric of "
+        "the bank (1 minus the cosine, minus the dot product); label models only."
+    )
     threshold: float | None = Field(description="The model is sure while `loss` is under this.")
     sure: bool | None = Field(description="Whether the prediction is near enough to some label.")
     label: list[list[float]] | None = Field(
