@@ -15,9 +15,9 @@ from ..text import plain
 from .bank import PLAIN, LabelBank
 from .limits import MOST_CLASSES, MOST_VALUES
 from .manifest import Decoding, Label, Manifest, schema_of
-from .metrics import METRICS, Metric, MetricName, Pool, check_rows, nearness
+from .metrics import METRICS, Metric, check_rows, nearness
 from .names import read_names
-from .preprocessing import Preprocessing
+from .preprocessing import MetricName, Pool, Preprocessing
 
 OF_KIND: dict[str, MetricName] = {PLAIN: "cosine", "text": "cosine", "gallery": "cosine", "ecoc": "hamming"}
 """How the labels of a kind are compared, unless the user says; the others by squared distances."""

@@ -14,8 +14,8 @@ import msgspec
 
 from ..errors import VivavoceError
 from .limits import LONGEST_SIDE, LONGEST_WORD, MOST_BINS, MOST_CLASSES, FieldError, check_range, check_shape
-from .metrics import METRICS, Metric, MetricName, Pool
-from .preprocessing import Interpolation
+from .metrics import METRICS, Metric
+from .preprocessing import Interpolation, MetricName, Pool
 from .runtime import first_line
 
 SCHEMA = 3

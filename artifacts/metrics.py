@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from ..errors import VivavoceError
+from .preprocessing import MetricName, Pool
 
-MetricName = Literal["cosine", "l2", "squared-l2", "dot", "hamming", "smooth-l1"]
-Pool = Literal["max", "mean"]
-"""Which of a class's rows counts where it has several: the nearest, or all on average."""
 TINY_SQUARE = 1e-24
 """Added to a squared length, so that a prediction of zeros has a direction: none."""
 TINY_DISTANCE = 1e-12

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from .metrics import MetricName, Pool
-
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 """Names of Pillow's resampling filters, in lower case."""
+
+MetricName = Literal["cosine", "l2", "squared-l2", "dot", "hamming", "smooth-l1"]
+Pool = Literal["max", "mean"]
+"""Which of a class's labels counts where a bank holds several: the nearest, or all on average."""
 
 Fixed = bool | int | float | tuple[float, ...] | str
 """The value of an input besides the image: a number, numbers, or the path of a .npy file."""

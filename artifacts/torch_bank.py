@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .encoder_bank import EncoderBank
-from .metrics import TINY_DISTANCE, TINY_SQUARE, MetricName, weights
+from .metrics import TINY_DISTANCE, TINY_SQUARE, weights
+from .preprocessing import MetricName
 
 if TYPE_CHECKING:
     import torch

@@ -10,7 +10,8 @@ from encoders import SIDE, WEIGHTS, WIDTH, embedded, images, save_bank, save_enc
 from torch.nn import functional as F
 
 from vivavoce.artifacts import LabelBank, Preprocessing, open_model
-from vivavoce.artifacts.metrics import METRICS, Pool
+from vivavoce.artifacts.metrics import METRICS
+from vivavoce.artifacts.preprocessing import Pool
 from vivavoce.audit.target import Target
 from vivavoce.errors import VivavoceError
 
