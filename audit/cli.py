@@ -13,7 +13,17 @@ from ..options import NO_PREPROCESSING, Device, ModelArgument, Preprocessing, Tr
 from .explaining.cli import explain
 from .gate.cli import check, compare, quantize_check
 from .gradient_file import gradient
-from .options import Address, Epsilons, StraightThrough, check_engine, command_line, read_epsilons, watching
+from .options import (
+    Address,
+    Epsilons,
+    Severities,
+    StraightThrough,
+    check_engine,
+    command_line,
+    read_epsilons,
+    read_severities,
+    watching,
+)
 from .writing.cli import show as show_report
 
 if TYPE_CHECKING:
@@ -37,11 +47,15 @@ def robustness(
     protocol: Annotated[
         str | None,
         typer.Option(
-            help="paper, standard (AutoAttack) or quick. Default: paper for vivavoce's files, else standard."
+            help="paper, standard (AutoAttack), quick, or natural (noise, blur, weather, light, geometry). "
+            "Default: paper for vivavoce's files, else standard."
         ),
     ] = None,
-    attack: Annotated[list[str] | None, typer.Option(help="Only this attack; may repeat.")] = None,
+    attack: Annotated[
+        list[str] | None, typer.Option(help="Only this attack, or kind of change; may repeat.")
+    ] = None,
     epsilon: Epsilons = None,
+    severity: Severities = None,
     epsilon_space: Annotated[
         str | None,
         typer.Option(help="Units of epsilon: pixel (0..1) or normalized. Default: the protocol's."),
@@ -58,7 +72,7 @@ def robustness(
     ] = None,
     references: Annotated[
         bool,
-        typer.Option("--references", help="Also measure noise, corruptions and the smallest perturbation."),
+        typer.Option("--references", help="Also measure random noise and the smallest perturbation."),
     ] = False,
     baselines: Annotated[bool, typer.Option("--baselines", hidden=True)] = False,
     limit: Annotated[
@@ -121,6 +135,7 @@ def robustness(
         norm,
         as_released,
         targets is not None,
+        read_severities(severity),
     )
     settings = Settings(
         protocol=chosen,

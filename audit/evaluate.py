@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -68,6 +69,7 @@ def evaluate(
         pixels = images.pixels(indices[part], fit)
         labels = evaluation.labels[part]
         evaluation.digests += [image_digest(*pair) for pair in zip(pixels, labels, strict=True)]
+        target.read = partial(images.pixels, indices[part])
         _Batch(target, evaluation, part, to_float(pixels), goals[part], seed).attack(protocol, progress)
         keep(evaluation, int(part[-1]) + 1)
     return evaluation
@@ -151,7 +153,9 @@ class _Batch:
             sweeps.setdefault((outcome.attack, outcome.targeted), []).append(outcome)
             self._start(outcome, seen, None)
         for (name, _), outcomes in sweeps.items():
-            self._run(ATTACKS[name], [outcome for outcome in outcomes if outcome.epsilon > 0], self._worth)
+            attack = ATTACKS[name]
+            chosen = np.ones(len(self.part), bool) if attack.everyone else self._worth
+            self._run(attack, [outcome for outcome in outcomes if outcome.epsilon > 0], chosen)
             for _ in outcomes:
                 progress(len(self.part), name)
 
@@ -187,10 +191,25 @@ class _Batch:
             adversarial = next(results)
             if attack.stays_in_ball:
                 adversarial = outcome.ball.settle(adversarial, clean, self.target.grid)
-            self._enter(outcome, chosen, clean, adversarial)
+            if attack.everyone:
+                self._answered(outcome, adversarial)
+            else:
+                self._enter(outcome, chosen, clean, adversarial)
+            outcome.moved[places] = outcome.ball.size(adversarial, clean)
             outcome.queries += self.target.queries - asked
             outcome.gradients += self.target.gradients - followed
             outcome.seconds += time.perf_counter() - started
+
+    def _answered(self, outcome: Outcome, changed: np.ndarray) -> None:
+        """Record the answers to the changed images of the whole batch, which have 8 bits."""
+        seen = judge(self.target, changed, self.evaluation.labels[self.part])
+        images = outcome.images
+        images["right"][self.part] = images["rounded"][self.part] = (
+            seen.decisions == self.evaluation.labels[self.part]
+        )
+        images["near"][self.part] = seen.near
+        images["rejected"][self.part], images["misled"][self.part] = seen.rejected, seen.misled
+        images["reached"][self.part] = seen.decisions == self.goals
 
     def _enter(
         self, outcome: Outcome, chosen: np.ndarray, clean: np.ndarray, adversarial: np.ndarray
@@ -204,7 +223,6 @@ class _Batch:
         outcome.near[places] &= seen.near
         outcome.rejected[places], outcome.misled[places] = seen.rejected, seen.misled
         outcome.reached[places] = seen.decisions == self.goals[chosen]
-        outcome.moved[places] = outcome.ball.size(adversarial, clean)
         broken = np.flatnonzero(was_right & ~outcome.right[places])
         if not len(broken):
             return
@@ -225,5 +243,9 @@ class _Batch:
         examples, labels = self.evaluation.examples, self.evaluation.labels
         for k in broken:
             place = int(places[k])
-            if counts(outcome.attack) and admits(examples, place, labels):
+            if (
+                counts(outcome.attack)
+                and not ATTACKS[outcome.attack].severities
+                and admits(examples, place, labels)
+            ):
                 examples.append(Example(place, outcome.attack, outcome.epsilon, clean[k], adversarial[k]))

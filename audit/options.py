@@ -35,6 +35,23 @@ Epsilons = Annotated[
 ]
 
 
+Severities = Annotated[
+    list[str] | None,
+    typer.Option(metavar="<severity>", help="For --protocol natural: 3, or 1,3,5. Default: 1 to 5."),
+]
+
+
+def read_severities(texts: list[str] | None) -> list[int]:
+    """Read the values of `--severity`: whole numbers, or lists of them."""
+    from ..errors import VivavoceError
+
+    parts = [part.strip() for text in texts or () for part in text.split(",")]
+    for part in parts:
+        if not (part.isascii() and part.isdecimal() and len(part) < 4):
+            raise VivavoceError(f"--severity must be a number from 1 to 5, or several as 1,3,5, not {part!r}")
+    return [int(part) for part in parts]
+
+
 def read_epsilons(texts: list[str] | None) -> list[float]:
     """Read the values of `--epsilon`: numbers, or fractions such as 8/255, or lists of them."""
     from ..images.sizes import read_size

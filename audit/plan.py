@@ -14,8 +14,11 @@ from ..images import Fit, ImageSet, match, open_images
 from ..images.imageset import to_float
 from .protocol import Protocol, default, target_classes
 from .sharding import Shard, Spread
-from .target import Target
+from .target import LARGEST, Target
 from .targets import read_targets
+
+VALUES = 2_500_000
+"""Pixel values of a batch that is only answered: 16 images at 224 pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +44,7 @@ class Settings:
     The file outlives the audit, so that a report that can't be written costs no attack; remove it afterwards.
     """
     references: bool = False
-    """Also measure noise, corruptions and the smallest perturbation, to compare the attacks with."""
+    """Also measure random noise and the smallest perturbation, to compare the attacks with."""
     command: str = ""
     """The command line, for the report."""
     spread: Spread | None = None
@@ -81,9 +84,12 @@ class Plan:
         images, matching = match(open_images(source), model.manifest.classes, model.named)
         indices = images.sample(settings.limit, settings.seed)
         target = Target(model, straight_through=settings.straight_through)
-        batch_size = settings.batch_size or target.fitting_batch()
-        target.limit(batch_size)
-        target.try_gradient(to_float(images.pixels(indices[:batch_size], Fit.of(model.manifest.input))))
+        protocol = settings.protocol or default(model.manifest)
+        fit = Fit.of(model.manifest.input)
+        batch_size = settings.batch_size or (_only_asked(fit) if protocol.natural else target.fitting_batch())
+        target.limit(batch_size, only_answers=protocol.natural)
+        if not protocol.natural:
+            target.try_gradient(to_float(images.pixels(indices[:batch_size], fit)))
         return cls(
             target=target,
             images=images,
@@ -92,7 +98,7 @@ class Plan:
             indices=indices,
             goals=_goals(settings, images, indices, target.classes),
             chosen=settings.targets is not None,
-            protocol=(settings.protocol or default(model.manifest)).fitted(target),
+            protocol=protocol.fitted(target),
             batch_size=batch_size,
             seed=settings.seed,
             command=settings.command,
@@ -114,6 +120,11 @@ class Plan:
             batch_size=self.batch_size,
             straight_through=self.target.straight_through,
         )
+
+
+def _only_asked(fit: Fit) -> int:
+    """Images at a time for a protocol without gradients."""
+    return max(1, min(LARGEST, VALUES // (fit.height * fit.width * fit.channels)))
 
 
 def source_of(model: ExportedModel, data: str | None) -> str:

@@ -15,6 +15,8 @@ from ..text import suggestion
 from .attacks.base import Ball
 from .attacks.catalogue import ATTACKS
 from .attacks.norms import NORMS, Norm
+from .natural.choice import refuse_kinds, with_kinds
+from .natural.kinds import KINDS
 
 if TYPE_CHECKING:
     from .target import Target
@@ -26,7 +28,7 @@ FREE: dict[Norm, tuple[str, ...]] = {
 PIECEWISE = ("square", "boundary")
 """Attacks on models whose scores are piecewise constant: Square with many queries, and one on decisions."""
 
-Space = Literal["pixel", "normalized"]
+Space = Literal["pixel", "normalized", "severity"]
 
 
 class Protocol(msgspec.Struct, frozen=True):
@@ -38,7 +40,8 @@ class Protocol(msgspec.Struct, frozen=True):
     """Radii of the ball, rising."""
     epsilon_space: Space
     """`pixel`: units of 0..1. `normalized`: after the model's own normalisation, so a channel's
-    half-width in pixels is epsilon times its standard deviation."""
+    half-width in pixels is epsilon times its standard deviation. `severity`: no ball; the attacks are
+    kinds of change without an adversary, and epsilons their severities."""
     targeted: tuple[bool, ...] = (False,)
     ensemble: bool = False
     """Each attack runs only on the images that survived the ones before it, and smaller epsilons."""
@@ -48,6 +51,11 @@ class Protocol(msgspec.Struct, frozen=True):
     A check sets it, so that a new file is attacked in the box of the old one."""
     settled: bool = False
     """The attacks were chosen by name or fitted to a model before: `fitted` adds none."""
+
+    @property
+    def natural(self) -> bool:
+        """Whether it has changes without an adversary."""
+        return self.epsilon_space == "severity"
 
     def described(self, entry: Input) -> str:
         """Attacks and largest epsilon in words, for a model with this input."""
@@ -67,6 +75,8 @@ class Protocol(msgspec.Struct, frozen=True):
 
     def written(self, epsilon: float) -> str:
         """An epsilon as text: as n/255 where it is one, in units of pixels."""
+        if self.natural:
+            return f"{epsilon:g}"
         in_pixels = self.epsilon_space == "pixel" and self.norm == "linf"
         return short_size(epsilon) if in_pixels else f"{epsilon:.4g}"
 
@@ -85,6 +95,8 @@ class Protocol(msgspec.Struct, frozen=True):
             VivavoceError: an attack is unknown, which can come from another version's report.
         """
         _check_attacks(self.attacks)
+        if self.natural:
+            return msgspec.structs.replace(self, settled=True)
         attacks = self.attacks
         if target.model.manifest.label and self.name == "paper" and not self.settled:
             attacks = tuple(dict.fromkeys((*attacks, "margin")))
@@ -101,10 +113,13 @@ class Protocol(msgspec.Struct, frozen=True):
                 if targeted and False in self.targeted and not takes_target(attack):
                     continue
                 for epsilon in self.epsilons:
-                    yield attack, targeted, epsilon
+                    if not self.natural or epsilon in severities_of(attack):
+                        yield attack, targeted, epsilon
 
     def ball(self, epsilon: float, entry: Input) -> Ball:
-        """The ball of one epsilon, in pixel units."""
+        """The ball of one epsilon, in pixel units; for changes without one, the radius is the severity."""
+        if self.natural:
+            return Ball("linf", np.full((1, 1, 1), epsilon, np.float32))
         normalized = self.epsilon_space == "normalized"
         std = np.array((self.std or entry.std) if normalized else (1.0,) * entry.channels, np.float64)
         if self.norm == "linf":
@@ -129,6 +144,8 @@ PROTOCOLS = {
     "quick": Protocol(
         "quick", ("pgd", "square-300"), (1 / 255, 2 / 255, 4 / 255, 8 / 255), "pixel", ensemble=True
     ),
+    # Hendrycks and Dietterich 2019, Engstrom et al. 2019, and what cameras and programs do.
+    "natural": Protocol("natural", tuple(KINDS), (1.0, 2.0, 3.0, 4.0, 5.0), "severity"),
 }
 
 EPSILONS: dict[Norm, tuple[float, ...]] = {"l2": (0.5,), "l1": (12.0,), "l0": (24.0,)}
@@ -145,23 +162,33 @@ def resolve(
     norm: str | None = None,
     as_released: bool = False,
     targeted: bool = False,
+    severities: Sequence[int] = (),
 ) -> Protocol:
     """The protocol called `name`, with attacks, epsilons, their space and the norm replaced where given.
 
     Args:
-        name: `paper`, `standard` or `quick`.
-        attacks: names in `ATTACKS`.
+        name: `paper`, `standard`, `quick` or `natural`.
+        attacks: names in `ATTACKS`; for `natural`, those in `KINDS`.
         epsilons: radii.
         space: `pixel` or `normalized`.
         norm: `linf`, `l2`, `l1` or `l0`.
         as_released: also run the released code's variants of the paper's attacks.
         targeted: only targeted attacks, on targets that the user gives.
+        severities: for `natural`, instead of 1 to 5.
 
     Raises:
         VivavoceError: a name is unknown, an epsilon is negative or not a number, or two options conflict.
     """
     _check_names(name, attacks, space, norm)
     protocol = PROTOCOLS[name]
+    if protocol.natural:
+        if epsilons or space or norm or as_released or targeted:
+            raise VivavoceError(
+                "--protocol natural has no attacks in a ball: it takes --attack (kinds of change) and "
+                "--severity, but no epsilon, epsilon space, norm or targets"
+            )
+        return with_kinds(protocol, attacks, severities)
+    refuse_kinds(attacks, severities)
     measure = cast(Norm, norm or protocol.norm)
     if measure in STANDARD and name == "standard":
         protocol = msgspec.structs.replace(protocol, attacks=STANDARD[measure])
@@ -241,6 +268,11 @@ def default(manifest: Manifest, norm: str | None = None) -> Protocol:
 def counts(attack: str) -> bool:
     """Whether the results of this attack count in verdicts; those of an unknown attack do."""
     return attack not in ATTACKS or ATTACKS[attack].counts
+
+
+def severities_of(attack: str) -> tuple[int, ...]:
+    """The severities of a change without an adversary; empty for other attacks."""
+    return ATTACKS[attack].severities if attack in ATTACKS else ()
 
 
 def takes_target(attack: str) -> bool:

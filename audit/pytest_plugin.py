@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ..artifacts import ExportedModel, Preprocessing
     from .gate.checking import CheckResult
+    from .protocol import Protocol
     from .run import Audit
 
 
@@ -38,7 +39,7 @@ class Examiner:
         Args:
             model: path, or name of a shipped model.
             data: as `--data`; None: the model's own.
-            protocol: `quick`, `standard` or `paper`.
+            protocol: `quick`, `standard` or `paper`, for `assert_robust`.
             epsilon_space: `pixel` or `normalized`; None: the protocol's.
             limit: audit a stratified sample of this many images; 0: all.
             seed: of the sample and every attack.
@@ -63,20 +64,32 @@ class Examination:
     ) -> None:
         self.model, self.data, self.protocol, self.space = model, data, protocol, space
         self.limit, self.seed, self.preprocessing = limit, seed, preprocessing
-        self._audits: dict[float, Audit] = {}
+        self._audits: dict[float | tuple[str, int], Audit] = {}
 
     def at(self, epsilon: float) -> Audit:
         """The audit at one epsilon."""
-        from ..artifacts import open_model
-        from .plan import Settings
         from .protocol import resolve
-        from .run import robustness
 
         if epsilon not in self._audits:
-            protocol = resolve(self.protocol, epsilons=[epsilon], space=self.space)
-            settings = Settings(protocol=protocol, data=self.data, limit=self.limit, seed=self.seed)
-            self._audits[epsilon] = robustness(open_model(self.model, self.preprocessing), settings)
+            self._audits[epsilon] = self._audit(resolve(self.protocol, epsilons=[epsilon], space=self.space))
         return self._audits[epsilon]
+
+    def under(self, kind: str, severity: int) -> Audit:
+        """The audit under one kind of change at one severity."""
+        from .protocol import resolve
+
+        if (kind, severity) not in self._audits:
+            protocol = resolve("natural", attacks=[kind], severities=[severity])
+            self._audits[kind, severity] = self._audit(protocol)
+        return self._audits[kind, severity]
+
+    def _audit(self, protocol: Protocol) -> Audit:
+        from ..artifacts import open_model
+        from .plan import Settings
+        from .run import robustness
+
+        settings = Settings(protocol=protocol, data=self.data, limit=self.limit, seed=self.seed)
+        return robustness(open_model(self.model, self.preprocessing), settings)
 
     def assert_robust(self, epsilon: float, at_least: float) -> None:
         """Assert that a share of the images survives every attack, and that the attacks can be trusted.
@@ -93,6 +106,23 @@ class Examination:
             _fail(f"robust accuracy {share:.1%} is under {at_least:.1%}", _table(report))
         if masked:
             _fail(f"the attacks cannot be trusted: {masked[0].meaning}", _table(report))
+
+    def assert_stands(self, kind: str, severity: int = 1, *, at_least: float) -> None:
+        """Assert that the model still classifies a share of the images correctly after a change.
+
+        Args:
+            kind: of the protocol `natural`, such as `jpeg`, `fog` or `rotation-worst`.
+            severity: 1 to 5; some kinds have 1, 3 and 5, or 1 alone.
+            at_least: share of all images, in 0..1.
+        """
+        __tracebackhide__ = True
+        report = self.under(kind, severity).report
+        share = report.rows[0].accuracy
+        if share < at_least:
+            _fail(
+                f"accuracy under {kind}, severity {severity}, {share:.1%} is under {at_least:.1%}",
+                _table(report),
+            )
 
     def assert_no_regression(
         self,

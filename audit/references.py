@@ -1,4 +1,4 @@
-"""What to compare attacks with: random noise, everyday corruptions, and the smallest perturbation."""
+"""What to compare attacks with: random noise, and the smallest perturbation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import msgspec
 import numpy as np
 
 from .attacks.base import Ball, Goal
-from .attacks.corruptions import all_corruptions
 from .attacks.fab import FAB
 from .attacks.noise import Noise
 from .attacks.streams import Streams
@@ -30,17 +29,12 @@ class Reference(msgspec.Struct, frozen=True):
 
 
 def references(probes: Probes, progress: Callable[[str], None] = lambda name: None) -> Iterator[Reference]:
-    """Random noise in the ball, every corruption at five severities, and the minimum-norm attack."""
+    """Random noise in the ball, and the minimum-norm attack."""
     n = len(probes.labels)
     if not n:
         return
     progress("noise")
     yield _counted("random noise in the ball", ~probes.broken_by(Noise()))
-    for corruption in all_corruptions():
-        progress(corruption.name)
-        images = corruption.apply(probes.clean, Streams.of(probes.seed, corruption.name, probes.indices))
-        right = judge(probes.target, images, probes.labels).decisions == probes.labels
-        yield _counted(corruption.name, right)
     progress("minimum norm")
     if probes.target.gradient_missing is None:
         yield _minimum_norm(probes)

@@ -78,7 +78,7 @@ class Row(msgspec.Struct, frozen=True):
     epsilon: float
     epsilon_pixels: tuple[float, ...]
     """Half-width of the box per channel in 0..1; in the other norms the radius: l2 and l1 in units of
-    0..1, l0 a number of pixels."""
+    0..1, l0 a number of pixels; for changes without an attack the severity."""
     accuracy: float
     """Share of all images still decided correctly; wrong ones count as wrong at every epsilon."""
     interval: tuple[float, float]

@@ -14,10 +14,11 @@ from ..errors import VivavoceError
 from ..files import check_parent
 from ..images.imageset import to_float
 from .attacks.base import Ball
-from .diagnosis.probes import Probes, choose, observe, telling_epsilon
-from .diagnosis.table import diagnose
+from .diagnosis.probes import Probes, choose, observe, observe_answers, telling_epsilon
+from .diagnosis.table import OF_ANSWERS, diagnose
 from .digests import image_digests
 from .evaluate import blank, evaluate
+from .natural.examples import worst_examples
 from .outcomes import Evaluation
 from .plan import Plan, Settings
 from .references import Reference, references
@@ -59,11 +60,17 @@ def robustness(
         raise VivavoceError(
             "--resume cannot be used with --engine ray, which restarts lost shards itself; drop one of them"
         )
+    if settings.protocol and settings.protocol.natural and (settings.references or settings.targets):
+        raise VivavoceError("--references and --targets need attacks; --protocol natural has none")
     plan = Plan.of(model, settings)
     state = _state(plan, settings.resume) if settings.resume else None
     evaluation = _evaluate(plan, state, settings.spread, progress)
     probes = _probes(plan, evaluation)
-    checks = diagnose(observe(probes, evaluation, _named(progress, "diagnosis")))
+    if plan.protocol.natural:
+        checks = diagnose(observe_answers(probes, evaluation), OF_ANSWERS)
+        evaluation.examples = worst_examples(plan, evaluation)
+    else:
+        checks = diagnose(observe(probes, evaluation, _named(progress, "diagnosis")))
     beside: tuple[Reference, ...] = ()
     if settings.references:
         beside = tuple(references(probes, _named(progress, "references")))

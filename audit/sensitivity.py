@@ -47,7 +47,7 @@ class Median:
 def median_smallest(report: Report) -> Median | None:
     """The median smallest epsilon; None with fewer than two epsilons, which say no more than a row does."""
     protocol = report.protocol
-    if sum(epsilon > 0 for epsilon in protocol.epsilons) < 2:
+    if protocol.natural or sum(epsilon > 0 for epsilon in protocol.epsilons) < 2:
         return None
     steps, n = np.sort(steps_survived(report)), report.data.n
     half = Z95 * math.sqrt(n) / 2
@@ -69,7 +69,7 @@ def blind(report: Report) -> str | None:
     """Why a check against this report would see no change of robustness, and what to do; None if it would."""
     protocol = report.protocol
     attacked = [row for row in report.rows if row.epsilon > 0 and counts(row.attack)]
-    if not attacked or report.clean.accuracy == 0:
+    if protocol.natural or not attacked or report.clean.accuracy == 0:
         return None
     shares = [row.accuracy for row in attacked]
     if max(shares) == 0:

@@ -65,7 +65,7 @@ Spread = Callable[[Shard, Target, ImageSet, Callable[[int, str], None]], Evaluat
 def attack(model: ExportedModel, images: ImageSet, shard: Shard) -> Found:
     """Attack one shard with a freshly opened model."""
     target = Target(model, straight_through=shard.straight_through)
-    target.limit(shard.batch_size)
+    target.limit(shard.batch_size, only_answers=shard.protocol.natural)
     found = evaluate(
         target, images, shard.indices, shard.protocol,
         seed=shard.seed, batch_size=shard.batch_size, goals=shard.goals,

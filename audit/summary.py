@@ -14,6 +14,7 @@ from ..artifacts.identity import identify
 from ..artifacts.preprocessing import Fixed
 from .diagnosis.table import Check
 from .diagnosis.verdict import verdict
+from .natural.heat import natural_verdict
 from .outcomes import Evaluation, Outcome
 from .plan import Plan
 from .references import Reference
@@ -44,12 +45,18 @@ def write_report(
         diagnosis=checks,
         references=references,
         notes=tuple(target.notes),
-        verdict=verdict(evaluation.robust(), plan.protocol.described(target.model.manifest.input), checks),
+        verdict=_verdict(plan, evaluation, rows, checks),
         images=_images(plan, evaluation),
         environment=_environment(plan, seconds),
         straight_through=target.straight_through,
         speed=measure(target.model),
     )
+
+
+def _verdict(plan: Plan, evaluation: Evaluation, rows: tuple[Row, ...], checks: tuple[Check, ...]) -> str:
+    if plan.protocol.natural:
+        return natural_verdict(rows, evaluation.right, checks)
+    return verdict(evaluation.robust(), plan.protocol.described(plan.target.model.manifest.input), checks)
 
 
 def _model(model: ExportedModel) -> Model:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -11,6 +12,7 @@ from ..artifacts.onnx_model import OnnxModel
 from ..errors import VivavoceError
 from ..gradient.agreement import FLOAT32, SHARE, strayed
 from ..gradient.errors import PiecewiseConstant, preparing
+from ..images import Fit
 from .grid import Grid
 from .saturation import STAND_INS, flattened, vanished
 
@@ -74,6 +76,8 @@ class Target:
             self.note(f"the file gives {model.understood.head.text}")
         self.piecewise_constant = False
         """Whether there is no gradient because the scores are piecewise constant, as those of trees."""
+        self.read: Callable[[Fit], np.ndarray] = lambda fit: np.zeros((0, 1, 1, 1), np.uint8)
+        """Reads the images under attack again, to a different fit: uint8 [N, H, W, C]."""
         self.others = np.zeros((0, 1, 1, 1), np.float32)
         """float32 [M, C, H, W]: images of the data set that some attacks start from."""
         self._decisions: np.ndarray | None = None
@@ -249,10 +253,10 @@ class Target:
 
         return fitting(self._gradient, MEMORY, LARGEST)  # type: ignore[arg-type]
 
-    def limit(self, count: int) -> None:
+    def limit(self, count: int, only_answers: bool = False) -> None:
         """Let the file and the gradient get at most `count` images at a time, and keep memory for those."""
         self.at_a_time = count
-        if self.gradient_missing is None:
+        if not only_answers and self.gradient_missing is None:
             assert self._gradient is not None
             self._gradient.limit(count, MEMORY)
 

@@ -32,6 +32,9 @@ class Fit:
     """Resize the shorter side to this, then crop the centre; 0: crop the centre without resizing; None:
     resize to height x width."""
     interpolation: Interpolation = "bilinear"
+    antialias: bool = True
+    """Average over all pixels that one pixel of a smaller image covers, as Pillow does. Otherwise read
+    between the nearest pixels alone, as OpenCV and onnxruntime do; bilinear and bicubic only."""
 
     @classmethod
     def of(cls, entry: Input) -> Fit:
@@ -46,10 +49,18 @@ class Fit:
         """
         ImageOps.exif_transpose(image, in_place=True)
         image = eight_bits(image, grey=self.channels == 1)
-        image = image.resize(self._resized(*image.size), Image.Resampling[self.interpolation.upper()])
+        image = self._resize(image, self._resized(*image.size))
         left, top = _start(image.width, self.width), _start(image.height, self.height)
         image = image.crop((left, top, left + self.width, top + self.height))  # zeros where it reaches over
         return np.asarray(image, np.uint8).reshape(self.height, self.width, self.channels)
+
+    def _resize(self, image: Image.Image, size: tuple[int, int]) -> Image.Image:
+        if self.antialias or size == image.size or self.interpolation not in ("bilinear", "bicubic"):
+            return image.resize(size, Image.Resampling[self.interpolation.upper()])
+        across, down = image.width / size[0], image.height / size[1]
+        filters = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+        steps = (across, 0, 0, 0, down, 0)
+        return image.transform(size, Image.Transform.AFFINE, steps, filters[self.interpolation])
 
     def _resized(self, width: int, height: int) -> tuple[int, int]:
         """Width and height before the crop. As in torchvision, the longer side is truncated."""

@@ -26,6 +26,11 @@ class Ball:
     [1, 1, 1]: `l2` and `l1` in units of 0..1, `l0` a number of pixels, each with all its channels."""
 
     @property
+    def severity(self) -> int:
+        """The radius as a severity."""
+        return int(self.radius.item())
+
+    @property
     def widths(self) -> list[float]:
         """The radius of each channel, or the one radius of a ball that is no box."""
         return self.radius.ravel().tolist()
@@ -125,6 +130,10 @@ class Attack(ABC):
     """Whether its results count in the verdict."""
     norms: ClassVar[tuple[Norm, ...]] = ("linf", "l2")
     """The norms that it knows."""
+    everyone: ClassVar[bool] = False
+    """Whether every image gets it, also those that the model gets wrong, and its answer stands."""
+    severities: tuple[int, ...] = ()
+    """What it has instead of epsilons; empty for attacks in a ball."""
 
     @abstractmethod
     def sweep(

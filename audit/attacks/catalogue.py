@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..natural.kinds import KINDS
 from .adaptive import FalseAcceptance, Rejection
 from .apgd import APGD
 from .base import Attack
@@ -37,5 +38,6 @@ ATTACKS: dict[str, Attack] = {
     "noise": Noise(),
     "sigma-zero": SigmaZero(),
     "sparse-rs": SparseRS(),
+    **KINDS,
 }
 """Every attack by name, with the settings its protocols use."""

@@ -124,6 +124,21 @@ def observe(
     )
 
 
+def observe_answers(probes: Probes, evaluation: Evaluation) -> Observations:
+    """What the model answers to the clean images, for protocols without attacks."""
+    target = probes.target
+    seen: dict[str, Any] = dict(_scores(probes)) if len(probes.labels) else {}
+    return Observations(
+        classes=len(target.model.manifest.classes),
+        epsilon=0.0,
+        clean_correct=int(evaluation.right.sum()),
+        clean_total=len(evaluation.labels),
+        dead=0.0,
+        not_finite=(target.not_finite, target.queries),
+        **seen,
+    )
+
+
 def _attacks(probes: Probes, audited: set[str]) -> list[tuple[str, Attack, Ball | None]]:
     """Probe by the name of its observation; `audited` are the attacks of the audit itself."""
     huge = Ball("linf", np.full((1, 1, 1), HUGE, np.float32))
@@ -154,8 +169,14 @@ def _paper_and_margin(evaluation: Evaluation, seen: dict[str, Any]) -> dict[str,
     return {"paper": paper, "margin": margin, "compared_at": (widest, len(grid))}
 
 
-def _answers(probes: Probes) -> dict[str, np.ndarray | None]:
-    """Scores of the clean images once, again, in other batches; and under tiny random changes."""
+def _answers(probes: Probes) -> dict[str, np.ndarray]:
+    """Scores of the clean images, and which decisions change under tiny random changes."""
+    flips = np.concatenate([_flipped(probes, part) for part in probes.parts])
+    return _scores(probes) | {"flips": flips}
+
+
+def _scores(probes: Probes) -> dict[str, np.ndarray]:
+    """Scores of the clean images once, again, and in other batches."""
     target, n = probes.target, len(probes.labels)
     once = target.answer(probes.clean).scores
     again = target.answer(probes.clean).scores
@@ -163,8 +184,7 @@ def _answers(probes: Probes) -> dict[str, np.ndarray | None]:
     parts = [target.answer(probes.clean[part]).scores for part in np.array_split(order, max(1, n // 5))]
     apart = np.empty_like(once)
     apart[order] = np.concatenate(parts)
-    flips = np.concatenate([_flipped(probes, part) for part in probes.parts])
-    return {"scores": once, "scores_again": again, "scores_apart": apart, "flips": flips}
+    return {"scores": once, "scores_again": again, "scores_apart": apart}
 
 
 def _flipped(probes: Probes, part: slice) -> np.ndarray:

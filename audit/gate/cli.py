@@ -144,7 +144,8 @@ def compare(
         str | None, typer.Option(help="Images, for models. Default: A's own, or the path in a report.")
     ] = None,
     protocol: Annotated[
-        str | None, typer.Option(help="For two models: paper, standard or quick. Default: as A's audit.")
+        str | None,
+        typer.Option(help="For two models: paper, standard, quick or natural. Default: as A's audit."),
     ] = None,
     epsilon: Epsilons = None,
     limit: Limit = 1000,
@@ -201,7 +202,7 @@ def quantize_check(
         str | None, typer.Option(help="Images to audit and to calibrate on. Default: the model's own.")
     ] = None,
     save: Annotated[Path | None, typer.Option(help="Save the quantised file here.")] = None,
-    protocol: Annotated[str, typer.Option(help="quick, standard (AutoAttack) or paper.")] = "quick",
+    protocol: Annotated[str, typer.Option(help="quick, standard (AutoAttack), paper or natural.")] = "quick",
     epsilon: Epsilons = None,
     limit: Limit = 1000,
     seed: Seed = 0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,10 +10,11 @@ import msgspec
 import numpy as np
 
 from ...errors import VivavoceError
+from ..natural.heat import Line, lines, mean_accuracy
 from ..protocol import ATTACKS, Protocol, counts
 from ..report import Report, Row, unpack_bits
 from ..sensitivity import steps_survived
-from ..writing.table import title
+from ..writing.table import row_title
 
 SMALLEST = "smallest-epsilon"
 """The row about all epsilons at once. Its share is the mean share of the epsilons that an image survives;
@@ -62,6 +64,9 @@ def _vectors(report: Report) -> Iterator[Vector]:
     if report.clean.near is not None:
         near = unpack_bits(report.clean.near, n)
         yield Vector("clean/threshold", "clean, within the threshold", near)
+    if protocol.natural:
+        yield from _natural_vectors(report)
+        return
     for row in report.rows:
         if row.epsilon > 0:
             yield from _row_vectors(row, protocol, n)
@@ -76,9 +81,30 @@ def _vectors(report: Report) -> Iterator[Vector]:
         yield Vector(SMALLEST, "smallest epsilon that breaks an image", survived, steps=steps + 1)
 
 
+def _natural_vectors(report: Report) -> Iterator[Vector]:
+    """A figure for each kind of change over its severities, and one for all kinds together."""
+    found, n = lines(report.rows), report.data.n
+    if len(found) > 1:
+        mean = mean_accuracy(report.rows, n)
+        yield _summed("natural", mean.of, [line for line in found if line.kind in mean.kinds], n)
+    for line in found:
+        title = f"{line.kind}, mean over severities" if len(line.rows) > 1 else line.kind
+        yield _summed(line.kind, title, [line], n)
+
+
+def _summed(name: str, title: str, lines: list[Line], n: int) -> Vector:
+    """How often each image is right; kinds with fewer severities count as much as others."""
+    whole = math.lcm(*(len(line.rows) for line in lines))
+    values = np.zeros(n, np.int64)
+    for line in lines:
+        for row in line.rows.values():
+            values += unpack_bits(row.survivors, n) * (whole // len(line.rows))
+    return Vector(name, title, values, steps=whole * len(lines))
+
+
 def _row_vectors(row: Row, protocol: Protocol, n: int) -> Iterator[Vector]:
     name = row_name(row)
-    words = f"{title(row.attack, row.targeted)}, epsilon {protocol.written(row.epsilon)}"
+    words = row_title(row, protocol)
     yield Vector(name, words, unpack_bits(row.survivors, n), row.epsilon_pixels)
     if row.survivors_threshold is not None:
         near = unpack_bits(row.survivors_threshold, n)

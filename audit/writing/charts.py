@@ -31,7 +31,7 @@ class Bar:
 
 def bars(report: Report) -> list[Bar]:
     """Clean accuracy, and what is left after each attack; empty if there are several epsilons."""
-    if not single(report):
+    if report.protocol.natural or not single(report):
         return []
     clean = report.clean
     found = [Bar("clean", 100 * clean.accuracy, *(100 * end for end in clean.interval))]
@@ -52,7 +52,7 @@ def curves(report: Report) -> list[tuple[str, str]]:
     As in Chen et al. 2021, figure 3: solid for threshold decoding, dotted for nearest neighbour; a model on
     logits has one solid line. The band is the 95 % Wilson interval.
     """
-    if single(report):
+    if report.protocol.natural or single(report):
         return []
     panels = [_panel(report, list(rows.values())) for rows in columns(report).values()]
     return list(zip(map(plain, titles(report)), panels, strict=True))

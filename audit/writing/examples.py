@@ -44,8 +44,10 @@ class AnsweredExample:
 
 def answered(audit: Audit) -> Iterator[AnsweredExample]:
     """The examples of an audit, with the model's answers."""
-    classes = audit.report.model.manifest.classes
-    for example in shown(audit.evaluation.examples, audit.evaluation.labels):
+    classes, examples = audit.report.model.manifest.classes, audit.evaluation.examples
+    if not audit.report.protocol.natural:
+        examples = shown(examples, audit.evaluation.labels)
+    for example in examples:
         outcome = audit.report.images[example.place]
         yield AnsweredExample(
             name=outcome.file or f"image {outcome.index}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .. import junit as xml
 from .. import sarif as log
 from ..report import Report
-from .table import title
+from .table import row_title
 
 RULES = {
     "untrusted-robustness": "The attacks of this audit may be misled, or too weak; see the diagnosis.",
@@ -15,10 +15,9 @@ RULES = {
 
 def junit(report: Report) -> str:
     """A case for every attack, and for every check of the diagnosis, which fails if it is not fine."""
-    written = report.protocol.written
     cases = [
         xml.case(
-            f"{title(row.attack, row.targeted)}, epsilon {written(row.epsilon)}",
+            row_title(row, report.protocol),
             "accuracy",
             f"accuracy {row.accuracy:.1%} (95 % interval {row.interval[0]:.1%} to {row.interval[1]:.1%})",
             seconds=row.seconds,

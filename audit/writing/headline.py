@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from ..diagnosis.table import LEVELS, Level
+from ..natural.heat import mean_accuracy, worst
 from ..report import Report
 
 Tone = Literal["good", "bad", "doubtful", "masked"]
@@ -27,13 +28,16 @@ def tone(report: Report) -> Tone:
     """What the verdict means: masked gradients, little left, doubtful attacks, or good news."""
     if trust(report) == "masked":
         return "masked"
-    if survived(report) < LITTLE * report.clean.accuracy:
+    left = mean_accuracy(report.rows, report.data.n).accuracy if report.protocol.natural else survived(report)
+    if left < LITTLE * report.clean.accuracy:
         return "bad"
     return "good" if trust(report) == "fine" else "doubtful"
 
 
 def plainly(report: Report) -> str:
     """The result for readers who know nothing of attacks."""
+    if report.protocol.natural:
+        return _plainly_natural(report)
     right, left = (round(100 * share) for share in (report.clean.accuracy, survived(report)))
     protocol = report.protocol
     widest = 100 * max(protocol.ball(protocol.epsilons[-1], report.model.manifest.input).widths)
@@ -53,3 +57,15 @@ def plainly(report: Report) -> str:
         "masked": " The model hides its gradient from the attacks; the true figure is probably lower.",
     }
     return sentence + doubt[trust(report)]
+
+
+def _plainly_natural(report: Report) -> str:
+    mean, lowest = mean_accuracy(report.rows, report.data.n), worst(report.rows, 1)[0]
+    changes = "the change" if len(mean.kinds) == 1 else "noise, blur, weather and other changes"
+    sentence = (
+        f"The model classifies {round(100 * report.clean.accuracy)} % of the {report.data.n} images "
+        f"correctly. With {changes}, it classifies {round(100 * mean.accuracy)} % correctly"
+    )
+    if len(mean.kinds) == 1:
+        return f"{sentence}."
+    return f"{sentence}; with the worst of them ({lowest.kind}), {round(100 * lowest.mean)} %."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Iterator
 from importlib import resources
 from typing import Any
 
@@ -18,6 +19,7 @@ from ..sensitivity import remarks
 from .charts import bars, curves
 from .examples import Answered, AnsweredExample, answered
 from .headline import plainly, tone
+from .heat import page_cells, severities
 from .looks import looks
 from .table import cell, columns, epsilon_cells, epsilon_titles, heading, legend, titles
 
@@ -38,11 +40,7 @@ def page(report: Report, audit: Audit | None = None) -> str:
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
-    by_attack = columns(report)
-    rows = [
-        [*epsilon_cells(report, e), *(cell(line[e]) for line in by_attack.values())]
-        for e in report.protocol.epsilons
-    ]
+    natural = report.protocol.natural
     return environment.from_string(source).render(
         report=report,
         heading=heading(report),
@@ -50,12 +48,21 @@ def page(report: Report, audit: Audit | None = None) -> str:
         plainly=plainly(report),
         bars=bars(report),
         curves=curves(report),
-        columns=[*epsilon_titles(report), *titles(report)],
-        rows=rows,
+        columns=[] if natural else [*epsilon_titles(report), *titles(report)],
+        rows=[] if natural else list(_rows(report)),
+        heat=page_cells(report) if natural else None,
+        severities=severities(report) if natural else [],
         legend=legend(report),
         remarks=remarks(report),
         examples=None if audit is None else _examples(audit),
     )
+
+
+def _rows(report: Report) -> Iterator[list[str]]:
+    """The cells of the table, by epsilon."""
+    by_attack = columns(report)
+    for epsilon in report.protocol.epsilons:
+        yield [*epsilon_cells(report, epsilon), *(cell(line[epsilon]) for line in by_attack.values())]
 
 
 def _examples(audit: Audit) -> list[dict[str, Any]]:
@@ -73,16 +80,16 @@ def _examples(audit: Audit) -> list[dict[str, Any]]:
 
 def _shown(example: AnsweredExample, protocol: Protocol) -> dict[str, Any]:
     """An example with its pictures and sounds as data addresses."""
+    unit, changed = ("severity", "changed") if protocol.natural else ("epsilon", "adversarial")
     difference = example.adversarial.image - example.clean.image
     amplified = 0.5 + difference / max(2 * float(np.abs(difference).max()), 1e-9)
     return {
         "name": example.name,
         "truth": example.truth,
-        "attack": example.attack,
-        "epsilon": protocol.written(example.epsilon),
+        "change": f"{example.attack}, {unit} {protocol.written(example.epsilon)}",
         "difference": _picture(amplified),
         "size": f"{np.abs(difference).max() * 255:.1f}",
-        "sides": [_side("original", example.clean), _side("adversarial", example.adversarial)],
+        "sides": [_side("original", example.clean), _side(changed, example.adversarial)],
     }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ...drawing import rendered
 from ..report import Report, Row
+from . import heat
 from .charts import bars, single
 from .table import columns, titles
 
@@ -17,13 +18,17 @@ IN_A_ROW = 3
 def curves(report: Report, kind: str) -> bytes:
     """Accuracy against epsilon, one panel per attack, as a picture of the given kind; bars for one epsilon.
 
+    For changes without an adversary, a heat map of kinds and severities.
+
     As in Chen et al. 2021, figure 3: solid for threshold decoding, dotted for nearest neighbour; a
     model on logits has one solid line. The band is the 95 % Wilson interval.
     """
     from matplotlib.figure import Figure
 
     figure = Figure(layout="constrained")
-    if single(report):
+    if report.protocol.natural:
+        heat.draw(figure, report)
+    elif single(report):
         _bars(figure, report)
     else:
         _panels(figure, report)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator
 
 import msgspec
 from rich.console import Console
@@ -14,10 +15,12 @@ from ...images.sizes import GREY_LEVELS
 from ...text import cell as in_cell
 from ...text import markdown as escape
 from ...text import plain
-from ..protocol import ATTACKS
+from ..natural.heat import lines
+from ..protocol import ATTACKS, Protocol
 from ..references import Reference
 from ..report import Report, Row
 from ..sensitivity import remarks
+from . import heat
 
 
 def columns(report: Report) -> dict[tuple[str, bool], dict[float, Row]]:
@@ -33,6 +36,13 @@ def title(attack: str, targeted: bool) -> str:
     many = attack in ATTACKS and ATTACKS[attack].many_targets
     aim = "targeted" if targeted else "multi-targeted" if many else "untargeted"
     return f"{attack.upper() if attack == 'fgsm' else attack}, {aim}"
+
+
+def row_title(row: Row, protocol: Protocol) -> str:
+    """Name a row: attack, aim and epsilon, or the kind of a change and its severity."""
+    if protocol.natural:
+        return f"{row.attack}, severity {protocol.written(row.epsilon)}"
+    return f"{title(row.attack, row.targeted)}, epsilon {protocol.written(row.epsilon)}"
 
 
 def titles(report: Report) -> list[str]:
@@ -91,6 +101,8 @@ def _compared(reference: Reference) -> str:
 
 def legend(report: Report) -> str:
     """What the cells hold."""
+    if report.protocol.natural:
+        return heat.LEGEND
     parts = "nearest-neighbour | threshold accuracy" if report.clean.threshold is not None else "accuracy"
     protocol = report.protocol
     units = f"{protocol.epsilon_space} units" if protocol.norm == "linf" else protocol.units
@@ -105,6 +117,22 @@ def show(report: Report, console: Console) -> None:
     """Print the report."""
     for line in heading(report):
         console.print(line)
+    console.print(heat.table(report) if report.protocol.natural else _by_epsilon(report))
+    console.print(legend(report), style="dim")
+    for remark in remarks(report):
+        console.print(remark)
+    _show_checks(report, console)
+    for reference in report.references:
+        console.print(f"  {reference.name}: {_compared(reference)}")
+    if report.environment.when is not None:
+        console.print(report.environment.when, style="dim")
+    for note in report.notes:
+        console.print(f"note: {note}", style="dim")
+    console.print(report.verdict, style="bold")
+
+
+def _by_epsilon(report: Report) -> Table:
+    """A line for each epsilon, a column for each attack."""
     by_attack = columns(report)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in epsilon_titles(report):
@@ -115,31 +143,22 @@ def show(report: Report, console: Console) -> None:
     for epsilon in report.protocol.epsilons:
         cells = (cell(rows[epsilon]) for rows in by_attack.values())
         table.add_row(*epsilon_cells(report, epsilon), *cells)
-    console.print(table)
-    console.print(legend(report), style="dim")
-    for remark in remarks(report):
-        console.print(remark)
+    return table
+
+
+def _show_checks(report: Report, console: Console) -> None:
     fine = sum(check.level == "fine" for check in report.diagnosis)
-    console.print(
-        Text.assemble(("fine", "green"), f" {fine} of {len(report.diagnosis)} checks of the attacks")
-    )
+    of = "model's answers" if report.protocol.natural else "attacks"
+    console.print(Text.assemble(("fine", "green"), f" {fine} of {len(report.diagnosis)} checks of the {of}"))
     for check in (c for c in report.diagnosis if c.level != "fine"):
         colour = "red" if check.level == "masked" else "yellow"
         line = plain(f"{check.name}: {check.meaning}")
         console.print(Text.assemble((check.level, colour), f" {line}"))
-    for reference in report.references:
-        console.print(f"  {reference.name}: {_compared(reference)}")
-    if report.environment.when is not None:
-        console.print(report.environment.when, style="dim")
-    for note in report.notes:
-        console.print(f"note: {note}", style="dim")
-    console.print(report.verdict, style="bold")
 
 
 def markdown(report: Report) -> str:
     """The report as a Markdown section."""
-    by_attack = columns(report)
-    lines = [
+    text = [
         f"## {escape(report.model.file)}",
         "",
         *(f"- {escape(line)}" for line in [*heading(report)[1:], *remarks(report)]),
@@ -147,19 +166,33 @@ def markdown(report: Report) -> str:
         *([f"- {escape(report.environment.when)}"] if report.environment.when else []),
         "",
     ]
-    cells = [*epsilon_titles(report), *map(escape, titles(report))]
-    lines += ["| " + " | ".join(cells) + " |", "|" + "---:|" * len(cells)]
+    for k, cells in enumerate(_heat_cells(report) if report.protocol.natural else _epsilon_cells(report)):
+        text.append("| " + " | ".join(cells) + " |")
+        if k == 0:
+            text.append("|" + ("---|" if report.protocol.natural else "---:|") + "---:|" * (len(cells) - 1))
+    return "\n".join([*text, "", legend(report).replace(" | ", " / ")]) + "\n"
+
+
+def _epsilon_cells(report: Report) -> Iterator[list[str]]:
+    """The cells of the Markdown table, the heading first."""
+    by_attack = columns(report)
+    yield [*epsilon_titles(report), *map(escape, titles(report))]
     for epsilon in report.protocol.epsilons:
         figures = (cell(rows[epsilon]).replace(" | ", " / ") for rows in by_attack.values())
-        row = [*epsilon_cells(report, epsilon), *figures]
-        lines.append("| " + " | ".join(row) + " |")
-    return "\n".join([*lines, "", legend(report).replace(" | ", " / ")]) + "\n"
+        yield [*epsilon_cells(report, epsilon), *figures]
+
+
+def _heat_cells(report: Report) -> Iterator[list[str]]:
+    """The same for changes without an adversary."""
+    yield ["change", *map(str, heat.severities(report)), "mean"]
+    for line in lines(report.rows):
+        yield [escape(line.kind), *heat.figures(report, line), f"{100 * line.mean:.1f}"]
 
 
 def comma_separated(report: Report) -> str:
     """One line per attack and epsilon, with every figure of its row; one number in a cell."""
     left_out = {"survivors", "survivors_threshold"}
-    lines = []
+    written = []
     for row in report.rows:
         line: dict[str, object] = {}
         for name, value in msgspec.structs.asdict(row).items():
@@ -168,9 +201,9 @@ def comma_separated(report: Report) -> str:
                 line |= {f"{name}_{part}": x for part, x in zip(parts, value, strict=True)}
             elif name not in left_out:
                 line[name] = in_cell(value)
-        lines.append(line)
+        written.append(line)
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(lines[0]) if lines else [], lineterminator="\n")
+    writer = csv.DictWriter(text, list(written[0]) if written else [], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(lines)
+    writer.writerows(written)
     return text.getvalue()
