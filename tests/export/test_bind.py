@@ -91,7 +91,7 @@ def test_an_encoder_and_its_bank_become_one_file(pool, folder):
         one, other = (getattr(m.answer(pictures), name) for m in (before, after))
         np.testing.assert_allclose(one, other, atol=1e-6)
     slopes = [Target(m).gradient(pictures, np.array([0, 1, 2, 0]), "margin") for m in (before, after)]
-    np.testing.assert_allclose(*slopes, atol=1e-5)
+    np.testing.assert_allclose(slopes[0], slopes[1], rtol=0, atol=1e-5)
     refused = inside(main, "export", "bound.onnx", "-o", "again.onnx", cwd=folder)
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
 
@@ -153,7 +153,8 @@ def test_whole_numbers_stay_whole(folder):
     before = open_model(folder / "bytes.onnx", Preprocessing(bank=str(folder / "bank.npz")))
     grids = [Grid.of(m) for m in (before, open_model(folder / "bound.onnx"))]
     assert all(grid is not None for grid in grids)
-    np.testing.assert_allclose(*(g.step for g in grids if g), rtol=1e-5)
+    steps = [grid.step for grid in grids if grid]
+    np.testing.assert_allclose(steps[0], steps[1], rtol=1e-5)
 
 
 def test_what_cannot_be_exported_is_refused_in_one_line(folder):
