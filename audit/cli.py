@@ -16,11 +16,13 @@ from .gradient_file import gradient
 from .options import (
     Address,
     Epsilons,
+    PatchSizes,
     Severities,
     StraightThrough,
     check_engine,
     command_line,
     read_epsilons,
+    read_patch_sizes,
     read_severities,
     watching,
 )
@@ -60,6 +62,10 @@ def robustness(
         str | None,
         typer.Option(help="Units of epsilon: pixel (0..1) or normalized. Default: the protocol's."),
     ] = None,
+    patch_size: PatchSizes = None,
+    patch_shape: Annotated[
+        str | None, typer.Option(help="Shape of patches: square or disc. Default: square.")
+    ] = None,
     norm: Annotated[
         str | None, typer.Option(help="linf, l2, l1 or l0 (pixels changed). Default: linf.")
     ] = None,
@@ -91,6 +97,10 @@ def robustness(
             help="Write the report; may repeat: .json .html .md .csv .xml .sarif .png .svg .pdf.",
         ),
     ] = None,
+    save_patterns: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the patches and perturbations that universal attacks learn, as PNG."),
+    ] = None,
     wav: Annotated[
         Path | None, typer.Option(help="Folder for the spoken answers to a few clean and adversarial images.")
     ] = None,
@@ -119,6 +129,7 @@ def robustness(
     from .protocol import default, resolve
     from .run import robustness as audit_model
     from .writing.outputs import Finished, check_outputs, check_sounds, write_outputs, write_sounds
+    from .writing.patterns import check_patterns, write_patterns
     from .writing.table import show
 
     if baselines:
@@ -127,16 +138,19 @@ def robustness(
     check_engine(engine, address=address, workers=workers)
     opened = open_model(model, preprocessing, device, trust_model)
     check_sounds(opened, wav)
+    sizes = read_patch_sizes(patch_size, attack, epsilon)
     chosen = resolve(
-        protocol or default(opened.manifest, norm).name,
+        protocol or default(opened.manifest, norm, attack or ()).name,
         attack or (),
-        read_epsilons(epsilon),
+        sizes or read_epsilons(epsilon),
         epsilon_space,
         norm,
         as_released,
         targets is not None,
         read_severities(severity),
+        patch_shape,
     )
+    check_patterns(save_patterns, chosen)
     settings = Settings(
         protocol=chosen,
         data=data,
@@ -161,6 +175,7 @@ def robustness(
         show(audit.report, terminal())
     write_outputs(Finished(audit.report, audit), output or [], losses)
     write_sounds(audit, wav, losses)
+    write_patterns(audit, save_patterns, losses)
     losses.end()
     if resume:
         resume.unlink(missing_ok=True)

@@ -13,12 +13,13 @@ from ..artifacts.manifest import Manifest
 from ..images import Fit, ImageSet
 from ..images.imageset import to_float
 from .attacks.base import Attack, Goal
+from .attacks.catalogue import ATTACKS
 from .attacks.streams import Streams
 from .digests import image_digest
 from .examples import Example, admits
 from .judge import Judgement, judge
 from .outcomes import FLAGS, IMAGE, Evaluation, Outcome
-from .protocol import ATTACKS, Protocol, counts, target_classes
+from .protocol import Protocol, counts, target_classes
 from .target import Target
 
 BatchDone = Callable[[int, str], None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import sys
 from collections.abc import Iterator
@@ -28,6 +29,13 @@ Address = Annotated[
 StraightThrough = Annotated[
     bool,
     typer.Option("--straight-through", help="Differentiate Sign, Round and the like as the identity."),
+]
+PatchSizes = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="<share%>",
+        help="Size of patches as a share of the image: 5%, or 2%,5%. Default: 5%.",
+    ),
 ]
 Epsilons = Annotated[
     list[str] | None,
@@ -57,6 +65,33 @@ def read_epsilons(texts: list[str] | None) -> list[float]:
     from ..images.sizes import read_size
 
     return [read_size(size, "--epsilon") for text in texts or () for size in text.split(",")]
+
+
+def read_patch_sizes(
+    texts: list[str] | None, attacks: list[str] | None, epsilons: list[str] | None
+) -> list[float]:
+    """Read the values of `--patch-size`: shares of the image in per cent, or lists of them.
+
+    Raises:
+        VivavoceError: a text is no share, or the attacks have no patches, or epsilons are given for patches.
+    """
+    from ..errors import VivavoceError
+    from .choices import with_patches
+
+    patches = with_patches(attacks or ())
+    if texts and not patches:
+        raise VivavoceError("--patch-size needs an attack with patches, such as --attack patch")
+    if epsilons and patches:
+        raise VivavoceError("a patch has a size instead of an epsilon; give --patch-size, such as 5%")
+    found = []
+    for text in (part.strip() for option in texts or () for part in option.split(",")):
+        try:
+            found.append(float(text.removesuffix("%")) / 100)
+        except ValueError:
+            found.append(float("nan"))
+        if not text.endswith("%") or not math.isfinite(found[-1]):
+            raise VivavoceError(f"--patch-size must be a share of the image, such as 5%, not {text!r}")
+    return found
 
 
 def check_engine(engine: str, **of_ray: object) -> None:

@@ -12,6 +12,7 @@ from ..artifacts.identity import files_of
 from ..errors import VivavoceError
 from ..images import Fit, ImageSet, match, open_images
 from ..images.imageset import to_float
+from .learning import judged, learns, lessons
 from .protocol import Protocol, default, target_classes
 from .sharding import Shard, Spread
 from .target import LARGEST, Target
@@ -63,6 +64,8 @@ class Plan:
     """How classes were matched with folders, in words."""
     indices: np.ndarray
     """int64 [n]: the sampled images' places in the data set."""
+    training: np.ndarray
+    """int64 [m]: the images that universal attacks learn from; empty without such attacks."""
     goals: np.ndarray
     """int64 [n]: their target classes."""
     chosen: bool
@@ -82,23 +85,26 @@ class Plan:
         files_of(model.path)  # read now, before the sessions take the memory; the report needs it
         source = source_of(model, settings.data)
         images, matching = match(open_images(source), model.manifest.classes, model.named)
-        indices = images.sample(settings.limit, settings.seed)
+        wanted = settings.protocol or default(model.manifest)
+        indices = judged(images, settings.limit, settings.seed, wanted)
         target = Target(model, straight_through=settings.straight_through)
-        protocol = settings.protocol or default(model.manifest)
         fit = Fit.of(model.manifest.input)
-        batch_size = settings.batch_size or (_only_asked(fit) if protocol.natural else target.fitting_batch())
-        target.limit(batch_size, only_answers=protocol.natural)
-        if not protocol.natural:
+        batch_size = settings.batch_size or (_only_asked(fit) if wanted.natural else target.fitting_batch())
+        target.limit(batch_size, only_answers=wanted.natural)
+        if not wanted.natural:
             target.try_gradient(to_float(images.pixels(indices[:batch_size], fit)))
+        protocol = wanted.fitted(target)
+        nothing = np.zeros(0, np.int64)
         return cls(
             target=target,
             images=images,
             source=source,
             matching=matching,
             indices=indices,
+            training=lessons(images, indices, fit, settings.seed) if learns(protocol) else nothing,
             goals=_goals(settings, images, indices, target.classes),
             chosen=settings.targets is not None,
-            protocol=protocol.fitted(target),
+            protocol=protocol,
             batch_size=batch_size,
             seed=settings.seed,
             command=settings.command,
@@ -119,6 +125,7 @@ class Plan:
             seed=self.seed,
             batch_size=self.batch_size,
             straight_through=self.target.straight_through,
+            patterns=self.target.patterns,
         )
 
 

@@ -11,10 +11,21 @@ import numpy as np
 from ..artifacts.manifest import Input, Manifest
 from ..errors import VivavoceError
 from ..images.sizes import in_grey_levels, short_size
-from ..text import suggestion
-from .attacks.base import Ball
+from .attacks.base import Ball, Shape
 from .attacks.catalogue import ATTACKS
-from .attacks.norms import NORMS, Norm
+from .attacks.norms import Norm
+from .attacks.universal import Universal
+from .choices import (
+    check_attacks,
+    check_counts,
+    check_epsilons,
+    check_names,
+    check_norm,
+    check_patches,
+    check_room,
+    shaped,
+    with_patches,
+)
 from .natural.choice import refuse_kinds, with_kinds
 from .natural.kinds import KINDS
 
@@ -22,9 +33,12 @@ if TYPE_CHECKING:
     from .target import Target
 
 FREE: dict[Norm, tuple[str, ...]] = {
-    "linf": ("square-300",), "l2": ("square-300",), "l1": ("square-300",), "l0": ("sparse-rs",)
+    "linf": ("square-300",), "l2": ("square-300",), "l1": ("square-300",), "l0": ("sparse-rs",),
+    "patch": ("patch-rs",),
 }  # fmt: skip
 """What runs without a gradient, if the protocol has nothing else."""
+COUNTED: dict[Norm, str] = {"l0": "pixels changed", "patch": "size of the patch, share of the image"}
+"""What epsilon is where it is no distance."""
 PIECEWISE = ("square", "boundary")
 """Attacks on models whose scores are piecewise constant: Square with many queries, and one on decisions."""
 
@@ -49,6 +63,7 @@ class Protocol(msgspec.Struct, frozen=True):
     std: tuple[float, ...] | None = None
     """Standard deviation per channel that normalised epsilons are in units of; None: the model's own.
     A check sets it, so that a new file is attacked in the box of the old one."""
+    patch_shape: Shape = "square"
     settled: bool = False
     """The attacks were chosen by name or fitted to a model before: `fitted` adds none."""
 
@@ -61,28 +76,43 @@ class Protocol(msgspec.Struct, frozen=True):
         """Attacks and largest epsilon in words, for a model with this input."""
         attacks = [name for name in self.attacks if counts(name)]
         joined = " and ".join(filter(None, (", ".join(attacks[:-1]), attacks[-1])))
-        units = f"{self.norm}, {'pixels changed' if self.norm == 'l0' else self.epsilon_space}"
+        if self.norm == "patch":
+            return f"{joined} of {self.written(self.epsilons[-1])} of the image ({self.patch_shape})"
+        units = f"{self.norm}, {COUNTED.get(self.norm, self.epsilon_space)}"
         if self.epsilon_space == "normalized" and self.norm == "linf":
             units += f", {in_grey_levels(self.ball(self.epsilons[-1], entry).widths)} in pixels"
         return f"{joined} at epsilon {self.written(self.epsilons[-1])} ({units})"
 
     @property
-    def units(self) -> str:
-        """What epsilons are numbers of, for headings and axes."""
-        if self.norm == "l0":
-            return "pixels changed"
-        return self.epsilon_space if self.norm == "linf" else f"{self.norm}, {self.epsilon_space}"
+    def axis(self) -> str:
+        """What epsilons are, for axes."""
+        if self.norm in COUNTED:
+            return COUNTED[self.norm]
+        norm = "" if self.norm == "linf" else f"{self.norm}, "
+        return f"epsilon ({norm}{self.epsilon_space})"
+
+    def in_words(self, epsilon: float) -> str:
+        """An epsilon with its name: `epsilon 8/255`, `24 pixels`, `a patch of 5%`."""
+        written = self.written(epsilon)
+        if self.natural:
+            return f"severity {written}"
+        named = {"l0": f"{written} pixels", "patch": f"a patch of {written}"}
+        return named.get(self.norm, f"epsilon {written}")
 
     def written(self, epsilon: float) -> str:
         """An epsilon as text: as n/255 where it is one, in units of pixels."""
         if self.natural:
             return f"{epsilon:g}"
+        if self.norm == "patch":
+            return f"{100 * epsilon:.4g}%"
         in_pixels = self.epsilon_space == "pixel" and self.norm == "linf"
         return short_size(epsilon) if in_pixels else f"{epsilon:.4g}"
 
     def scaled(self, epsilon: float, factor: float) -> float:
         """A multiple of an epsilon that is one too."""
-        return max(round(factor * epsilon), 1) if self.norm == "l0" else factor * epsilon
+        if self.norm == "l0":
+            return max(round(factor * epsilon), 1)
+        return min(factor * epsilon, 1) if self.norm == "patch" else factor * epsilon
 
     def fitted(self, target: Target) -> Protocol:
         """Adapt the protocol to one model; nothing else changes a protocol.
@@ -92,15 +122,18 @@ class Protocol(msgspec.Struct, frozen=True):
         whose scores are piecewise constant get the attacks made for those.
 
         Raises:
-            VivavoceError: an attack is unknown, which can come from another version's report.
+            VivavoceError: an attack is unknown, which can come from another version's report; or a patch
+                does not fit into the model's images.
         """
-        _check_attacks(self.attacks)
+        check_attacks(self.attacks)
         if self.natural:
             return msgspec.structs.replace(self, settled=True)
         attacks = self.attacks
         if target.model.manifest.label and self.name == "paper" and not self.settled:
             attacks = tuple(dict.fromkeys((*attacks, "margin")))
-        if target.gradient_missing is not None and target.piecewise_constant and not self.settled:
+        check_room(self, target.model.manifest.input)
+        boxed = self.norm in ("linf", "l2")
+        if target.gradient_missing is not None and target.piecewise_constant and boxed and not self.settled:
             attacks = PIECEWISE
         elif target.gradient_missing is not None:
             attacks = tuple(a for a in attacks if not ATTACKS[a].needs_gradient) or FREE[self.norm]
@@ -124,7 +157,7 @@ class Protocol(msgspec.Struct, frozen=True):
         std = np.array((self.std or entry.std) if normalized else (1.0,) * entry.channels, np.float64)
         if self.norm == "linf":
             return Ball("linf", (epsilon * std).astype(np.float32).reshape(-1, 1, 1))
-        return Ball(self.norm, np.full((1, 1, 1), epsilon * std.mean(), np.float32))
+        return Ball(self.norm, np.full((1, 1, 1), epsilon * std.mean(), np.float32), self.patch_shape)
 
 
 PROTOCOLS = {
@@ -148,7 +181,7 @@ PROTOCOLS = {
     "natural": Protocol("natural", tuple(KINDS), (1.0, 2.0, 3.0, 4.0, 5.0), "severity"),
 }
 
-EPSILONS: dict[Norm, tuple[float, ...]] = {"l2": (0.5,), "l1": (12.0,), "l0": (24.0,)}
+EPSILONS: dict[Norm, tuple[float, ...]] = {"l2": (0.5,), "l1": (12.0,), "l0": (24.0,), "patch": (0.05,)}
 """The customary radius of balls that are no boxes, for small images in 0..1."""
 STANDARD: dict[Norm, tuple[str, ...]] = {"l0": ("sigma-zero", "sparse-rs")}
 """Attacks of the protocol `standard`, where they differ from those of the other norms."""
@@ -163,6 +196,7 @@ def resolve(
     as_released: bool = False,
     targeted: bool = False,
     severities: Sequence[int] = (),
+    patch_shape: str | None = None,
 ) -> Protocol:
     """The protocol called `name`, with attacks, epsilons, their space and the norm replaced where given.
 
@@ -175,11 +209,12 @@ def resolve(
         as_released: also run the released code's variants of the paper's attacks.
         targeted: only targeted attacks, on targets that the user gives.
         severities: for `natural`, instead of 1 to 5.
+        patch_shape: `square` or `disc`, for attacks with patches, whose epsilons are shares of the image.
 
     Raises:
         VivavoceError: a name is unknown, an epsilon is negative or not a number, or two options conflict.
     """
-    _check_names(name, attacks, space, norm)
+    check_names(name, PROTOCOLS, attacks, space, norm)
     protocol = PROTOCOLS[name]
     if protocol.natural:
         if epsilons or space or norm or as_released or targeted:
@@ -187,16 +222,25 @@ def resolve(
                 "--protocol natural has no attacks in a ball: it takes --attack (kinds of change) and "
                 "--severity, but no epsilon, epsilon space, norm or targets"
             )
+        if patch_shape:
+            raise VivavoceError("--patch-shape needs an attack with patches; --protocol natural has none")
         return with_kinds(protocol, attacks, severities)
     refuse_kinds(attacks, severities)
     measure = cast(Norm, norm or protocol.norm)
+    if with_patches(attacks):
+        check_patches(name, norm, space, epsilons)
+        measure, protocol = "patch", msgspec.structs.replace(protocol, ensemble=False)
+    if patch_shape is not None:
+        protocol = shaped(protocol, measure, patch_shape)
     if measure in STANDARD and name == "standard":
         protocol = msgspec.structs.replace(protocol, attacks=STANDARD[measure])
+    if targeted and (fixed := [a for a in attacks if isinstance(ATTACKS[a], Universal)]):
+        raise VivavoceError(f"{fixed[0]} has one pattern for all images, so it takes no --targets")
     in_pixels = (space or protocol.epsilon_space) == "pixel" and measure == "linf"
-    _check_epsilons(epsilons, 1 if in_pixels else np.inf)
+    check_epsilons(epsilons, 1 if in_pixels else np.inf)
     if measure == "l0":
-        _check_counts(epsilons, space)
-    _check_norm(measure, attacks or protocol.attacks)
+        check_counts(epsilons, space)
+    check_norm(measure, attacks or protocol.attacks)
     epsilons = epsilons or EPSILONS.get(measure, ())
     if as_released and name != "paper":
         raise VivavoceError("--as-released needs --protocol paper")
@@ -214,55 +258,10 @@ def resolve(
     )
 
 
-def _check_names(name: str, attacks: Sequence[str], space: str | None, norm: str | None) -> None:
-    if name not in PROTOCOLS:
-        raise VivavoceError(f"no protocol {name!r}; {suggestion(name, PROTOCOLS)}")
-    _check_attacks(attacks)
-    if space not in (None, "pixel", "normalized"):
-        raise VivavoceError(f"the epsilon space must be pixel or normalized, not {space!r}")
-    if norm not in (None, *NORMS):
-        raise VivavoceError(f"the norm must be linf, l2, l1 or l0, not {norm!r}")
-
-
-def _check_norm(norm: Norm, attacks: Sequence[str]) -> None:
-    """Refuse attacks that do not know a norm."""
-    wrong = [name for name in attacks if norm not in ATTACKS[name].norms]
-    if wrong:
-        know = ", ".join(name for name, attack in ATTACKS.items() if norm in attack.norms)
-        raise VivavoceError(
-            f"{wrong[0]} supports {' and '.join(ATTACKS[wrong[0]].norms)}, not {norm}; "
-            f"give --protocol standard or one of the attacks {know}"
-        )
-
-
-def _check_counts(epsilons: Sequence[float], space: str | None) -> None:
-    """Check what l0 counts: whole pixels."""
-    if space == "normalized":
-        raise VivavoceError("l0 counts pixels, which no normalisation changes; leave out --epsilon-space")
-    for epsilon in epsilons:
-        if epsilon != round(epsilon):
-            raise VivavoceError(
-                f"epsilon {epsilon:g}: l0 counts changed pixels; give whole numbers, such as 24"
-            )
-
-
-def _check_epsilons(epsilons: Sequence[float], largest: float) -> None:
-    for epsilon in epsilons:
-        if not 0 <= epsilon < np.inf:
-            raise VivavoceError(f"epsilon must be 0 or more, not {epsilon:g}")
-        if epsilon > largest:
-            raise VivavoceError(f"epsilon {epsilon:g}: pixels go from 0 to 1; did you mean {epsilon:g}/255?")
-
-
-def _check_attacks(attacks: Sequence[str]) -> None:
-    for attack in attacks:
-        if attack not in ATTACKS:
-            raise VivavoceError(f"no attack {attack!r}; {suggestion(attack, ATTACKS)}")
-
-
-def default(manifest: Manifest, norm: str | None = None) -> Protocol:
-    """The paper's protocol for models that vivavoce trained, in the norm that it knows; else AutoAttack's."""
-    return PROTOCOLS["paper" if manifest.training and norm in (None, "linf") else "standard"]
+def default(manifest: Manifest, norm: str | None = None, attacks: Sequence[str] = ()) -> Protocol:
+    """The paper's protocol for models that vivavoce trained, where it knows the norm; else AutoAttack's."""
+    known = norm in (None, "linf") and not with_patches(attacks)
+    return PROTOCOLS["paper" if manifest.training and known else "standard"]
 
 
 def counts(attack: str) -> bool:

@@ -16,8 +16,9 @@ from ..images.imageset import to_float
 from .attacks.base import Ball
 from .diagnosis.probes import Probes, choose, observe, observe_answers, telling_epsilon
 from .diagnosis.table import OF_ANSWERS, diagnose
-from .digests import image_digests
+from .digests import image_digests, joint_digest
 from .evaluate import blank, evaluate
+from .learning import learn, named_patterns
 from .natural.examples import worst_examples
 from .outcomes import Evaluation
 from .plan import Plan, Settings
@@ -40,6 +41,8 @@ class Audit:
     report: Report
     evaluation: Evaluation
     model: ExportedModel
+    patterns: dict[str, np.ndarray]
+    """What universal attacks learned, float32 [C, height, width], by row: `patch-universal@0.05`."""
 
 
 def robustness(
@@ -63,6 +66,9 @@ def robustness(
     if settings.protocol and settings.protocol.natural and (settings.references or settings.targets):
         raise VivavoceError("--references and --targets need attacks; --protocol natural has none")
     plan = Plan.of(model, settings)
+    target = plan.target
+    learning = _named(progress, "learning")
+    target.patterns = learn(target, plan.images, plan.training, plan.protocol, plan.seed, learning)
     state = _state(plan, settings.resume) if settings.resume else None
     evaluation = _evaluate(plan, state, settings.spread, progress)
     probes = _probes(plan, evaluation)
@@ -75,7 +81,7 @@ def robustness(
     if settings.references:
         beside = tuple(references(probes, _named(progress, "references")))
     report = write_report(plan, evaluation, checks, beside, time.perf_counter() - started)
-    return Audit(report, evaluation, model)
+    return Audit(report, evaluation, model, named_patterns(target, plan.protocol))
 
 
 def _named(progress: Progress, what: str) -> Callable[[str], None]:
@@ -90,7 +96,8 @@ def _state(plan: Plan, path: Path) -> StateFile:
     """
     check_parent(path)
     digests = list(image_digests(plan.images, plan.indices, plan.fit))
-    return StateFile(path, fingerprint(plan.target, plan.shard, digests), digests)
+    lessons = image_digests(plan.images, plan.training, plan.fit)
+    return StateFile(path, fingerprint(plan.target, plan.shard, digests, joint_digest(lessons)), digests)
 
 
 def _evaluate(plan: Plan, state: StateFile | None, spread: Spread | None, progress: Progress) -> Evaluation:

@@ -36,12 +36,13 @@ class Median:
     low: str
     high: str
     """Ends of the 95 % interval, from the ranks of a binomial (Conover 1999, section 3.2)."""
+    what: str = "epsilon"
 
     @property
     def line(self) -> str:
         """In words."""
         ends = f"interval {self.low} to {self.high}" if self.low != self.high else "confidence"
-        return f"median smallest epsilon that breaks an image: {self.middle} (95 % {ends})"
+        return f"median smallest {self.what} that breaks an image: {self.middle} (95 % {ends})"
 
 
 def median_smallest(report: Report) -> Median | None:
@@ -52,7 +53,8 @@ def median_smallest(report: Report) -> Median | None:
     steps, n = np.sort(steps_survived(report)), report.data.n
     half = Z95 * math.sqrt(n) / 2
     ranks = (n // 2, math.floor(n / 2 - half), math.ceil(n / 2 + half))
-    return Median(*(_breaking(protocol, int(steps[min(max(rank, 0), n - 1)])) for rank in ranks))
+    middle, low, high = (_breaking(protocol, int(steps[min(max(rank, 0), n - 1)])) for rank in ranks)
+    return Median(middle, low, high, "patch" if protocol.norm == "patch" else "epsilon")
 
 
 def _breaking(protocol: Protocol, step: int) -> str:
@@ -72,12 +74,13 @@ def blind(report: Report) -> str | None:
     if protocol.natural or not attacked or report.clean.accuracy == 0:
         return None
     shares = [row.accuracy for row in attacked]
+    size = "patch" if protocol.norm == "patch" else "epsilon"
     if max(shares) == 0:
         smaller = protocol.written(protocol.scaled(attacked[0].epsilon, 1 / 4))
-        return f"every row is at 0.0 %, so none can drop; a smaller epsilon, such as {smaller}, shows changes"
+        return f"every row is at 0.0 %, so none can drop; a smaller {size}, such as {smaller}, shows changes"
     if min(shares) == report.clean.accuracy:
         larger = protocol.written(protocol.scaled(attacked[-1].epsilon, 4))
-        return f"the attacks break no image; a larger epsilon, such as {larger}, shows changes"
+        return f"the attacks break no image; a larger {size}, such as {larger}, shows changes"
     return None
 
 

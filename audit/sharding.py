@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -28,6 +28,8 @@ class Shard:
     seed: int
     batch_size: int
     straight_through: bool
+    patterns: dict[tuple[str, ...], np.ndarray] = field(default_factory=dict)
+    """What universal attacks have learned."""
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -66,6 +68,7 @@ def attack(model: ExportedModel, images: ImageSet, shard: Shard) -> Found:
     """Attack one shard with a freshly opened model."""
     target = Target(model, straight_through=shard.straight_through)
     target.limit(shard.batch_size, only_answers=shard.protocol.natural)
+    target.patterns = shard.patterns
     found = evaluate(
         target, images, shard.indices, shard.protocol,
         seed=shard.seed, batch_size=shard.batch_size, goals=shard.goals,

@@ -155,18 +155,19 @@ def _restored(data: bytes, like: np.ndarray) -> np.ndarray:
     return array
 
 
-def fingerprint(target: Target, whole: Shard, digests: Sequence[str]) -> dict[str, str]:
+def fingerprint(target: Target, whole: Shard, digests: Sequence[str], lessons: str = "") -> dict[str, str]:
     """Everything that determines the outcome of an audit, by the name that errors use.
 
     Args:
         target: the model under attack.
         whole: all images of the audit, whose places in the data set seed the attacks.
         digests: of every image.
+        lessons: digest of the images that universal attacks learn from.
     """
     model = target.model
     return {
         "the model or its settings": answers_digest(model),
-        "the images": _digest([joint_digest(digests), whole.indices.tolist()]),
+        "the images": _digest([joint_digest(digests), whole.indices.tolist(), lessons]),
         "the targets": _digest(whole.goals.tolist()),
         "the protocol": _digest([whole.protocol, whole.straight_through]),
         "the seed or batch size": f"{whole.seed} {whole.batch_size}",

@@ -82,10 +82,11 @@ def _data(plan: Plan, evaluation: Evaluation) -> Data:
     images = plan.images
     n, total = len(evaluation.indices), len(images)
     counts = np.bincount(evaluation.labels, minlength=len(images.classes))
+    learned = f"; universal attacks learned from {len(plan.training)} others" if len(plan.training) else ""
     sample = "all images" if n == total else f"a stratified sample of {n} of {total}, seed {plan.seed}"
     counted = tuple(counts.tolist())
     source = None if Path(plan.source).is_absolute() else Path(plan.source).as_posix()
-    return Data(images.name, evaluation.digest, n, total, sample, counted, plan.matching, source)
+    return Data(images.name, evaluation.digest, n, total, sample + learned, counted, plan.matching, source)
 
 
 def _clean(evaluation: Evaluation, nearest: bool, threshold: bool) -> Clean:

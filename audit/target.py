@@ -53,8 +53,7 @@ class Target:
 
     def __init__(self, model: ExportedModel, loss: str | None = None, straight_through: bool = False) -> None:
         self.model, self.straight_through = model, straight_through
-        label = model.manifest.label
-        self._by_smooth_l1 = label is not None and label.metric is None
+        self._by_smooth_l1 = model.manifest.label is not None and model.manifest.label.metric is None
         self.loss = loss or ("smooth-l1" if self._by_smooth_l1 else "cross-entropy")
         self.grid = Grid.of(model)
         """The values that pixels have for the file; None: any."""
@@ -80,6 +79,8 @@ class Target:
         """Reads the images under attack again, to a different fit: uint8 [N, H, W, C]."""
         self.others = np.zeros((0, 1, 1, 1), np.float32)
         """float32 [M, C, H, W]: images of the data set that some attacks start from."""
+        self.patterns: dict[tuple[str, ...], np.ndarray] = {}
+        """What universal attacks have learned, by `Universal.key`."""
         self._decisions: np.ndarray | None = None
         self.at_a_time: int | None = None
         """Most images that the file and the gradient get at a time; None: any number. See `limit`."""
@@ -199,8 +200,7 @@ class Target:
             off = self._strayed(images, self._ask(images).scores)
             self.compared, self.strayed = self.compared + len(images), self.strayed + int(off.sum())
         self.gradients += len(images)
-        dead = vanished(gradient)
-        flat = flattened(loss, value, gradient)
+        dead, flat = vanished(gradient), flattened(loss, value, gradient)
         if loss in STAND_INS and flat.any():
             other, slope = self._stand_in(loss, images, classes, rivals)
             dead[flat] = vanished(slope[flat])

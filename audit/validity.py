@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .protocol import ATTACKS, Protocol
+from .attacks.catalogue import ATTACKS
+from .protocol import Protocol
 from .report import Report, unpack_bits
 
 

@@ -13,7 +13,7 @@ from onnx import helper
 from typer.testing import CliRunner
 
 from vivavoce.artifacts import LabelBank, open_model
-from vivavoce.audit import protocol
+from vivavoce.audit.attacks import catalogue
 from vivavoce.audit.attacks.base import Attack
 from vivavoce.audit.cli import app
 from vivavoce.audit.writing import outputs
@@ -190,7 +190,7 @@ def test_an_attack(monkeypatch, tmp_path):
     refused = run_audit(*wanted).exception
     assert isinstance(refused, VivavoceError)
     assert "dark" in str(refused)
-    monkeypatch.setitem(protocol.ATTACKS, "dark", Dark())
+    monkeypatch.setitem(catalogue.ATTACKS, "dark", Dark())
     assert run_audit(*wanted).exit_code == 0
     (row,) = msgspec.json.decode((tmp_path / "r.json").read_bytes())["rows"]
     model = open_model("digits-category")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from ..target import Target
 from .norms import GEOMETRIES, Norm
 from .streams import Streams
 
+Shape = Literal["square", "disc"]
+
 
 @dataclass(frozen=True)
 class Ball:
@@ -23,7 +25,10 @@ class Ball:
     norm: Norm
     radius: np.ndarray
     """`linf`: half-width per channel in units of 0..1, float32 [C, 1, 1]; else one number, float32
-    [1, 1, 1]: `l2` and `l1` in units of 0..1, `l0` a number of pixels, each with all its channels."""
+    [1, 1, 1]: `l2` and `l1` in units of 0..1, `l0` a number of pixels, each with all its channels, `patch` a
+    share of the image."""
+    shape: Shape = "square"
+    """Of a patch."""
 
     @property
     def severity(self) -> int:

@@ -12,11 +12,14 @@ from .fgsm import FGSM
 from .iterative import Iterative
 from .margin import Margin
 from .noise import Noise
+from .patch import Patch, RandomPatch
+from .patch_rs import PatchRS
 from .pgd import PGD
 from .released import ReleasedFGSM, ReleasedIterative
 from .sigma_zero import SigmaZero
 from .sparse_rs import SparseRS
 from .square import Square
+from .universal import UniversalPatch, UniversalPerturbation
 
 ATTACKS: dict[str, Attack] = {
     "fgsm": FGSM(),
@@ -38,6 +41,11 @@ ATTACKS: dict[str, Attack] = {
     "noise": Noise(),
     "sigma-zero": SigmaZero(),
     "sparse-rs": SparseRS(),
+    "patch": Patch(),
+    "patch-rs": PatchRS(),
+    "patch-random": RandomPatch(),
+    "patch-universal": UniversalPatch(),
+    "universal": UniversalPerturbation(),
     **KINDS,
 }
 """Every attack by name, with the settings its protocols use."""

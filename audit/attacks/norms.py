@@ -1,5 +1,7 @@
 """The norms that a perturbation is measured in: its size, and how to shorten it to a radius.
 
+A patch is measured by the share of the image that it covers, which is no norm, but serves as one here.
+
 In every norm an image is at most one radius from its clean one, and inside 0..1.
 """
 
@@ -12,7 +14,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-Norm = Literal["linf", "l2", "l1", "l0"]
+Norm = Literal["linf", "l2", "l1", "l0", "patch"]
 NORMS: tuple[Norm, ...] = get_args(Norm)
 
 ROUNDING = 2.0**-24
@@ -127,6 +129,37 @@ def to_few(candidates: np.ndarray, images: np.ndarray, radius: np.ndarray) -> np
     return np.where((ranks < most).reshape(changed.shape)[:, None], kept, images).astype(np.float32)
 
 
+def _covered(moved: np.ndarray) -> np.ndarray:
+    return _count(moved) / (moved.shape[2] * moved.shape[3])
+
+
+def pixels_of(share: float, height: int, width: int) -> int:
+    """How many pixels a patch may cover."""
+    return int(share * height * width + 1e-6)
+
+
+def to_patch(candidates: np.ndarray, images: np.ndarray, radius: np.ndarray) -> np.ndarray:
+    """Keep changes of so many pixels inside an upright square that a square patch of any rotation fits in.
+
+    Where they are more or further apart, keep the most changed ones around their centre.
+    """
+    kept = np.clip(candidates, 0, 1).astype(np.float32)
+    changed = changed_pixels(kept.astype(np.float64) - images)
+    height, width = changed.shape[1:]
+    most = pixels_of(float(radius.max()), height, width)
+    side = math.ceil(math.sqrt(2 * most))
+    for k in np.flatnonzero(changed.any((1, 2))):
+        rows, columns = np.nonzero(changed[k])
+        if len(rows) <= most and max(np.ptp(rows), np.ptp(columns)) < side:
+            continue
+        top, left = (int(np.rint(places.mean() - (side - 1) / 2)) for places in (rows, columns))
+        window = np.zeros((1, 1, height, width), bool)
+        window[:, :, max(top, 0) : max(top + side, 0), max(left, 0) : max(left + side, 0)] = True
+        inside = np.where(window, kept[k : k + 1], images[k : k + 1])
+        kept[k] = to_few(inside, images[k : k + 1], np.full((1, 1, 1), most))[0]
+    return kept
+
+
 @dataclass(frozen=True)
 class Geometry:
     """One norm."""
@@ -142,4 +175,5 @@ GEOMETRIES: dict[str, Geometry] = {
     "l2": Geometry(_euclidean, to_sphere),
     "l1": Geometry(_sum, to_l1),
     "l0": Geometry(_count, to_few),
+    "patch": Geometry(_covered, to_patch),
 }

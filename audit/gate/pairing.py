@@ -10,8 +10,9 @@ import msgspec
 import numpy as np
 
 from ...errors import VivavoceError
+from ..attacks.catalogue import ATTACKS
 from ..natural.heat import Line, lines, mean_accuracy
-from ..protocol import ATTACKS, Protocol, counts
+from ..protocol import Protocol, counts
 from ..report import Report, Row, unpack_bits
 from ..sensitivity import steps_survived
 from ..writing.table import row_title
@@ -73,7 +74,7 @@ def _vectors(report: Report) -> Iterator[Vector]:
     attacks = {(row.attack, row.targeted) for row in report.rows if counts(row.attack)}
     if len(attacks) > 1 and not protocol.ensemble:
         robust = np.array([i.robust for i in images], bool)
-        yield Vector("robust", f"all attacks, epsilon {protocol.written(protocol.epsilons[-1])}", robust)
+        yield Vector("robust", f"all attacks, {protocol.in_words(protocol.epsilons[-1])}", robust)
     steps = sum(epsilon > 0 for epsilon in protocol.epsilons)
     if protocol.ensemble and steps > 1:
         # One step for the clean image, and one for every epsilon that it survives.

@@ -100,7 +100,7 @@ def _axes(report: Report, largest: float) -> str:
     for place, anchor in ((0.0, "start"), (largest / 2, "middle"), (largest, "end")):
         ((x, y),) = _points([place], [0], largest)
         parts.append(_text(x, y + 13, anchor, report.protocol.written(place)))
-    name = f"epsilon ({report.protocol.units})"
+    name = report.protocol.axis
     parts.append(_text((LEFT + WIDE - RIGHT) / 2, HIGH - 5, "middle", name))
     return "".join(parts)
 

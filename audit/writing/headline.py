@@ -46,6 +46,8 @@ def plainly(report: Report) -> str:
         change = f"changes of every pixel by at most {widest:.2g} %"
     elif protocol.norm == "l0":
         change = f"changes of at most {protocol.written(protocol.epsilons[-1])} pixels"
+    elif protocol.norm == "patch":
+        change = f"a patch on {protocol.written(protocol.epsilons[-1])} of the image"
     sentence = (
         f"The model classifies {right} % of the {report.data.n} images correctly. "
         f"After {change}, it classifies {left} % correctly."

@@ -80,13 +80,13 @@ def _examples(audit: Audit) -> list[dict[str, Any]]:
 
 def _shown(example: AnsweredExample, protocol: Protocol) -> dict[str, Any]:
     """An example with its pictures and sounds as data addresses."""
-    unit, changed = ("severity", "changed") if protocol.natural else ("epsilon", "adversarial")
+    changed = "changed" if protocol.natural else "adversarial"
     difference = example.adversarial.image - example.clean.image
     amplified = 0.5 + difference / max(2 * float(np.abs(difference).max()), 1e-9)
     return {
         "name": example.name,
         "truth": example.truth,
-        "change": f"{example.attack}, {unit} {protocol.written(example.epsilon)}",
+        "change": f"{example.attack}, {protocol.in_words(example.epsilon)}",
         "difference": _picture(amplified),
         "size": f"{np.abs(difference).max() * 255:.1f}",
         "sides": [_side("original", example.clean), _side(changed, example.adversarial)],

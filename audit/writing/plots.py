@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...drawing import rendered
+from ..protocol import COUNTED
 from ..report import Report, Row
 from . import heat
 from .charts import bars, single
@@ -53,20 +54,22 @@ def _bars(figure, report: Report) -> None:
     panel.set_yticks(range(len(found)), [bar.name for bar in found])
     panel.set_xlim(0, 110)
     panel.set_xticks(range(0, 101, 20))
-    epsilon = report.protocol.written(report.protocol.epsilons[-1])
-    panel.set_xlabel(f"accuracy, % of all images; epsilon {epsilon} ({report.protocol.units})")
+    protocol = report.protocol
+    size = protocol.in_words(protocol.epsilons[-1])
+    units = "" if protocol.norm in COUNTED else f" ({protocol.epsilon_space})"
+    panel.set_xlabel(f"accuracy, % of all images; {size}{units}")
     panel.spines[["top", "right"]].set_visible(False)
 
 
 def _panels(figure, report: Report) -> None:
     by_attack = columns(report)
-    panels = panels_of_attacks(figure, titles(report), report.protocol.units)
+    panels = panels_of_attacks(figure, titles(report), report.protocol.axis)
     for panel, rows in zip(panels, by_attack.values(), strict=True):
         _curve(panel, report, [row for row in rows.values() if row.epsilon > 0])
     explain_lines(figure, panels[0])
 
 
-def panels_of_attacks(figure, names: Sequence[str], space: str) -> list:
+def panels_of_attacks(figure, names: Sequence[str], axis: str) -> list:
     """Panels for accuracy against epsilon, one per attack, `IN_A_ROW` in a row."""
     across = min(len(names), IN_A_ROW)
     down = -(-len(names) // across)
@@ -77,7 +80,7 @@ def panels_of_attacks(figure, names: Sequence[str], space: str) -> list:
         spare.remove()
     for panel, name in zip(panels, names, strict=False):
         panel.set_title(name, fontsize=10)
-        panel.set_xlabel(f"epsilon ({space})")
+        panel.set_xlabel(axis)
         panel.locator_params(axis="x", nbins=5)
         panel.set_ylim(-2, 102)
         panel.grid(alpha=0.25)

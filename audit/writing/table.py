@@ -15,8 +15,9 @@ from ...images.sizes import GREY_LEVELS
 from ...text import cell as in_cell
 from ...text import markdown as escape
 from ...text import plain
+from ..attacks.catalogue import ATTACKS
 from ..natural.heat import lines
-from ..protocol import ATTACKS, Protocol
+from ..protocol import COUNTED, Protocol
 from ..references import Reference
 from ..report import Report, Row
 from ..sensitivity import remarks
@@ -42,7 +43,7 @@ def row_title(row: Row, protocol: Protocol) -> str:
     """Name a row: attack, aim and epsilon, or the kind of a change and its severity."""
     if protocol.natural:
         return f"{row.attack}, severity {protocol.written(row.epsilon)}"
-    return f"{title(row.attack, row.targeted)}, epsilon {protocol.written(row.epsilon)}"
+    return f"{title(row.attack, row.targeted)}, {protocol.in_words(row.epsilon)}"
 
 
 def titles(report: Report) -> list[str]:
@@ -53,7 +54,8 @@ def titles(report: Report) -> list[str]:
 
 def epsilon_titles(report: Report) -> list[str]:
     """Titles of the columns that name the box; its half-width in 255ths where epsilon is in other units."""
-    return ["epsilon", "/255"] if _in_other_units(report) else ["epsilon"]
+    counted = {"l0": "pixels", "patch": "patch"}.get(report.protocol.norm)
+    return [counted] if counted else ["epsilon", "/255"] if _in_other_units(report) else ["epsilon"]
 
 
 def epsilon_cells(report: Report, epsilon: float) -> list[str]:
@@ -105,12 +107,14 @@ def legend(report: Report) -> str:
         return heat.LEGEND
     parts = "nearest-neighbour | threshold accuracy" if report.clean.threshold is not None else "accuracy"
     protocol = report.protocol
-    units = f"{protocol.epsilon_space} units" if protocol.norm == "linf" else protocol.units
+    units = f"epsilon in {protocol.epsilon_space} units"
+    if protocol.norm in COUNTED:
+        units = f"{epsilon_titles(report)[0]}: {COUNTED[protocol.norm]}"
     if _in_other_units(report):
         units += ", /255 its largest half-width in pixels"
     order = "; +: after the attacks before it, on the images that survived them"
     cumulative = order if report.protocol.ensemble and len(columns(report)) > 1 else ""
-    return f"cells: {parts}, % of all images; epsilon in {units}{cumulative}"
+    return f"cells: {parts}, % of all images; {units}{cumulative}"
 
 
 def show(report: Report, console: Console) -> None:

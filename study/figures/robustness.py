@@ -49,7 +49,7 @@ def draw(records: Records, style: Style, initially: bool = False) -> Figure:
     for axes, (audit, key) in zip(panels[0], attacks, strict=True):
         axes.set_title((f"{audit}: " if several else "") + title(*key).replace(", ", "\n"))
     for axes, (audit, _) in zip(panels[-1], attacks, strict=True):
-        axes.set_xlabel(f"epsilon ({_report(drawn, audit).protocol.epsilon_space})")
+        axes.set_xlabel(_report(drawn, audit).protocol.axis)
     reports = [
         cell.reports[audit]
         for group in drawn for cells in group.kinds.values() for cell in cells

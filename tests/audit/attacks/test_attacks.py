@@ -1,11 +1,14 @@
 """What every attack must hold, on models of every kind."""
 
+import itertools
+
 import numpy as np
 import pytest
 
 from vivavoce.artifacts import decide, open_model
 from vivavoce.audit.attacks.apgd import APGD
 from vivavoce.audit.attacks.base import Ball, Goal
+from vivavoce.audit.attacks.catalogue import ATTACKS as EVERY
 from vivavoce.audit.attacks.fab import FAB
 from vivavoce.audit.attacks.fgsm import FGSM
 from vivavoce.audit.attacks.iterative import Iterative
@@ -13,7 +16,6 @@ from vivavoce.audit.attacks.noise import Noise
 from vivavoce.audit.attacks.pgd import PGD
 from vivavoce.audit.attacks.square import Square
 from vivavoce.audit.attacks.streams import Streams
-from vivavoce.audit.protocol import ATTACKS as EVERY
 from vivavoce.audit.target import Target
 from vivavoce.gradient import UnsupportedOperator
 
@@ -180,18 +182,16 @@ def opened():
     return {name: open_model(name) for name in ("digits-speech", "digits-category")}
 
 
-@norms
 @pytest.mark.parametrize(
     ("name", "model"),
     [(name, "digits-speech") for name in EVERY]
     + [(name, "digits-category") for name in EVERY if name not in ("rejection", "false-acceptance")],
 )
-def test_no_images_are_a_batch_for_every_attack(name, model, norm, opened):
+def test_no_images_are_a_batch_for_every_attack(name, model, opened):
     target, attack = Target(opened[model]), EVERY[name]
     none, no_labels = np.zeros((0, 3, 32, 32), np.float32), np.zeros(0, np.int64)
-    balls = [ball(norm, radius) for radius in (0.0, 0.01, 0.1)]
-    for goal in (Goal(no_labels), Goal(no_labels, no_labels)):
-        found = sweep(attack, target, none, goal, balls)
+    for goal, norm in itertools.product((Goal(no_labels), Goal(no_labels, no_labels)), attack.norms):
+        found = sweep(attack, target, none, goal, [ball(norm, radius) for radius in (0.0, 0.01, 0.1)])
         assert [out.shape for out in found] == [none.shape] * 3
         assert {out.dtype for out in found} == {np.dtype(np.float32)}
     assert target.queries == target.gradients == target.dead == 0
