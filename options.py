@@ -10,7 +10,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from .artifacts.preprocessing import Fixed, Preprocessing
+from .artifacts.preprocessing import FEEDING, Fixed, Preprocessing
 
 
 def _option(help: str, metavar: str | None, panel: str):  # noqa: A002 -- the keys of a field's metadata
@@ -43,9 +43,18 @@ def takes_preprocessing(command: Callable[..., None]) -> Callable[..., None]:
 
     A field for whose name the command has an option of its own is left to `<model>.toml`.
     """
+    return _taking(command, {option.name for option in fields(Preprocessing)})
+
+
+def takes_feeding(command: Callable[..., None]) -> Callable[..., None]:
+    """The same with the options of how images are fed alone, without those of a label bank."""
+    return _taking(command, {o.name for o in fields(Preprocessing) if o.metadata["panel"] == FEEDING})
+
+
+def _taking(command: Callable[..., None], names: set[str]) -> Callable[..., None]:
     own = inspect.signature(command, eval_str=True).parameters
     kinds = get_type_hints(Preprocessing)
-    free = [option for option in fields(Preprocessing) if option.name not in own]
+    free = [option for option in fields(Preprocessing) if option.name in names - own.keys()]
     options = [
         inspect.Parameter(
             option.name,

@@ -146,6 +146,13 @@ class LabelBank:
             members=None if self.members is None else tuple(self.members[k] for k in order),
         )
 
+    def averaged(self) -> LabelBank:
+        """The same bank with one label of each class: the mean of its own."""
+        if self.members is None:
+            return self
+        means = [rows[:count].mean(0) for rows, count in zip(self.labels, self.members, strict=True)]
+        return replace(self, labels=np.stack(means), members=None)
+
     def describe(self) -> Label:
         """The manifest's view of this bank."""
         return Label(

@@ -20,7 +20,7 @@ from .names import read_names
 from .preprocessing import MetricName, Pool, Preprocessing
 
 OF_KIND: dict[str, MetricName] = {PLAIN: "cosine", "text": "cosine", "gallery": "cosine", "ecoc": "hamming"}
-"""How the labels of a kind are compared, unless the user says; the others by squared distances."""
+"""How the labels of a kind are compared, unless the user says; those of the others by squared distances."""
 SPREAD = 8
 """Default scale: so many units of the scores between two labels, in the median over all pairs."""
 SAMPLE = 500
@@ -157,12 +157,21 @@ def bank_of(options: Preprocessing) -> EncoderBank | None:
         )
     if len(bank.labels) > MOST_CLASSES:
         raise VivavoceError(f"{path}: {len(bank.labels):,} classes; at most {MOST_CLASSES:,} are read")
-    metric = options.metric or OF_KIND.get(bank.kind, "squared-l2")
+    metric = options.metric or own_metric(bank) or "squared-l2"
     if options.threshold is not None:
         _check_threshold(options.threshold, options.metric)
     if options.logit_scale is not None and not 1e-9 <= options.logit_scale <= 1e9:
         raise VivavoceError(f"--logit-scale must be positive, not {options.logit_scale:g}")
     return EncoderBank(path, bank, metric, options.pool or "max", options.logit_scale, options.threshold)
+
+
+def own_metric(bank: LabelBank) -> MetricName | None:
+    """How a bank's labels are compared, unless the user says: by its recipe, or as is usual for its kind.
+
+    None: as models trained on such labels compare them.
+    """
+    named = bank.recipe.get("metric")
+    return next((name for name in METRICS if name == named), OF_KIND.get(bank.kind))
 
 
 def _renamed(bank: LabelBank, names: tuple[str, ...], path: Path, file: str) -> LabelBank:

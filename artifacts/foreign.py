@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from .head import Head
 from .interface import Declared
 from .manifest import Manifest
 from .names import find_names, read_names
-from .outputs import choose_output
+from .outputs import Output, choose_output
 from .preprocessing import Fixed, Preprocessing
 from .scores import columns_of, put_scores
 from .understood import Understood
@@ -74,52 +75,86 @@ class Adapted:
     understood: Understood
 
 
-def adapt(model: onnx.ModelProto, path: Path, options: Preprocessing) -> Adapted:
-    """Give a preprocessing model the contract's input `image` and output `scores`.
+@dataclass(frozen=True)
+class Fed:
+    """A file without a manifest that takes the input `image`, images [N, C, H, W] in 0..1."""
 
-    Preprocessing becomes nodes in front of the graph, so that everything downstream, gradients
-    included, sees images [N, C, H, W] in 0..1. So does what makes scores of the output; see `put_scores` and,
-    for encoders, `put_bank`.
+    graph: onnx.ModelProto
+    """With one output."""
+    output: Output
+    value: str
+    """The output's name in the graph."""
+    entry: Entry
+    image: str
+    """The file's name of the input that takes the images."""
+    fixed: dict[str, str]
+    """The other inputs, and the SHA-256 of the value that each has."""
+    renamed: dict[str, str]
+    """Names in the graph of the file's values that are not called what they were."""
+
+
+def feed(
+    model: onnx.ModelProto, path: Path, options: Preprocessing, widths: Sequence[int] | None = None
+) -> Fed:
+    """Put the preprocessing in front of a graph: all downstream, gradients included, sees images in 0..1.
+
+    Args:
+        model: as read.
+        path: its file, for messages.
+        options: how the images are fed, and which output is taken.
+        widths: choose an output of embeddings; see `choose_output`.
 
     Raises:
-        VivavoceError: the file does not look like a classifier of one image, or needs an option.
+        VivavoceError: the file does not take one image, or needs an option.
     """
-    adapted = onnx.ModelProto()
-    adapted.CopyFrom(model)
-    graph = adapted.graph
-    bank = bank_of(options)
-    output = choose_output(adapted, path, options.output_name, bank.widths if bank else None)
-    keep_needed(adapted, output.name)
+    fed = onnx.ModelProto()
+    fed.CopyFrom(model)
+    graph = fed.graph
+    output = choose_output(fed, path, options.output_name, widths)
+    keep_needed(fed, output.name)
     given = needed_values(model, graph, options.fix or {}, path)
     image = onnx.ValueInfoProto.FromString(the_image(graph, given, path).SerializeToString())
     kind = image.type.tensor_type
     sizes = [d.dim_value if d.dim_value > 0 else None for d in kind.shape.dim]
-    layer = first_layer(adapted, image.name)
+    layer = first_layer(fed, image.name)
     entry = Entry.understand(image.name, sizes, kind.elem_type, path, options, layer)
     repeated, fixed = fix_inputs(graph, image, given, path)
-    taken = CONTRACT if bank else ("image", "scores")
-    own = {name: f"vivavoce/own_{name}" for name in taken}
+    own = {name: f"vivavoce/own_{name}" for name in CONTRACT[: 2 if widths is None else None]}
     for name, free in own.items():
         rename(graph, name, free)
-    prepend(adapted, own.get(image.name, image.name), entry)
+    prepend(fed, own.get(image.name, image.name), entry)
     for node in repeated:
         node.output[0] = own.get(node.output[0], node.output[0])
     replace_nodes(graph, [*repeated, *graph.node])
-    value = own.get(output.name, output.name)
+    return Fed(fed, output, own.get(output.name, output.name), entry, image.name, fixed, own)
+
+
+def adapt(model: onnx.ModelProto, path: Path, options: Preprocessing) -> Adapted:
+    """Give a preprocessing model the contract's input `image` and output `scores`.
+
+    What makes scores of the output becomes nodes behind the graph; see `put_scores` and, for encoders,
+    `put_bank`.
+
+    Raises:
+        VivavoceError: the file does not look like a classifier of one image, or needs an option.
+    """
+    bank = bank_of(options)
+    fed = feed(model, path, options, bank.widths if bank else None)
+    output, entry = fed.output, fed.entry
     if bank:
-        fitted = bank.fitted(columns_of(adapted, output.name, value, path), path, output.name)
-        put_bank(adapted, value, fitted)
+        fitted = bank.fitted(columns_of(fed.graph, output.name, fed.value, path), path, output.name)
+        put_bank(fed.graph, fed.value, fitted)
         head, names = Head("label bank"), fitted.bank.classes
         manifest = fitted.described(entry.manifest(names, path, options))
     else:
         sure = output.chosen or options.classes is not None
-        head, count = put_scores(adapted, output.name, value, path, sure)
+        head, count = put_scores(fed.graph, output.name, fed.value, path, sure)
         names = _names(model, path, options.classes, count)
         manifest = entry.manifest(names or tuple(map(str, range(count))), path, options)
-    places = {name: own.get(name, name) for name in (image.name, *fixed)}
+    places = {name: fed.renamed.get(name, name) for name in (fed.image, *fed.fixed)}
     inputs, outputs = (tuple(map(Declared.of, v)) for v in (model.graph.input, model.graph.output))
-    understood = Understood(output, head, entry, image.name, places, fixed, inputs, outputs)
-    return Adapted(adapted, manifest, names is not None, understood)
+    understood = Understood(output, head, entry, fed.image, places, fed.fixed, inputs, outputs)
+    return Adapted(fed.graph, manifest, names is not None, understood)
 
 
 def _names(model: onnx.ModelProto, path: Path, classes: str | None, count: int) -> tuple[str, ...] | None:

@@ -44,7 +44,7 @@ def choose_output(
         model: as read.
         path: the file, for messages.
         chosen: the output's name or, if none is called that, its number from 0.
-        widths: choose an output of embeddings instead, with one of these numbers of entries.
+        widths: choose an output of embeddings instead, with one of these numbers of entries; none: any.
 
     Raises:
         VivavoceError: there is no such output, or several may be meant; the message suggests one.
@@ -96,7 +96,8 @@ def _embeddings(model: onnx.ModelProto, widths: Sequence[int]) -> list[str]:
         tensor = output.type.tensor_type
         if not tensor.shape.dim or not all(d.dim_value > 0 for d in tensor.shape.dim[1:]):
             tensor = inferred.get(output.name, output).type.tensor_type
-        if math.prod(d.dim_value for d in tensor.shape.dim[1:]) in widths and tensor.elem_type in FLOATS:
+        fits = not widths or math.prod(d.dim_value for d in tensor.shape.dim[1:]) in widths
+        if fits and tensor.elem_type in FLOATS:
             found.append(output.name)
     named = [n for n in found if looks_like_embedding(n) or ends_in_l2_norm(model, n)]
     return named or found

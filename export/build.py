@@ -11,6 +11,7 @@ import msgspec
 
 from ..artifacts import LabelBank, Manifest, open_model
 from ..artifacts.decoding import THRESHOLD
+from ..artifacts.encoder_bank import own_metric
 from ..artifacts.manifest import Decoding, Input, Names, Training
 from ..errors import VivavoceError
 from ..files import check_parent, replacing
@@ -126,7 +127,10 @@ def _also(config: Config) -> list[str]:
 
 
 def _decoding(config: Config, bank: LabelBank | None) -> Decoding:
-    """The threshold is for labels in decibels; those of the adaptive-label paper have scales of their own."""
+    """The threshold is for labels in decibels.
+
+    Those of the adaptive-label paper have scales of their own, and so have banks of a metric.
+    """
     if bank is None:
         return Decoding("argmax")
-    return Decoding("nearest", None if config.objective else THRESHOLD)
+    return Decoding("nearest", None if config.objective or own_metric(bank) else THRESHOLD)

@@ -71,7 +71,7 @@ class Choices:
         if objective and objective.label_dim:
             return start(classes, objective.label_dim)
         if self.bank is not None:
-            return LabelBank.load(self.bank).matched_to(classes)
+            return LabelBank.load(self.bank).averaged().matched_to(classes)
         speech = dict(self.speech)
         words = speech.pop("words", {})
         return build(self.label, classes, wavs=self.wavs, spoken=_spoken(words, classes), **speech)

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from itertools import cycle
 from typing import Any, Literal
 
-# Okabe and Ito's colours, the yellow left out and three more found by the same rule: no two are alike to an
+# Okabe and Ito's colours, the yellow left out and five more found by the same rule: no two are alike to an
 # eye without red, green or blue cones. Each on white and on black.
 _INK, _GREY = ("#1b1b23", "#f2f0f5"), ("#63616e", "#777583")
 _VERMILION, _ORANGE, _GREEN = ("#d55e00", "#f07a1f"), ("#e69f00", "#ffc44d"), ("#009e73", "#12b886")
 _BLUE, _SKY, _PINK = ("#0072b2", "#3d8fd1"), ("#56b4e9", "#8fd3ff"), ("#cc79a7", "#e08fbf")
+_INDIGO, _OLIVE = ("#310698", "#3d527f"), ("#92b161", "#2effa8")
 _BROWN, _VIOLET, _PLUM = ("#662100", "#8f4a08"), ("#9800e5", "#b13dff"), ("#540066", "#7a5c4f")
 
 LOOKS: dict[str, tuple[tuple[str, str], str]] = {
@@ -27,6 +28,8 @@ LOOKS: dict[str, tuple[tuple[str, str], str]] = {
     "bert": (_BROWN, ">"),
     "glove": (_VIOLET, "p"),
     "bert-vector": (_PLUM, "h"),
+    "ecoc": (_INDIGO, "d"),
+    "text": (_OLIVE, "*"),
     "std": (_INK, "o"),
     "static": (_GREY, "s"),
     "lwr2": (_SKY, "X"),

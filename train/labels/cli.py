@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ...console import make_app, progress_bar, run, say, terminal
+from ...console import make_app, run, say, terminal
 from ...errors import VivavoceError
 from ...files import check_parent
 from ...text import suggestion
-from .kinds import KINDS
+from .build_cli import build
+from .summary import closest, describe, warn
 
 if TYPE_CHECKING:
     from ...artifacts.bank import LabelBank
@@ -24,72 +25,7 @@ app = make_app("Make label banks, look at them, measure them.")
 BankFile = Annotated[Path, typer.Argument(metavar="BANK", help="A label bank, made by `labels build`.")]
 
 
-@app.command()
-def build(
-    output: Annotated[Path, typer.Option("--output", "-o", help="File to write, an .npz.")],
-    classes: Annotated[
-        str,
-        typer.Option(
-            help="digits, mnist, fashion-mnist, cifar10, cifar100, or a file with one class a line, "
-            "and optionally the word to speak, after a comma."
-        ),
-    ],
-    kind: Annotated[str, typer.Option(help=f"Label representation: {', '.join(KINDS)}.")] = "speech",
-    size: Annotated[int, typer.Option(help="Side of a square label; usually twice the image's.")] = 64,
-    seed: Annotated[
-        int | None, typer.Option(help="Seed of random kinds; default: that of the published labels.")
-    ] = None,
-    engine: Annotated[
-        str | None,
-        typer.Option(help="flite, piper, espeak-ng or google; default: the first of these installed."),
-    ] = None,
-    voice: Annotated[
-        str | None, typer.Option(help="A voice of the engine; for Piper the path of its .onnx.")
-    ] = None,
-    language: Annotated[
-        str | None, typer.Option(help="Language of the words: en, de, …; default: en.")
-    ] = None,
-    wavs: Annotated[
-        Path | None, typer.Option(help="Folder of recordings, <class>.wav or <index>.wav.")
-    ] = None,
-    model: Annotated[Path | None, typer.Option(help="For bert: a Hugging Face folder.")] = None,
-    vectors: Annotated[Path | None, typer.Option(help="For glove: a text file of word vectors.")] = None,
-    as_released: Annotated[
-        bool, typer.Option("--as-released", help="For bert and glove: reproduce the released files.")
-    ] = False,
-) -> None:
-    """Make the label of every class and write them as one bank.
-
-    Example: vivavoce labels build --kind speech --classes cifar10 -o bank.npz
-    """
-    from .classlist import read_classes
-    from .kinds import build as build_bank
-
-    check_parent(output)
-    if output.suffix != ".npz":
-        raise VivavoceError(f"{output}: a label bank's file ends in .npz")
-    names, spoken = read_classes(classes)
-    chosen = {
-        "seed": seed, "engine": engine, "voice": voice, "language": language, "wavs": wavs, "model": model,
-        "vectors": vectors, "as_released": as_released or None,
-    }  # fmt: skip
-    given = {name: value for name, value in chosen.items() if value is not None}
-    _tell_ignored(kind, given)
-    with progress_bar() as bar:
-        task = bar.add_task("speaking", total=len(names), note="", visible=False)
-        bank = build_bank(
-            kind,
-            names,
-            spoken=spoken,
-            size=size,
-            saying=lambda word: bar.update(task, advance=1, note=word, visible=True),
-            **given,
-        )
-    if bank is None:
-        raise VivavoceError(f"{kind} labels are one-hot: there is no bank to build, and training needs none")
-    bank.save(output)
-    _describe(bank)
-    say(f"wrote {output}", err=True)
+app.command()(build)
 
 
 @app.command()
@@ -114,12 +50,12 @@ def show(
     opened = LabelBank.load(bank)
     if wav is not None and play is None:
         raise VivavoceError("--wav needs --play CLASS, which says what to write")
-    _describe(opened)
+    describe(opened)
     if output is not None:
         from .sheet import save_sheet
 
         check_parent(output)
-        save_sheet(opened, output)
+        save_sheet(opened.averaged(), output)
         say(f"wrote {output}", err=True)
     if play is not None:
         _sound(opened, play, wav)
@@ -138,7 +74,7 @@ def stats(
 
     stems = [path.stem for path in banks]
     names = stems if len(set(stems)) == len(stems) else [str(path) for path in banks]
-    opened = {name: LabelBank.load(path) for name, path in zip(names, banks, strict=True)}
+    opened = {name: LabelBank.load(path).averaged() for name, path in zip(names, banks, strict=True)}
     _print_table(
         "As in Table 2 of Chen et al. 2021, a recipe of its own for each kind",
         {name: statistics.paper(bank.kind, bank.labels) for name, bank in opened.items()},
@@ -148,12 +84,8 @@ def stats(
         {name: statistics.consistent(bank.labels) for name, bank in opened.items()},
     )
     for name, bank in opened.items():
-        nearest = statistics.closest_pair(bank)
-        terminal().print(
-            f"{name}: closest are {nearest.first} and {nearest.second}, smooth L1 {nearest.loss:.2f}",
-            markup=False,
-        )
-        _warn(bank)
+        terminal().print(f"{name}: closest are {closest(bank)}", markup=False)
+        warn(bank)
 
 
 @app.command()
@@ -230,34 +162,6 @@ def _print_table(title: str, rows: dict[str, Statistics]) -> None:
     for name, found in rows.items():
         table.add_row(name, str(found.entropy), str(found.l1), str(found.l2))
     terminal().print(table)
-
-
-def _describe(bank: LabelBank) -> None:
-    """Lines about a bank: what it holds, how it was made, its nearest labels."""
-    from .statistics import closest_pair
-
-    shape = "x".join(map(str, bank.labels.shape[1:]))
-    least, most = bank.labels.min(), bank.labels.max()
-    say(f"{bank.kind}: {len(bank.classes)} labels of {shape}, {least:.4g} to {most:.4g}")
-    say(f"made by: {', '.join(f'{name} {value}' for name, value in bank.recipe.items())}")
-    say(f"digest: {bank.digest}")
-    nearest = closest_pair(bank)
-    say(f"closest: {nearest.first} and {nearest.second}, smooth L1 {nearest.loss:.2f}")
-    _warn(bank)
-
-
-def _warn(bank: LabelBank) -> None:
-    from .statistics import describe_indistinct
-
-    if warning := describe_indistinct(bank):
-        say(f"warning: {bank.kind}: {warning}", err=True)
-
-
-def _tell_ignored(kind: str, given: dict[str, object]) -> None:
-    """Note which options do not apply to this kind."""
-    if kind in KINDS and (ignored := KINDS[kind].ignored(given)):
-        names = ", ".join(f"--{name.replace('_', '-')}" for name in ignored)
-        say(f"note: {kind} labels take no {names}; ignored", err=True)
 
 
 def _sound(bank: LabelBank, name: str, wav: Path | None) -> None:

@@ -38,6 +38,16 @@ class Request:
     """Folder of a Hugging Face encoder."""
     vectors: Path | None = None
     """Text file of word vectors."""
+    code: str | None = None
+    """Which error-correcting code, or a file with one; None: hadamard."""
+    length: int | None = None
+    """Bits of a code word; None: as few as the code has."""
+    text_model: Path | None = None
+    """An .onnx text encoder; None: a Hugging Face encoder, see `model`."""
+    tokenizer: Path | None = None
+    """Its `tokenizer.json`; None: the one next to it."""
+    templates: tuple[str, ...] = ()
+    """Texts with `{}` for the class name; none: "a photo of a {}"."""
     as_released: bool = False
     """The label as the authors' files have it, oddities included."""
     saying: Callable[[str], object] = str
@@ -97,6 +107,16 @@ KINDS: Mapping[str, Kind] = {
     "glove": Kind(
         "word vector of the class name", "glove", options=frozenset({"spoken", "vectors", "as_released"})
     ),
+    "ecoc": Kind(
+        "an error-correcting code word, entries -1 and 1",
+        "ecoc",
+        options=frozenset({"code", "length", "seed"}),
+    ),
+    "text": Kind(
+        "a text encoder's embedding of a text with the class name",
+        "text",
+        options=frozenset({"spoken", "model", "text_model", "tokenizer", "templates"}),
+    ),
 }
 
 
@@ -114,6 +134,11 @@ def build(
     model: str | Path | None = None,
     vectors: str | Path | None = None,
     as_released: bool = False,
+    code: str | None = None,
+    length: int | None = None,
+    text_model: str | Path | None = None,
+    tokenizer: str | Path | None = None,
+    templates: Sequence[str] = (),
     saying: Callable[[str], object] = str,
 ) -> LabelBank | None:
     """Make the label bank of `kind` for these classes.
@@ -131,6 +156,11 @@ def build(
         model: a folder with a Hugging Face encoder (`bert`).
         vectors: a text file of word vectors (`glove`).
         as_released: labels as the authors' files have them, oddities included (`bert`, `glove`).
+        code: hadamard, random, one-vs-all, or a file with a row of bits for each class (`ecoc`).
+        length: bits of a code word; None: as few as the code has (`ecoc`).
+        text_model: an .onnx text encoder, instead of a Hugging Face folder (`text`).
+        tokenizer: its `tokenizer.json`; None: the one next to it (`text`).
+        templates: texts with `{}` for the class name; none: "a photo of a {}" (`text`).
         saying: called with each word before it is said.
 
     Returns:
@@ -163,6 +193,11 @@ def build(
         model=_path(model),
         vectors=_path(vectors),
         as_released=as_released,
+        code=code,
+        length=length,
+        text_model=_path(text_model),
+        tokenizer=_path(tokenizer),
+        templates=tuple(templates),
         saying=saying,
     )
     return KINDS[kind].build(request)

@@ -134,7 +134,9 @@ def _bars(values: np.ndarray, zero: float, side: int) -> Image.Image:
     for value, colour, left, right in zip(values, colours, edges[:-1], edges[1:], strict=True):
         end = round((side - 1) * (1 - value))
         gap = 1 if right - left > 2 else 0
-        draw.rectangle((int(left), min(end, ground), int(right) - 1 - gap, max(end, ground)), tuple(colour))
+        # More entries than pixels share columns.
+        last = max(int(right) - 1 - gap, int(left))
+        draw.rectangle((int(left), min(end, ground), last, max(end, ground)), tuple(colour))
     draw.line((0, ground, side, ground), MUTED)
     return picture
 

@@ -9,6 +9,12 @@ import numpy as np
 
 from ...artifacts.bank import LabelBank
 from ...artifacts.decoding import THRESHOLD
+from ...artifacts.encoder_bank import own_metric
+from ...artifacts.metrics import METRICS, nearness
+from ...artifacts.preprocessing import MetricName
+
+ROWS = 256
+"""Labels that are compared with all others at a time."""
 
 BINS = 256
 """Of the histogram from which `consistent` takes its entropy."""
@@ -38,7 +44,7 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two classes and the mean smooth L1 between their labels."""
+    """Two classes and the distance between their labels: mean smooth L1, or the loss of a metric."""
 
     first: str
     second: str
@@ -98,10 +104,11 @@ def paper(kind: str, labels: np.ndarray) -> Statistics:
     """A row of Table 2 of Chen et al. 2021 by that row's own recipe.
 
     Args:
-        kind: the label representation; one that the paper has no row for is measured as `speech` is.
+        kind: the label representation; one that the paper has no row for is measured as `speech` is, and
+            vectors as `low-dim`.
         labels: [K, *label shape].
     """
-    scaling, l1, l2 = PAPER.get(kind, PAPER["speech"])
+    scaling, l1, l2 = PAPER.get(kind, PAPER["speech" if labels.ndim > 2 else "low-dim"])
     scaled = scaling(labels.astype(np.float64))
     differences = list(_differences(scaled))
     return Statistics(
@@ -133,8 +140,24 @@ def closest_pair(bank: LabelBank) -> Pair:
     return min(_pairs(bank), key=lambda pair: pair.loss)
 
 
+def nearest_by(metric: MetricName, bank: LabelBank) -> Pair:
+    """The two classes whose labels are nearest by a metric; its loss is smaller for what is nearer."""
+    rows, best = bank.rows[:, 0], (np.inf, 0, 1)
+    for start in range(0, len(rows), ROWS):
+        loss = METRICS[metric].offset - nearness(metric, rows[start : start + ROWS], rows[:, None])
+        loss[np.arange(len(loss)), np.arange(start, start + len(loss))] = np.inf
+        i, j = np.unravel_index(loss.argmin(), loss.shape)
+        best = min(best, (float(loss[i, j]), start + int(i), int(j)))
+    return Pair(bank.classes[best[1]], bank.classes[best[2]], best[0])
+
+
 def indistinct_pairs(bank: LabelBank, threshold: float = THRESHOLD) -> list[Pair]:
-    """Pairs of classes that threshold decoding cannot tell apart, nearest first."""
+    """Pairs of classes that threshold decoding cannot tell apart, nearest first.
+
+    None of a bank that a metric of its own compares: the threshold is for labels in decibels.
+    """
+    if own_metric(bank):
+        return []
     return sorted((pair for pair in _pairs(bank) if pair.loss < threshold), key=lambda pair: pair.loss)
 
 

