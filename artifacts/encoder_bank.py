@@ -170,8 +170,8 @@ def own_metric(bank: LabelBank) -> MetricName | None:
 
     None: as models trained on such labels compare them.
     """
-    named = bank.recipe.get("metric")
-    return next((name for name in METRICS if name == named), OF_KIND.get(bank.kind))
+    by_name: dict[object, MetricName] = {name: name for name in METRICS}
+    return by_name.get(bank.recipe.get("metric"), OF_KIND.get(bank.kind))
 
 
 def _renamed(bank: LabelBank, names: tuple[str, ...], path: Path, file: str) -> LabelBank:
