@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import numpy as np
@@ -170,8 +171,8 @@ def own_metric(bank: LabelBank) -> MetricName | None:
 
     None: as models trained on such labels compare them.
     """
-    by_name: dict[object, MetricName] = {name: name for name in METRICS}
-    return by_name.get(bank.recipe.get("metric"), OF_KIND.get(bank.kind))
+    named = bank.recipe.get("metric")
+    return cast(MetricName, named) if named in METRICS else OF_KIND.get(bank.kind)
 
 
 def _renamed(bank: LabelBank, names: tuple[str, ...], path: Path, file: str) -> LabelBank:
