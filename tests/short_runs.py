@@ -1,5 +1,6 @@
 """The first digits of the data set that ships, for runs of a few seconds."""
 
+import msgspec
 import numpy as np
 import torch
 
@@ -35,12 +36,21 @@ def bank_of(splits: Splits) -> LabelBank:
 
 
 def start(
-    folder, splits, bank, epochs=3, resume=False, encoder="resnet8", recipe="fast", **changes
+    folder,
+    splits,
+    bank,
+    epochs=3,
+    resume=False,
+    encoder="resnet8",
+    recipe="fast",
+    plan=None,
+    **changes,
 ) -> Trainer:
     fields = {"epochs": epochs, "batch_size": 32, "flip": False, "precision": "float32", **changes}
     chosen = resolve(recipe, bank is not None, encoder, fields)
     label = "speech" if bank else "category"
     config = configure(Choices("digits", label, encoder=encoder), chosen, splits, bank)
+    config = msgspec.structs.replace(config, adversarial=plan)
     run.begin(folder, config, bank, resume)
     return Trainer(config, bank, splits, folder, CPU)
 

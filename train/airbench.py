@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor, nn
@@ -77,7 +78,7 @@ class Airbench(nn.Module):
         """Map normalised images [N, 3, H, W], sides at least 16, to features [N, last width]."""
         if torch.is_autocast_enabled(x.device.type):
             # The filters magnify rounding in their input up to 40 times: bfloat16 would be noise.
-            with torch.autocast(x.device.type, enabled=False):
+            with torch.autocast(x.device.type, enabled=False), _exact():
                 x = self.whitening(x.float())
         else:
             x = self.whitening(x)
@@ -101,6 +102,12 @@ class Airbench(nn.Module):
             mixed = torch.randn(len(filters) - len(alive), len(alive), generator=generator).to(alive)
             filters = torch.cat([alive, mixed / mixed.norm(dim=1, keepdim=True) @ alive])
         self.whitening.weight.copy_(torch.cat([filters, -filters]).view_as(self.whitening.weight))
+
+
+def _exact() -> AbstractContextManager[None]:
+    """Without TF32 on a GPU."""
+    now = torch.backends.cudnn
+    return now.flags(enabled=True, benchmark=now.benchmark, deterministic=now.deterministic, allow_tf32=False)
 
 
 def _convolution(channels_in: int, channels: int) -> nn.Conv2d:

@@ -18,17 +18,20 @@ class Draws(NamedTuple):
     """int64 [N]: columns cropped away on the left."""
     flipped: Tensor
     """bool [N]."""
+    middle: Tensor | None = None
+    """float32 [N, 2] in 0..1: where the square of `cut_out` lies, down and across; None: nowhere."""
 
     def part(self, of: slice) -> Draws:
         """Those of some of the images."""
-        return Draws(*(tensor[of] for tensor in self))
+        middle = None if self.middle is None else self.middle[of]
+        return Draws(self.top[of], self.left[of], self.flipped[of], middle)
 
 
-def draw(n: int, padding: int, flip: bool, generator: torch.Generator) -> Draws:
-    """Draw crops and flips for n images, on the CPU, so that every device sees the same ones."""
+def draw(n: int, padding: int, flip: bool, generator: torch.Generator, square: bool = False) -> Draws:
+    """Draw crops, flips and squares for n images, on the CPU, so that every device sees the same ones."""
     top, left = torch.randint(2 * padding + 1, (2, n), generator=generator)
     flipped = torch.rand(n, generator=generator) < 0.5 if flip else torch.zeros(n, dtype=torch.bool)
-    return Draws(top, left, flipped)
+    return Draws(top, left, flipped, torch.rand((n, 2), generator=generator) if square else None)
 
 
 def to_unit(images: Tensor) -> Tensor:
@@ -64,6 +67,26 @@ def augment(images: Tensor, padding: int, draws: Draws, border: str = "zero") ->
     every = torch.arange(n, device=images.device)[:, None, None]
     place = rows.to(images.device)[:, :, None], columns.to(images.device)[:, None, :]
     return padded[every, *place].permute(0, 3, 1, 2)
+
+
+def cut_out(images: Tensor, side: int, middle: Tensor, colour: Tensor) -> Tensor:
+    """Fill a square of each image with one colour (DeVries & Taylor 2017, arXiv 1708.04552).
+
+    The middle is anywhere in the image, so that part of the square may lie outside.
+
+    Args:
+        images: float32 [N, 3, H, W].
+        side: height and width of the square in pixels.
+        middle: float32 [N, 2] in 0..1, down and across.
+        colour: that broadcasts to the images.
+    """
+    inside = []
+    for axis, size in enumerate(images.shape[2:]):
+        first = (middle[:, axis] * size).long() - side // 2
+        place = torch.arange(size) - first[:, None]
+        inside.append(((place >= 0) & (place < side)).to(images.device))
+    square = inside[0][:, None, :, None] & inside[1][:, None, None, :]
+    return torch.where(square, colour.to(images), images)
 
 
 def _reflected(place: Tensor, size: int) -> Tensor:

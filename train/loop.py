@@ -17,7 +17,7 @@ from ..artifacts import LabelBank
 from ..errors import VivavoceError
 from .adversarial import Adversary
 from .airbench import SAMPLES, Airbench
-from .augment import alternating, augment, draw, to_unit
+from .augment import alternating, augment, cut_out, draw, to_unit
 from .average import Average, Lookahead
 from .backbones import Backbone
 from .data import Splits
@@ -196,11 +196,15 @@ class Trainer:
         """
         recipe, whole = self.config.recipe, len(moment.indices)
         padding = round(recipe.crop_padding * images.shape[3] / SIDE)
-        draws = draw(whole, padding, recipe.flip, chance)
+        draws = draw(whole, padding, recipe.flip, chance, recipe.cutout > 0)
         if self.sides is not None:
             draws = draws._replace(flipped=self.sides[moment.indices] ^ bool(moment.epoch % 2))
-        images = augment(images, padding, draws.part(self.world.share(whole)), recipe.border)
-        loss = self._loss(to_unit(images), classes, moment, chance)
+        draws = draws.part(self.world.share(whole))
+        images = to_unit(augment(images, padding, draws, recipe.border))
+        if draws.middle is not None:
+            side = round(recipe.cutout * images.shape[3] / SIDE)
+            images = cut_out(images, side, draws.middle, self.model.mean)
+        loss = self._loss(images, classes, moment, chance)
         set_rate(self.optimizer, rate)
         self.optimizer.zero_grad()
         # Gradients are averaged over processes, whose shares may differ by an image.
@@ -262,8 +266,11 @@ class Trainer:
 def _network(config: Config, bank: LabelBank | None, splits: Splits) -> Classifier:
     network = config.model(bank)
     if isinstance(network.encoder, Airbench):
-        few = torch.from_numpy(splits.train.images[:SAMPLES])
-        network.encoder.whiten((to_unit(few) - network.mean) / network.std)
+        few = to_unit(torch.from_numpy(splits.train.images[:SAMPLES]))
+        if config.adversarial:
+            # What hardly varies in clean images varies under attack: magnified, it would drown the rest.
+            few = few + config.adversarial.epsilon * (2 * torch.randint(2, few.shape) - 1)
+        network.encoder.whiten((few - network.mean) / network.std)
     if config.weights and isinstance(network.encoder, Backbone):
         network.encoder.load(config.weights)
     return network

@@ -51,6 +51,9 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Random horizontal flips."""
     alternate: bool = False
     """Flip an image at random in the first epoch, and from then on in every second epoch (Jordan 2024)."""
+    cutout: int = 0
+    """Fill a square of so many pixels, at a random place, with the mean colour (DeVries & Taylor 2017); in
+    proportion for images that are not 32 pixels wide. 0: none."""
     normalise: bool = True
     """Bring the images to mean 0 and deviation 1 per channel; else they stay in 0..1."""
     precision: Literal["auto", "float32", "bfloat16"] = "float32"
@@ -96,7 +99,7 @@ RISE_FROM, FALL_TO = 0.2, 0.07
 
 POSITIVE = ("epochs", "batch_size", "learning_rate", "bias_scale", "head_scale")
 SHARES = ("momentum", "warmup", "ema", "label_smoothing")
-WEIGHTS = ("weight_decay", "crop_padding", "lookahead", "regression", "cross_entropy")
+WEIGHTS = ("weight_decay", "crop_padding", "cutout", "lookahead", "regression", "cross_entropy")
 
 
 def shipped() -> dict[str, dict[str, Any]]:

@@ -1,19 +1,21 @@
 """The encoder and the recipe of Jordan 2024 (arXiv 2404.00498), part by part."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from short_runs import Stopped, bank_of, few_digits, silent, start, stop_in_the_third_epoch
+from short_runs import Stopped, bank_of, few_digits, pixels, silent, start, stop_in_the_third_epoch
 from torch import nn
 
 from vivavoce.errors import VivavoceError
 from vivavoce.export.build import export_run
 from vivavoce.train import run
+from vivavoce.train.adversarial import make_adversarial
 from vivavoce.train.airbench import RIDGE, Airbench, Group
-from vivavoce.train.augment import alternating, augment, draw
+from vivavoce.train.augment import alternating, augment, cut_out, draw, to_unit
 from vivavoce.train.average import Lookahead
 from vivavoce.train.encoders import make_encoder
 from vivavoce.train.model import Classifier
@@ -28,6 +30,12 @@ SMALL |= {"learning_rate": 0.02, "bias_scale": 4}  # for batches of 32
 def group(encoder: Airbench, k: int) -> Group:
     found = encoder.stages[k]
     assert isinstance(found, Group)
+    return found
+
+
+def encoder_of(trainer) -> Airbench:
+    found = trainer.model.encoder
+    assert isinstance(found, Airbench)
     return found
 
 
@@ -150,6 +158,53 @@ def test_the_reflected_border_is_numpys():
         assert np.array_equal(out[n].numpy(), padded[n, :, top : top + 8, left : left + 9])
     with pytest.raises(VivavoceError, match="below 32"):
         resolve("airbench", True, changes={"crop_padding": 32})
+
+
+def test_squares_are_cut_out_where_they_were_drawn():
+    images, colour = torch.rand(200, 3, 12, 16), torch.tensor([0.2, 0.5, 0.8]).view(3, 1, 1)
+    draws = draw(200, 2, True, torch.Generator().manual_seed(0), square=True)
+    assert draws.middle is not None
+    found = cut_out(images, 6, draws.middle, colour)
+    for image, before, (down, across) in zip(found, images, draws.middle.tolist(), strict=True):
+        top, left = int(down * 12) - 3, int(across * 16) - 3
+        wanted = before.clone()
+        wanted[:, max(top, 0) : top + 6, max(left, 0) : left + 6] = colour
+        assert torch.equal(image, wanted)
+
+
+def test_a_run_with_cutout_covers_its_images(tmp_path, monkeypatch):
+    trainer = start(tmp_path, few_digits(70, 20), None, **SMALL, cutout=32, epochs=1)
+    seen = []
+    monkeypatch.setattr("vivavoce.train.loop.cut_out", lambda *given: seen.append(given) or given[0])
+    trainer.train(silent, lambda epoch: None)
+    assert {given[1] for given in seen} == {32}
+    assert torch.equal(seen[0][3], trainer.model.mean)
+    plain = draw(5, 2, True, torch.Generator().manual_seed(0))
+    same = draw(5, 2, True, torch.Generator().manual_seed(0), square=True)
+    assert plain.middle is None
+    assert all(torch.equal(a, b) for a, b in zip(plain[:3], same[:3], strict=True))
+    with pytest.raises(VivavoceError, match="cutout"):
+        resolve("airbench", False, changes={"cutout": -1})
+
+
+def test_adversarial_training_whitens_perturbed_images(tmp_path):
+    """Else the filters magnify an attack up to 40 times, and the network learns to read the attack itself."""
+    splits = few_digits(70, 20)
+    smooth = nn.functional.interpolate(torch.rand(70, 3, 4, 4), 32, mode="bicubic")
+    smooth = smooth.clamp(0, 1).mul(255).byte()
+    splits = replace(splits, train=replace(splits.train, images=smooth.numpy()))
+    plain, robust = (
+        start(tmp_path / name, splits, None, plan=plan, **SMALL)
+        for name, plan in (("plain", None), ("robust", make_adversarial("pgd", "8/255")))
+    )
+    images = to_unit(torch.from_numpy(pixels(splits.train)))
+    perturbed = images + 8 / 255 * (2 * torch.randint(2, images.shape) - 1)
+    largest = []
+    for trainer in (plain, robust):
+        model, layer = trainer.model, encoder_of(trainer).whitening
+        largest.append(layer((perturbed - model.mean) / model.std).std((0, 2, 3)).max().item())
+    assert largest[0] > 2.5
+    assert largest[1] < 1.2
 
 
 @pytest.mark.parametrize("kind", ["speech", pytest.param("category", marks=pytest.mark.full)])
