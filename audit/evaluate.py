@@ -195,7 +195,8 @@ class _Batch:
             if attack.everyone:
                 self._answered(outcome, adversarial)
             else:
-                self._enter(outcome, chosen, clean, adversarial)
+                apart = np.flatnonzero((adversarial != clean).any((1, 2, 3)))  # the rest is answered already
+                self._enter(outcome, chosen[apart], clean[apart], adversarial[apart])
             outcome.moved[places] = outcome.ball.size(adversarial, clean)
             outcome.queries += self.target.queries - asked
             outcome.gradients += self.target.gradients - followed

@@ -112,7 +112,7 @@ class Examination:
 
         Args:
             kind: of the protocol `natural`, such as `jpeg`, `fog` or `rotation-worst`.
-            severity: 1 to 5; some kinds have 1, 3 and 5, or 1 alone.
+            severity: 1 to 5; some kinds have 2 and 4, or 1 alone.
             at_least: share of all images, in 0..1.
         """
         __tracebackhide__ = True

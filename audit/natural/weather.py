@@ -63,35 +63,40 @@ def plasma(side: int, decay: float, draws: Draws) -> np.ndarray:
     return heights / max(heights.max(), 1e-30)
 
 
-NEEDLES = 5
-"""Directions of ice needles in an image of frost."""
+ICE = np.array([0.524, 0.608, 0.653])
+"""Mean colour of the ice, and below how light it is, and how much clouds and needles vary: those of the
+photographs of ice in the published code."""
+DARKEST, LIGHTEST = 0.4, 0.8
+CLOUDS, NEEDLES = 0.083, 0.075
+DIRECTIONS = 5
+"""Of the needles in one image."""
 
 
 def frost(image: np.ndarray, kept: float, amount: float, draws: Draws) -> np.ndarray:
     """Ice in front of the image. Not the published photographs of ice: it is drawn, of needles and clouds."""
-    return kept * image + amount * _ice(image.shape[1], image.shape[2], draws)[: len(image)]
+    height, width = image.shape[1:]
+    level = float(draws.uniform(DARKEST, LIGHTEST))
+    clouds = plasma(1 << (max(height, width, 2) - 1).bit_length(), 1.8, draws)[:height, :width]
+    depth = level + CLOUDS * _standard(clouds) + NEEDLES * _standard(_needles(height, width, draws))
+    colour = ICE / ICE.mean() if len(image) == 3 else np.ones(1)
+    return kept * image + amount * np.clip(depth * colour[:, None, None], 0, 1)
 
 
-ICE = np.array([0.44, 0.50, 0.56])
-"""Mean colour of the ice; that of the published photographs."""
-
-
-def _ice(height: int, width: int, draws: Draws) -> np.ndarray:
-    """Ice [3, height, width] in 0..1: crossing needles where a cloud is thick, bluish."""
+def _needles(height: int, width: int, draws: Draws) -> np.ndarray:
+    """Straight, tapered needles [height, width] in a few directions, long in large images."""
     side = max(height, width)
-    fine = max(side / 224, 0.5)
+    radius = max(2, round(side / 16))
     needles = np.zeros((height, width))
-    for _ in range(NEEDLES):
-        sparks = draws.uniform(shape=(height, width)) > 0.985
-        angle = float(draws.uniform(0, 180))
-        radius = max(2, round(side / 16))
-        needles = np.maximum(needles, smear(sparks.astype(float), radius, radius / 2, angle) * radius / 2)
-    needles = gaussian(np.minimum(needles, 1), (0.5 * fine, 0.5 * fine))
-    cloud = plasma(1 << (max(side, 2) - 1).bit_length(), 1.8, draws)[:height, :width]
-    cloud = (cloud - cloud.mean()) / max(cloud.std(), 1e-6)
-    depth = np.clip(0.42 + 0.16 * cloud + 0.45 * needles * (0.6 + 0.3 * cloud), 0, 1)
-    depth *= ICE.mean() / max(depth.mean(), 1e-6)
-    return np.clip(depth * (ICE / ICE.mean())[:, None, None], 0, 1)
+    for _ in range(DIRECTIONS):
+        seeds = (draws.uniform(shape=(height, width)) > 0.985).astype(float)
+        needles = np.maximum(needles, smear(seeds, radius, radius / 2, float(draws.uniform(0, 360))))
+    soft = 0.5 * max(side / 224, 0.5)
+    return gaussian(needles, (soft, soft))
+
+
+def _standard(values: np.ndarray) -> np.ndarray:
+    """Values with mean 0 and standard deviation 1."""
+    return (values - values.mean()) / max(float(values.std()), 1e-6)
 
 
 def brightness(image: np.ndarray, amount: float, draws: Draws) -> np.ndarray:

@@ -68,21 +68,21 @@ def bright(kind: str, severity: int, batch: np.ndarray) -> np.ndarray:
 
 def test_light_and_colour():
     batch = images(6, 3, 16, 16) * 0.8 + 0.1
-    assert bright("underexposure", 3, batch).mean() < batch.mean() - 0.1
-    assert bright("overexposure", 3, batch).mean() > batch.mean() + 0.1
-    faded = bright("fade", 5, batch)
+    assert bright("underexposure", 2, batch).mean() < batch.mean() - 0.1
+    assert bright("overexposure", 2, batch).mean() > batch.mean() + 0.1
+    faded = bright("fade", 4, batch)
     assert np.ptp(faded, axis=1).max() <= 1.01 / 255
     np.testing.assert_allclose(
         faded[:, 0], np.tensordot(batch, [0.299, 0.587, 0.114], ([1], [0])), atol=1.01 / 255
     )
-    assert bright("high-contrast", 3, batch).std() > 1.3 * batch.std()
+    assert bright("high-contrast", 2, batch).std() > 1.3 * batch.std()
     np.testing.assert_array_equal(
         bright("colour-order", 1, batch), np.floor(batch * 255 + 1e-4)[:, ::-1] / 255
     )
-    warm = (bright("white-balance", 5, batch) - batch).mean((2, 3))
+    warm = (bright("white-balance", 4, batch) - batch).mean((2, 3))
     assert (np.sign(warm[:, 0]) == -np.sign(warm[:, 2])).all()
     assert {1, -1} == set(np.sign(warm[:, 0]))
-    turned = bright("hue", 1, np.full((1, 3, 4, 4), 0.4, np.float32))
+    turned = bright("hue", 2, np.full((1, 3, 4, 4), 0.4, np.float32))
     np.testing.assert_allclose(turned, 0.4, atol=1.01 / 255)  # grey has no hue
 
 
@@ -122,7 +122,7 @@ def test_the_worst_of_a_grid_is_never_better_than_a_member(name):
     attack = GEOMETRY[name]
     assert isinstance(attack, Worst)
     batch, target = (
-        images(30, 1, 14, 14) * np.linspace(0.2, 1, 30, dtype=np.float32)[:, None, None, None],
+        images(30, 1, 14, 14) * np.linspace(0.5, 0.9, 30, dtype=np.float32)[:, None, None, None],
         Threshold(),
     )
     labels = np.argmax(target.answer(batch).scores, 1)
@@ -141,7 +141,7 @@ def test_the_worst_of_a_grid_is_never_better_than_a_member(name):
         broken_before = broken
     assert 0 < broken_before.sum() < 30
     steps = 8 if attack.motion is translated else 2
-    assert len(list(attack.members(5))) == 3 * steps
+    assert len(list(attack.members(5))) == 2 * steps
 
 
 def test_filters_of_other_programs():

@@ -109,7 +109,7 @@ def test_batches_and_seeds(home):
     kinds = ["impulse-noise", "rotation", "shear-worst"]
 
     def survivors(batch_size, seed=0):
-        settings = Settings(protocol=resolve("natural", kinds, severities=[3]), limit=20, seed=seed)
+        settings = Settings(protocol=resolve("natural", kinds, severities=[4]), limit=20, seed=seed)
         model = open_model(home / "model.onnx")
         found = robustness(model, Settings(**{**settings.__dict__, "batch_size": batch_size})).report
         return [row.survivors for row in found.rows], [row.mean_perturbation for row in found.rows]
@@ -165,8 +165,8 @@ def test_the_fixture_of_pytest(home):
         ("--protocol natural --severity 1,", "--severity must be a number from 1 to 5"),
         ("--protocol natural --attack flip --severity 2", "flip has no severity 2; it has 1"),
         (
-            "--protocol natural --attack rotation --severity 2,4",
-            "rotation has no severity 2, 4; it has 1, 3, 5",
+            "--protocol natural --attack rotation --severity 1,3",
+            "rotation has no severity 1, 3; it has 2, 4",
         ),
         ("--protocol natural --attack pgd", "pgd is not a change of --protocol natural"),
         ("--protocol natural --attack jpg", "did you mean jpeg"),
