@@ -18,6 +18,7 @@ from .options import (
     Epsilons,
     PatchSizes,
     Severities,
+    Shifted,
     StraightThrough,
     check_engine,
     command_line,
@@ -46,6 +47,7 @@ def robustness(
             "subfolder per class; or an .npz. Default: the model's own."
         ),
     ] = None,
+    shifted: Shifted = None,
     protocol: Annotated[
         str | None,
         typer.Option(
@@ -122,7 +124,11 @@ def robustness(
 ) -> None:
     """Attack a model and report its accuracy under attack, and whether the attacks can be trusted.
 
+    With --protocol natural or --shifted, measure its accuracy on images that changed without an attack.
+
     Example: audit robustness digits-speech --output report.json --output curves.png
+
+    Example: audit robustness model.onnx --data clean/ --shifted night/
     """
     from ..artifacts import open_model
     from .plan import Settings
@@ -140,8 +146,8 @@ def robustness(
     check_sounds(opened, wav)
     sizes = read_patch_sizes(patch_size, attack, epsilon)
     chosen = resolve(
-        protocol or default(opened.manifest, norm, attack or ()).name,
-        attack or (),
+        protocol or ("natural" if shifted else default(opened.manifest, norm, attack or ()).name),
+        attack or (["shifted"] if shifted and protocol is None else []),
         sizes or read_epsilons(epsilon),
         epsilon_space,
         norm,
@@ -154,6 +160,7 @@ def robustness(
     settings = Settings(
         protocol=chosen,
         data=data,
+        shifted=shifted,
         limit=limit,
         seed=seed,
         batch_size=images_at_a_time(batch_size),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -70,7 +69,7 @@ def evaluate(
         pixels = images.pixels(indices[part], fit)
         labels = evaluation.labels[part]
         evaluation.digests += [image_digest(*pair) for pair in zip(pixels, labels, strict=True)]
-        target.read = partial(images.pixels, indices[part])
+        target.under = images, indices[part]
         _Batch(target, evaluation, part, to_float(pixels), goals[part], seed).attack(protocol, progress)
         keep(evaluation, int(part[-1]) + 1)
     return evaluation

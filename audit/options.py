@@ -49,6 +49,14 @@ Severities = Annotated[
 ]
 
 
+Shifted = Annotated[
+    str | None,
+    typer.Option(
+        help="The same objects in other circumstances, with the same file names: compare the two sets."
+    ),
+]
+
+
 def read_severities(texts: list[str] | None) -> list[int]:
     """Read the values of `--severity`: whole numbers, or lists of them."""
     from ..errors import VivavoceError

@@ -10,10 +10,12 @@ import numpy as np
 from ..artifacts import ExportedModel
 from ..artifacts.identity import files_of
 from ..errors import VivavoceError
-from ..images import Fit, ImageSet, match, open_images
+from ..images import Fit, ImageSet, match, open_images, paired
 from ..images.imageset import to_float
 from .learning import judged, learns, lessons
-from .protocol import Protocol, default, target_classes
+from .natural.choice import with_shift
+from .natural.shift import SHIFTED
+from .protocol import PROTOCOLS, Protocol, default, target_classes
 from .sharding import Shard, Spread
 from .target import LARGEST, Target
 from .targets import read_targets
@@ -30,6 +32,8 @@ class Settings:
     """None: the paper's for models that vivavoce trained, AutoAttack's for all others."""
     data: str | None = None
     """As `open_images` takes it; None: the data set the model was trained on."""
+    shifted: str | None = None
+    """The same objects in other circumstances, as `open_images` takes it: compare the two."""
     limit: int = 1000
     """Audit a stratified sample of at most this many images; 0: all."""
     seed: int = 0
@@ -60,6 +64,8 @@ class Plan:
     images: ImageSet
     source: str
     """The data set, as `open_images` takes it."""
+    shifted: str | None
+    """The set that it is compared with, likewise."""
     matching: str
     """How classes were matched with folders, in words."""
     indices: np.ndarray
@@ -84,8 +90,11 @@ class Plan:
         """
         files_of(model.path)  # read now, before the sessions take the memory; the report needs it
         source = source_of(model, settings.data)
-        images, matching = match(open_images(source), model.manifest.classes, model.named)
-        wanted = settings.protocol or default(model.manifest)
+        opened = open_images(source)
+        if settings.shifted is not None:
+            opened = paired(opened, open_images(settings.shifted))
+        images, matching = match(opened, model.manifest.classes, model.named)
+        wanted = _protocol(settings, model)
         indices = judged(images, settings.limit, settings.seed, wanted)
         target = Target(model, straight_through=settings.straight_through)
         fit = Fit.of(model.manifest.input)
@@ -99,6 +108,7 @@ class Plan:
             target=target,
             images=images,
             source=source,
+            shifted=settings.shifted,
             matching=matching,
             indices=indices,
             training=lessons(images, indices, fit, settings.seed) if learns(protocol) else nothing,
@@ -127,6 +137,20 @@ class Plan:
             straight_through=self.target.straight_through,
             patterns=self.target.patterns,
         )
+
+
+def _protocol(settings: Settings, model: ExportedModel) -> Protocol:
+    """The protocol, with what the other settings add to it.
+
+    Raises:
+        VivavoceError: they do not go together.
+    """
+    if settings.shifted is not None:
+        return with_shift(settings.protocol, PROTOCOLS["natural"])
+    protocol = settings.protocol or default(model.manifest)
+    if SHIFTED in protocol.attacks:
+        raise VivavoceError("the kind `shifted` needs a second set of images; give --shifted")
+    return protocol
 
 
 def _only_asked(fit: Fit) -> int:

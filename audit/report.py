@@ -20,7 +20,7 @@ from .speed import Speed
 
 SCHEMA = 1
 """Raised when earlier versions can no longer read a report."""
-REVISION = "1.2"
+REVISION = "1.3"
 """Of the JSON Schema; the second number is raised when a field is added."""
 
 
@@ -35,6 +35,16 @@ class Model(msgspec.Struct, frozen=True):
     """Bytes of all its files."""
     preprocessing: Preprocessing | None = msgspec.field(default=None, name="foreign")
     """Preprocessing of a file without a manifest; its class names are in `manifest`."""
+
+
+class Shift(msgspec.Struct, frozen=True):
+    """The same objects in other circumstances."""
+
+    name: str
+    digest: str
+    """As of `Data`."""
+    source: str | None
+    """What was given as `--shifted`; None for an absolute path."""
 
 
 class Data(msgspec.Struct, frozen=True):
@@ -54,6 +64,8 @@ class Data(msgspec.Struct, frozen=True):
     """How the data's classes were matched with the model's."""
     source: str | None = None
     """What was given as `--data`; None for an absolute path, which means nothing elsewhere."""
+    shifted: Shift | None = None
+    """The set that it was compared with."""
 
 
 class Clean(msgspec.Struct, frozen=True):
@@ -120,6 +132,8 @@ class ImageOutcome(msgspec.Struct, frozen=True, omit_defaults=True):
     index: int | None = None
     target: int | None = None
     """The target class, where the user chose it."""
+    shifted: bool | None = None
+    """Whether the same object in the set of `--shifted` is decided correctly."""
 
 
 class Environment(msgspec.Struct, frozen=True):

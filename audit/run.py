@@ -59,6 +59,10 @@ def robustness(
         VivavoceError: the data do not fit the model, or an input of `settings` cannot be used.
     """
     settings, started = settings or Settings(), time.perf_counter()
+    if settings.shifted and (settings.spread or settings.resume):
+        raise VivavoceError(
+            "--shifted needs no --resume or --engine ray: it only asks the model; leave them out"
+        )
     if settings.spread and settings.resume:
         raise VivavoceError(
             "--resume cannot be used with --engine ray, which restarts lost shards itself; drop one of them"

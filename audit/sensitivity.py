@@ -7,9 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .natural.heat import shift_lists
 from .protocol import Protocol, counts
 from .report import Report, unpack_bits
 from .statistics import Z95
+
+SOME = 10
+"""Images of a shift that are named."""
 
 
 def steps_survived(report: Report) -> np.ndarray:
@@ -85,6 +89,12 @@ def blind(report: Report) -> str | None:
 
 
 def remarks(report: Report) -> list[str]:
-    """Both in words, as far as there is something to say."""
+    """Both in words, as far as there is something to say; of a shift, some of the images lost and gained."""
     median, warning = median_smallest(report), blind(report)
-    return [*([median.line] if median else []), *([warning] if warning else [])]
+    shifts = [_some(*found) for found in shift_lists(report)]
+    return [*([median.line] if median else []), *([warning] if warning else []), *shifts]
+
+
+def _some(title: str, names: list[str]) -> str:
+    more = f", … ({len(names)} in all)" if len(names) > SOME else ""
+    return f"{title}: {', '.join(names[:SOME])}{more}"

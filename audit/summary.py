@@ -14,11 +14,13 @@ from ..artifacts.identity import identify
 from ..artifacts.preprocessing import Fixed
 from .diagnosis.table import Check
 from .diagnosis.verdict import verdict
+from .digests import image_digests, joint_digest
 from .natural.heat import natural_verdict
+from .natural.shift import SHIFTED
 from .outcomes import Evaluation, Outcome
 from .plan import Plan
 from .references import Reference
-from .report import Clean, Data, Environment, ImageOutcome, Model, Report, Row, pack_bits
+from .report import Clean, Data, Environment, ImageOutcome, Model, Report, Row, Shift, pack_bits
 from .speed import measure
 from .statistics import wilson
 
@@ -55,7 +57,9 @@ def write_report(
 
 def _verdict(plan: Plan, evaluation: Evaluation, rows: tuple[Row, ...], checks: tuple[Check, ...]) -> str:
     if plan.protocol.natural:
-        return natural_verdict(rows, evaluation.right, checks)
+        shifted = plan.images.shifted
+        names = plan.images.name, shifted.name if shifted else ""
+        return natural_verdict(rows, evaluation.right, names, checks)
     return verdict(evaluation.robust(), plan.protocol.described(plan.target.model.manifest.input), checks)
 
 
@@ -85,8 +89,17 @@ def _data(plan: Plan, evaluation: Evaluation) -> Data:
     learned = f"; universal attacks learned from {len(plan.training)} others" if len(plan.training) else ""
     sample = "all images" if n == total else f"a stratified sample of {n} of {total}, seed {plan.seed}"
     counted = tuple(counts.tolist())
-    source = None if Path(plan.source).is_absolute() else Path(plan.source).as_posix()
-    return Data(images.name, evaluation.digest, n, total, sample + learned, counted, plan.matching, source)
+    source, shift = _relative(plan.source), None
+    if images.shifted is not None and plan.shifted is not None:
+        digest = joint_digest(image_digests(images.shifted, evaluation.indices, plan.fit))
+        shift = Shift(images.shifted.name, digest, _relative(plan.shifted))
+    chosen = sample + learned
+    return Data(images.name, evaluation.digest, n, total, chosen, counted, plan.matching, source, shift)
+
+
+def _relative(source: str) -> str | None:
+    """A path that means something elsewhere; None if it does not."""
+    return None if Path(source).is_absolute() else Path(source).as_posix()
 
 
 def _clean(evaluation: Evaluation, nearest: bool, threshold: bool) -> Clean:
@@ -135,6 +148,7 @@ def _share(part: np.ndarray, whole: np.ndarray) -> float | None:
 def _images(plan: Plan, evaluation: Evaluation) -> tuple[ImageOutcome, ...]:
     files = plan.images.files
     robust = evaluation.robust()
+    shifted = next((outcome.right for outcome in evaluation.outcomes if outcome.attack == SHIFTED), None)
     return tuple(
         ImageOutcome(
             label=int(label),
@@ -143,6 +157,7 @@ def _images(plan: Plan, evaluation: Evaluation) -> tuple[ImageOutcome, ...]:
             file=files[i] if files else None,
             index=None if files else int(i),
             target=int(plan.goals[k]) if plan.chosen else None,
+            shifted=None if shifted is None else bool(shifted[k]),
         )
         for k, (i, label, decision, survived) in enumerate(
             zip(evaluation.indices, evaluation.labels, evaluation.decisions, robust, strict=True)

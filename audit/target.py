@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -12,7 +11,7 @@ from ..artifacts.onnx_model import OnnxModel
 from ..errors import VivavoceError
 from ..gradient.agreement import FLOAT32, SHARE, strayed
 from ..gradient.errors import PiecewiseConstant, preparing
-from ..images import Fit
+from ..images import ImageSet
 from .grid import Grid
 from .saturation import STAND_INS, flattened, vanished
 
@@ -75,8 +74,8 @@ class Target:
             self.note(f"the file gives {model.understood.head.text}")
         self.piecewise_constant = False
         """Whether there is no gradient because the scores are piecewise constant, as those of trees."""
-        self.read: Callable[[Fit], np.ndarray] = lambda fit: np.zeros((0, 1, 1, 1), np.uint8)
-        """Reads the images under attack again, to a different fit: uint8 [N, H, W, C]."""
+        self.under: tuple[ImageSet, np.ndarray]
+        """The data set of the images under attack, and their places in it, int64 [N]."""
         self.others = np.zeros((0, 1, 1, 1), np.float32)
         """float32 [M, C, H, W]: images of the data set that some attacks start from."""
         self.patterns: dict[tuple[str, ...], np.ndarray] = {}

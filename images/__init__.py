@@ -3,6 +3,7 @@
 from .fit import Fit
 from .imageset import ImageSet
 from .matching import match
+from .pairs import paired
 from .sources import open_images
 
-__all__ = ["Fit", "ImageSet", "match", "open_images"]
+__all__ = ["Fit", "ImageSet", "match", "open_images", "paired"]

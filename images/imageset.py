@@ -136,6 +136,8 @@ class ImageSet:
     """Path of each image relative to the data folder, where there is one."""
     named: bool = True
     """Whether `classes` are names somebody gave, not just 0, 1, ..."""
+    shifted: ImageSet | None = None
+    """The same objects in other circumstances, in the same order; see `pairs`."""
 
     def __len__(self) -> int:
         """Count the images."""

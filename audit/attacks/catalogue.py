@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..natural.kinds import KINDS
+from ..natural.shift import SHIFTED, Shifted
 from .adaptive import FalseAcceptance, Rejection
 from .apgd import APGD
 from .base import Attack
@@ -47,5 +48,6 @@ ATTACKS: dict[str, Attack] = {
     "patch-universal": UniversalPatch(),
     "universal": UniversalPerturbation(),
     **KINDS,
+    SHIFTED: Shifted(),
 }
 """Every attack by name, with the settings its protocols use."""

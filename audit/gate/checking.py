@@ -10,7 +10,7 @@ import msgspec
 from ...artifacts import ExportedModel, Preprocessing, find_model, open_model
 from ...artifacts.model import has_manifest
 from ...errors import VivavoceError
-from ...images import Fit, match, open_images
+from ...images import Fit, match, open_images, paired
 from ..digests import image_digests, joint_digest
 from ..plan import Settings, source_of
 from ..report import Report, load_report
@@ -61,6 +61,7 @@ def check(
     limits: Limits | None = None,
     data: str | None = None,
     progress: Progress = lambda *_: None,
+    shifted: str | None = None,
 ) -> CheckResult:
     """Audit a model as its baseline was, and compare image by image.
 
@@ -71,6 +72,7 @@ def check(
         data: where the baseline's images are; None: the baseline's own path, relative to the working
             folder or to the baseline.
         progress: as for `robustness`.
+        shifted: where the baseline's shifted images are, likewise.
 
     Raises:
         OtherData: the images are not the baseline's.
@@ -79,7 +81,7 @@ def check(
     report = baseline if isinstance(baseline, Report) else load_report(baseline)
     folder = None if isinstance(baseline, Report) else Path(baseline).parent
     opened = open_like(model, report) if isinstance(model, (str, Path)) else model
-    audit = audit_again(opened, report, data, folder, progress)
+    audit = audit_again(opened, report, data, folder, progress, shifted=shifted)
     return CheckResult(compare_reports(report, audit.report, limits), audit)
 
 
@@ -91,6 +93,7 @@ def audit_again(
     progress: Progress = lambda *_: None,
     command: str = "",
     other_data: bool = False,
+    shifted: str | None = None,
 ) -> Audit:
     """Audit a model under the protocol of an earlier report, in the same box, on the same images.
 
@@ -102,13 +105,14 @@ def audit_again(
         progress: as for `robustness`.
         command: the command line, for the new report.
         other_data: accept different images; the outcomes then cannot be paired.
+        shifted: as for `check`.
 
     Raises:
         OtherData: the images are not the earlier ones.
         VivavoceError: model and report do not fit.
     """
     vectors(earlier)  # refuses a damaged report before the work
-    settings = replace(settings_of(earlier, data, folder), command=command)
+    settings = replace(settings_of(earlier, data, folder, shifted), command=command)
     _name_classes(model, earlier.model.manifest.classes)
     for difference in class_differences(earlier.model.manifest.classes, model.manifest.classes):
         raise VivavoceError(
@@ -137,12 +141,28 @@ def _name_classes(model: ExportedModel, names: tuple[str, ...]) -> None:
         model.named = names != tuple(str(k) for k in range(len(names)))
 
 
-def settings_of(report: Report, data: str | None = None, folder: Path | None = None) -> Settings:
-    """The settings that led to a report."""
+def settings_of(
+    report: Report, data: str | None = None, folder: Path | None = None, shifted: str | None = None
+) -> Settings:
+    """The settings that led to a report.
+
+    Raises:
+        VivavoceError: it does not record where its shifted images are.
+    """
+    if report.data.shifted is not None:
+        shifted = shifted or _found(report.data.shifted.source, folder)
+        if shifted is None:
+            name = report.data.shifted.name
+            raise VivavoceError(
+                f"the baseline does not record where its shifted data {name!r} are; give --shifted"
+            )
+    elif shifted is not None:
+        raise VivavoceError("the baseline compares no shifted images; leave out --shifted")
     targets = tuple(image.target for image in report.images if image.target is not None)
     return Settings(
         protocol=msgspec.structs.replace(report.protocol, settled=True),
         data=data or _found(report.data.source, folder),
+        shifted=shifted,
         limit=0 if report.data.n == report.data.total else report.data.n,
         seed=report.environment.seed,
         straight_through=report.straight_through,
@@ -163,7 +183,10 @@ def _refuse_other_data(model: ExportedModel, earlier: Report, settings: Settings
         raise VivavoceError(
             f"the baseline does not record where its data {earlier.data.name!r} are; give --data"
         )
-    images, _ = match(open_images(source_of(model, settings.data)), model.manifest.classes, model.named)
+    opened = open_images(source_of(model, settings.data))
+    if settings.shifted is not None:
+        opened = paired(opened, open_images(settings.shifted))
+    images, _ = match(opened, model.manifest.classes, model.named)
     indices = images.sample(settings.limit, settings.seed)
     old = earlier.data
     if len(images) != old.total or len(indices) != old.n:
@@ -176,6 +199,9 @@ def _refuse_other_data(model: ExportedModel, earlier: Report, settings: Settings
         )
     if joint_digest(image_digests(images, indices, now)) != old.digest:
         raise OtherData(f"{images.name}: the images or labels differ from the baseline's")
+    pair = images.shifted
+    if pair and old.shifted and joint_digest(image_digests(pair, indices, now)) != old.shifted.digest:
+        raise OtherData(f"{pair.name}: the shifted images differ from the baseline's")
 
 
 def _words(fit: Fit) -> str:
@@ -215,13 +241,16 @@ def compare_audits(
 ) -> tuple[Comparison, Report, Report]:
     """The same as `compare`, with both reports."""
     limits = Limits(alpha=alpha)
-    data = settings.data if settings else None
+    data, shifted = (settings.data, settings.shifted) if settings else (None, None)
     if isinstance(before, Report):
         first = before
     elif isinstance(after, Report):
-        first = audit_again(before, after, data, progress=progress).report
+        first = audit_again(before, after, data, progress=progress, shifted=shifted).report
     else:
         first = robustness(before, settings, progress).report
         data = data or source_of(before, None)
-    second = after if isinstance(after, Report) else audit_again(after, first, data, progress=progress).report
+    if isinstance(after, Report):
+        second = after
+    else:
+        second = audit_again(after, first, data, progress=progress, shifted=shifted).report
     return compare_reports(first, second, limits, gate=False), first, second

@@ -12,7 +12,7 @@ import typer
 from ...console import Losses, say, showing, terminal
 from ...files import write_whole
 from ...options import NO_PREPROCESSING, Device, ModelArgument, Preprocessing, Trust, takes_preprocessing
-from ..options import Epsilons, command_line, read_epsilons, watching
+from ..options import Epsilons, Shifted, command_line, read_epsilons, watching
 
 if TYPE_CHECKING:
     from ...artifacts import ExportedModel
@@ -56,6 +56,7 @@ def check(
     data: Annotated[
         str | None, typer.Option(help="Where the baseline's images are. Default: the path in the baseline.")
     ] = None,
+    shifted: Shifted = None,
     max_drop: MaxDrop = None,
     alpha: Alpha = 0.05,
     max_latency: MaxLatency = None,
@@ -91,12 +92,14 @@ def check(
     folder, command, comparison = baseline.parent, command_line(), None
     with watching() as progress:
         try:
-            later = audit_again(opened, earlier, data, folder, progress, command).report
+            later = audit_again(opened, earlier, data, folder, progress, command, shifted=shifted).report
         except OtherData as error:
             if not update:
                 raise OtherData(f"{error}; give the same data, or accept the new with --update") from None
             say(f"not compared: {error}", err=True)
-            later = audit_again(opened, earlier, data, folder, progress, command, other_data=True).report
+            later = audit_again(
+                opened, earlier, data, folder, progress, command, other_data=True, shifted=shifted
+            ).report
         else:
             comparison = compare_reports(earlier, later, limits)
     losses = Losses()
@@ -143,6 +146,7 @@ def compare(
     data: Annotated[
         str | None, typer.Option(help="Images, for models. Default: A's own, or the path in a report.")
     ] = None,
+    shifted: Shifted = None,
     protocol: Annotated[
         str | None,
         typer.Option(help="For two models: paper, standard, quick or natural. Default: as A's audit."),
@@ -174,8 +178,10 @@ def compare(
     first, second = (_opened(side, preprocessing, device, trust_model) for side in (before, after))
     chosen = None
     if not isinstance(first, Report):
-        chosen = resolve(protocol or default(first.manifest).name, epsilons=read_epsilons(epsilon))
-    settings = Settings(protocol=chosen, data=data, limit=limit, seed=seed)
+        name = protocol or ("natural" if shifted else default(first.manifest).name)
+        kinds = ["shifted"] if shifted and protocol is None else []
+        chosen = resolve(name, kinds, epsilons=read_epsilons(epsilon))
+    settings = Settings(protocol=chosen, data=data, shifted=shifted, limit=limit, seed=seed)
     of_reports = isinstance(first, Report) and isinstance(second, Report)
     with naming(Path(after)) if of_reports else nullcontext(), watching() as progress:
         comparison, *reports = compare_audits(first, second, settings, alpha, progress)

@@ -12,6 +12,7 @@ import numpy as np
 from ...errors import VivavoceError
 from ..attacks.catalogue import ATTACKS
 from ..natural.heat import Line, lines, mean_accuracy
+from ..natural.shift import SHIFTED
 from ..protocol import Protocol, counts
 from ..report import Report, Row, unpack_bits
 from ..sensitivity import steps_survived
@@ -85,7 +86,7 @@ def _vectors(report: Report) -> Iterator[Vector]:
 def _natural_vectors(report: Report) -> Iterator[Vector]:
     """A figure for each kind of change over its severities, and one for all kinds together."""
     found, n = lines(report.rows), report.data.n
-    if len(found) > 1:
+    if len(found) > 1 and any(line.kind != SHIFTED for line in found):
         mean = mean_accuracy(report.rows, n)
         yield _summed("natural", mean.of, [line for line in found if line.kind in mean.kinds], n)
     for line in found:
@@ -138,6 +139,9 @@ def refuse_mismatch(before: Report, after: Report) -> None:
 
 def _differences(before: Report, after: Report) -> Iterator[str]:
     yield from class_differences(before.model.manifest.classes, after.model.manifest.classes)
+    shifts = [report.data.shifted and report.data.shifted.digest for report in (before, after)]
+    if shifts[0] != shifts[1]:
+        yield "the shifted images differ"
     if before.data.digest != after.data.digest:
         told = "; ".join(f"{r.data.name}, {r.data.sample}" for r in (before, after))
         yield f"the data differ ({told})"

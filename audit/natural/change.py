@@ -91,6 +91,7 @@ class Reread(Attack):
     ) -> Iterator[np.ndarray]:
         """See `Attack.sweep`."""
         fit = replace(Fit.of(target.model.manifest.input), **self.options)  # type: ignore[arg-type]
-        again = to_float(target.read(fit))
+        data, places = target.under
+        again = to_float(data.pixels(places, fit))
         for _ in balls:
             yield again

@@ -10,6 +10,7 @@ import msgspec
 from ...errors import VivavoceError
 from ...text import suggestion
 from .kinds import KINDS
+from .shift import SHIFTED, Shifted
 
 if TYPE_CHECKING:
     from ..protocol import Protocol
@@ -24,16 +25,17 @@ def with_kinds(protocol: Protocol, kinds: Sequence[str], chosen: Sequence[int]) 
     for severity in chosen:
         if severity not in protocol.epsilons:
             raise VivavoceError(f"no severity {severity}; they go from 1 (mild) to 5 (severe)")
+    known = KINDS | {SHIFTED: Shifted()}
     for kind in kinds:
-        if kind not in KINDS:
+        if kind not in known:
             raise VivavoceError(f"{kind} is not a change of --protocol natural; {suggestion(kind, KINDS)}")
-        if chosen and not set(chosen) & set(KINDS[kind].severities):
-            listed = ", ".join(map(str, KINDS[kind].severities))
+        if chosen and not set(chosen) & set(known[kind].severities):
+            listed = ", ".join(map(str, known[kind].severities))
             raise VivavoceError(f"{kind} has no severity {', '.join(map(str, chosen))}; it has {listed}")
     wanted = tuple(float(severity) for severity in sorted(set(chosen))) or protocol.epsilons
     names = tuple(dict.fromkeys(kinds)) or protocol.attacks
-    having = [name for name in names if set(KINDS[name].severities) & set(wanted)]
-    used = {severity for name in having for severity in KINDS[name].severities}
+    having = [name for name in names if set(known[name].severities) & set(wanted)]
+    used = {severity for name in having for severity in known[name].severities}
     return msgspec.structs.replace(
         protocol,
         attacks=tuple(having),
@@ -48,7 +50,31 @@ def refuse_kinds(attacks: Sequence[str], severities: Sequence[int]) -> None:
     Raises:
         VivavoceError: there is some of it.
     """
-    if found := next((attack for attack in attacks if attack in KINDS), None):
+    if found := next((attack for attack in attacks if attack in KINDS or attack == SHIFTED), None):
         raise VivavoceError(f"{found} is a change without an attack; give --protocol natural")
     if severities:
         raise VivavoceError("--severity needs --protocol natural")
+
+
+def with_shift(protocol: Protocol | None, natural: Protocol) -> Protocol:
+    """The protocol of an audit that compares two sets of images.
+
+    Args:
+        protocol: what was asked for; None: nothing but the comparison.
+        natural: the protocol `natural` as it is by itself.
+
+    Raises:
+        VivavoceError: the protocol has attacks.
+    """
+    if protocol is None:
+        return with_kinds(natural, [SHIFTED], ())
+    if not protocol.natural:
+        raise VivavoceError(
+            "--shifted compares two sets of images; give --protocol natural with it, or no protocol"
+        )
+    if SHIFTED in protocol.attacks:
+        return protocol
+    severities = sorted({1.0, *protocol.epsilons})
+    return msgspec.structs.replace(
+        protocol, attacks=(*protocol.attacks, SHIFTED), epsilons=tuple(severities), settled=True
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 
 import numpy as np
 
@@ -47,8 +46,8 @@ def _made(plan: Plan, evaluation: Evaluation, outcome: Outcome, places: list[int
     attack, target = ATTACKS[outcome.attack], plan.target
     for place in places:
         indices = evaluation.indices[place : place + 1]
-        target.read = partial(plan.images.pixels, indices)
-        clean = to_float(target.read(plan.fit))
+        target.under = plan.images, indices
+        clean = to_float(plan.images.pixels(indices, plan.fit))
         goal = Goal(evaluation.labels[place : place + 1], None)
         streams = Streams.of(plan.seed, attack.name, indices)
         (changed,) = attack.sweep(target, clean, goal, [outcome.ball], streams)

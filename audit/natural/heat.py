@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..diagnosis.table import Check
-from ..report import Row, unpack_bits
-from ..statistics import Z95
+from ..report import Report, Row, unpack_bits
+from ..statistics import Z95, sign_test
 from .kinds import CORRUPTIONS, GROUPS
+from .shift import SHIFTED
 
 WORST = 3
 """Kinds that a report names, and shows images of, as the worst."""
@@ -52,7 +53,7 @@ def grouped(rows: Sequence[Row]) -> Iterator[tuple[str, list[Line]]]:
 
 def worst(rows: Sequence[Row], count: int = WORST) -> list[Line]:
     """The kinds with the lowest mean accuracy, the lowest first."""
-    return sorted(lines(rows), key=lambda line: line.mean)[:count]
+    return sorted((line for line in lines(rows) if line.kind != SHIFTED), key=lambda line: line.mean)[:count]
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def mean_accuracy(rows: Sequence[Row], n: int) -> Mean:
 
     Every kind has the same weight, whatever the number of its severities.
     """
-    found = lines(rows)
+    found = [line for line in lines(rows) if line.kind != SHIFTED] or lines(rows)
     published = [line for line in found if line.kind in CORRUPTIONS]
     of = f"mean accuracy over {len(found)} kinds of change"
     if len(published) == len(CORRUPTIONS):
@@ -96,20 +97,53 @@ def _by_image(line: Line, n: int) -> np.ndarray:
     return np.mean([unpack_bits(row.survivors, n) for row in line.rows.values()], axis=0)
 
 
-def natural_verdict(rows: Sequence[Row], clean: np.ndarray, checks: Sequence[Check]) -> str:
-    """One sentence: the mean, the drop from the clean images, and the worst kinds.
+def natural_verdict(
+    rows: Sequence[Row], clean: np.ndarray, names: tuple[str, str], checks: Sequence[Check]
+) -> str:
+    """One sentence: the mean, the drop from the clean images, and the worst kinds; what a shift does.
 
     Args:
         rows: of the report.
         clean: bool [n], the images that are right without a change.
+        names: of the data, and of the set that they are compared with.
         checks: of the model's answers.
     """
-    mean = mean_accuracy(rows, len(clean))
-    drop = 100 * (float(clean.mean()) - mean.accuracy)
-    found = worst(rows)
-    parts = [f"{mean.text}, {drop:.1f} points below the clean images"]
+    parts, found = [], worst(rows)
+    if found:
+        mean = mean_accuracy(rows, len(clean))
+        parts.append(f"{mean.text}, {_apart(mean.accuracy - float(clean.mean()))} the clean images")
+    if shifts := [row for row in rows if row.attack == SHIFTED]:
+        parts.append(_shift(shifts[0], clean, names))
     if len(found) > 1:
         parts.append("lowest: " + ", ".join(f"{line.kind} {line.mean:.1%}" for line in found))
     if doubts := [check.meaning for check in checks if check.level != "fine"]:
         parts.append(f"suspicious because {'; '.join(doubts)}")
     return "; ".join(parts)
+
+
+def _apart(difference: float) -> str:
+    return f"{abs(100 * difference):.1f} points {'above' if difference > 0 else 'below'}"
+
+
+def _shift(row: Row, clean: np.ndarray, names: tuple[str, str]) -> str:
+    """Accuracy on the second set, and the exact two-sided McNemar test of the pairs."""
+    right = unpack_bits(row.survivors, len(clean))
+    lost, gained = int((clean & ~right).sum()), int((right & ~clean).sum())
+    p = min(1.0, 2 * min(sign_test(lost, gained), sign_test(gained, lost)))
+    low, high = row.interval
+    return (
+        f"accuracy {row.accuracy:.1%} (95 % interval {low:.1%} to {high:.1%}) on {names[1]}, "
+        f"{_apart(row.accuracy - float(clean.mean()))} {names[0]}: {lost} images lost, {gained} gained "
+        f"(p = {p:.2g}, exact McNemar test)"
+    )
+
+
+def shift_lists(report: Report) -> Iterator[tuple[str, list[str]]]:
+    """Which images a shift loses and gains, by name."""
+    pairs = [(i, i.clean == i.label, i.shifted) for i in report.images if i.shifted is not None]
+    for title, before in (("lost", True), ("gained", False)):
+        names = [
+            i.file or f"image {i.index}" for i, clean, after in pairs if clean == before and after != before
+        ]
+        if names:
+            yield title, names

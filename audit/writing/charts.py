@@ -11,6 +11,7 @@ from html import escape
 
 from ...text import plain
 from ..report import Report, Row
+from .heat import only_shift
 from .table import columns, titles
 
 WIDE, HIGH = 280, 190
@@ -31,10 +32,13 @@ class Bar:
 
 def bars(report: Report) -> list[Bar]:
     """Clean accuracy, and what is left after each attack; empty if there are several epsilons."""
+    clean, shift = report.clean, report.data.shifted
+    found = [Bar("clean", 100 * clean.accuracy, *(100 * end for end in clean.interval))]
+    if only_shift(report) and shift is not None:
+        row = report.rows[0]
+        return [*found, Bar(plain(shift.name), 100 * row.accuracy, *(100 * end for end in row.interval))]
     if report.protocol.natural or not single(report):
         return []
-    clean = report.clean
-    found = [Bar("clean", 100 * clean.accuracy, *(100 * end for end in clean.interval))]
     for name, rows in zip(titles(report), columns(report).values(), strict=True):
         row = rows[report.protocol.epsilons[-1]]
         found.append(Bar(plain(name), 100 * row.accuracy, *(100 * end for end in row.interval)))

@@ -62,12 +62,15 @@ def plainly(report: Report) -> str:
 
 
 def _plainly_natural(report: Report) -> str:
-    mean, lowest = mean_accuracy(report.rows, report.data.n), worst(report.rows, 1)[0]
-    changes = "the change" if len(mean.kinds) == 1 else "noise, blur, weather and other changes"
-    sentence = (
-        f"The model classifies {round(100 * report.clean.accuracy)} % of the {report.data.n} images "
-        f"correctly. With {changes}, it classifies {round(100 * mean.accuracy)} % correctly"
-    )
+    mean, lowest = mean_accuracy(report.rows, report.data.n), worst(report.rows, 1)
+    share, shift = round(100 * mean.accuracy), report.data.shifted
+    clean = round(100 * report.clean.accuracy)
+    sentence = f"The model classifies {clean} % of the {report.data.n} images correctly"
+    if shift and not lowest:
+        return f"{sentence}, and {share} % of their counterparts in {shift.name}."
     if len(mean.kinds) == 1:
-        return f"{sentence}."
-    return f"{sentence}; with the worst of them ({lowest.kind}), {round(100 * lowest.mean)} %."
+        return f"{sentence}. With the change, it classifies {share} % correctly."
+    return (
+        f"{sentence}. With noise, blur, weather and other changes, it classifies {share} % correctly; "
+        f"with the worst of them ({lowest[0].kind}), {round(100 * lowest[0].mean)} %."
+    )

@@ -9,11 +9,17 @@ from rich.table import Table
 from rich.text import Text
 
 from ..natural.heat import Line, grouped, lines, mean_accuracy
+from ..natural.shift import SHIFTED
 from ..report import Report
 
 LEGEND = "cells: accuracy on the changed images, % of all images, by severity; the darker, the lower"
 DARK = (222, 90, 70)
 """The colour of accuracy 0; white is the clean accuracy."""
+
+
+def only_shift(report: Report) -> bool:
+    """Whether there is nothing but a comparison of two sets, which needs no map."""
+    return {row.attack for row in report.rows} == {SHIFTED}
 
 
 def severities(report: Report) -> list[int]:

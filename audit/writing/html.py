@@ -12,14 +12,15 @@ import numpy as np
 from PIL import Image
 
 from ...sound.playback import wav
-from ..protocol import Protocol
+from ..natural.heat import shift_lists
+from ..protocol import Protocol, severities_of
 from ..report import Report
 from ..run import Audit
 from ..sensitivity import remarks
 from .charts import bars, curves
 from .examples import Answered, AnsweredExample, answered
 from .headline import plainly, tone
-from .heat import page_cells, severities
+from .heat import only_shift, page_cells, severities
 from .looks import looks
 from .table import cell, columns, epsilon_cells, epsilon_titles, heading, legend, titles
 
@@ -50,10 +51,12 @@ def page(report: Report, audit: Audit | None = None) -> str:
         curves=curves(report),
         columns=[] if natural else [*epsilon_titles(report), *titles(report)],
         rows=[] if natural else list(_rows(report)),
-        heat=page_cells(report) if natural else None,
+        natural=natural,
+        heat=page_cells(report) if natural and not only_shift(report) else [],
         severities=severities(report) if natural else [],
         legend=legend(report),
         remarks=remarks(report),
+        shifts=list(shift_lists(report)),
         examples=None if audit is None else _examples(audit),
     )
 
@@ -86,7 +89,9 @@ def _shown(example: AnsweredExample, protocol: Protocol) -> dict[str, Any]:
     return {
         "name": example.name,
         "truth": example.truth,
-        "change": f"{example.attack}, {protocol.in_words(example.epsilon)}",
+        "change": example.attack
+        if severities_of(example.attack) == (1,)
+        else f"{example.attack}, {protocol.in_words(example.epsilon)}",
         "difference": _picture(amplified),
         "size": f"{np.abs(difference).max() * 255:.1f}",
         "sides": [_side("original", example.clean), _side(changed, example.adversarial)],

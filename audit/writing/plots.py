@@ -27,7 +27,7 @@ def curves(report: Report, kind: str) -> bytes:
     from matplotlib.figure import Figure
 
     figure = Figure(layout="constrained")
-    if report.protocol.natural:
+    if report.protocol.natural and not heat.only_shift(report):
         heat.draw(figure, report)
     elif single(report):
         _bars(figure, report)
@@ -57,7 +57,7 @@ def _bars(figure, report: Report) -> None:
     protocol = report.protocol
     size = protocol.in_words(protocol.epsilons[-1])
     units = "" if protocol.norm in COUNTED else f" ({protocol.epsilon_space})"
-    panel.set_xlabel(f"accuracy, % of all images; {size}{units}")
+    panel.set_xlabel(f"accuracy, % of all images{'' if protocol.natural else f'; {size}{units}'}")
     panel.spines[["top", "right"]].set_visible(False)
 
 

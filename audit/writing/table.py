@@ -17,7 +17,7 @@ from ...text import markdown as escape
 from ...text import plain
 from ..attacks.catalogue import ATTACKS
 from ..natural.heat import lines
-from ..protocol import COUNTED, Protocol
+from ..protocol import COUNTED, Protocol, severities_of
 from ..references import Reference
 from ..report import Report, Row
 from ..sensitivity import remarks
@@ -42,7 +42,8 @@ def title(attack: str, targeted: bool) -> str:
 def row_title(row: Row, protocol: Protocol) -> str:
     """Name a row: attack, aim and epsilon, or the kind of a change and its severity."""
     if protocol.natural:
-        return f"{row.attack}, severity {protocol.written(row.epsilon)}"
+        only = severities_of(row.attack) == (1,)
+        return row.attack if only else f"{row.attack}, {protocol.in_words(row.epsilon)}"
     return f"{title(row.attack, row.targeted)}, {protocol.in_words(row.epsilon)}"
 
 
@@ -121,8 +122,9 @@ def show(report: Report, console: Console) -> None:
     """Print the report."""
     for line in heading(report):
         console.print(line)
-    console.print(heat.table(report) if report.protocol.natural else _by_epsilon(report))
-    console.print(legend(report), style="dim")
+    if not heat.only_shift(report):
+        console.print(heat.table(report) if report.protocol.natural else _by_epsilon(report))
+        console.print(legend(report), style="dim")
     for remark in remarks(report):
         console.print(remark)
     _show_checks(report, console)
@@ -170,6 +172,8 @@ def markdown(report: Report) -> str:
         *([f"- {escape(report.environment.when)}"] if report.environment.when else []),
         "",
     ]
+    if heat.only_shift(report):
+        return "\n".join(text)
     for k, cells in enumerate(_heat_cells(report) if report.protocol.natural else _epsilon_cells(report)):
         text.append("| " + " | ".join(cells) + " |")
         if k == 0:
