@@ -26,6 +26,10 @@ def gemm(x, w, b, *, transB=0, **_):
     return x @ (w.T if transB else w) + b
 
 
+def pooled(x, *, kernel_shape, strides=(1, 1), **_):
+    return F.max_pool2d(x, kernel_shape, strides)
+
+
 def shaped(x, shape, **_):
     return x.reshape([x.shape[k] if size == 0 else size for k, size in enumerate(shape.tolist())])
 
@@ -47,6 +51,9 @@ OPERATORS = {
     "Sub": lambda x, y: x - y,
     "Mul": lambda x, y: x * y,
     "Div": lambda x, y: x / y,
+    "Erf": lambda x: torch.erf(x),
+    "MaxPool": pooled,
+    "ReduceMax": lambda x, axes, keepdims=1, **_: x.amax(axes.tolist(), bool(keepdims)),
     "LeakyRelu": lambda x, alpha=0.01: F.leaky_relu(x, alpha),
     "Squeeze": lambda x, axes: x.squeeze(axes.tolist()),
     "Unsqueeze": unsqueezed,

@@ -46,7 +46,10 @@ def train(
     ] = None,
     weights: Annotated[
         str | None,
-        typer.Option(help="Start a torchvision encoder from `imagenet` weights or a weights file."),
+        typer.Option(
+            help="Start from the folder of a finished run; a torchvision encoder also from `imagenet` or a "
+            "file of weights."
+        ),
     ] = None,
     image_size: Annotated[int, typer.Option(help="Resize images to this height and width.")] = 32,
     recipe: Annotated[

@@ -34,7 +34,7 @@ from .parallel import World
 from .recipes import SIDE
 from .registry import make_objective
 from .robustness import robust_accuracies
-from .run import CHECKPOINT, RESULT, Config, read_tensors, save_tensors, snapshot
+from .run import CHECKPOINT, RESULT, Config, read_tensors, save_tensors, snapshot, start_from
 
 StepDone = Callable[[int, int, float], None]
 """Called with the step, the number of steps and the loss: after every step, on a GPU after some."""
@@ -271,7 +271,9 @@ def _network(config: Config, bank: LabelBank | None, splits: Splits) -> Classifi
             # What hardly varies in clean images varies under attack: magnified, it would drown the rest.
             few = few + config.adversarial.epsilon * (2 * torch.randint(2, few.shape) - 1)
         network.encoder.whiten((few - network.mean) / network.std)
-    if config.weights and isinstance(network.encoder, Backbone):
+    if config.weights and Path(config.weights).is_dir():
+        start_from(network, Path(config.weights))
+    elif config.weights and isinstance(network.encoder, Backbone):
         network.encoder.load(config.weights)
     return network
 

@@ -47,7 +47,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data_level: int | None = None
     """Percentage of the training images that is trained on; None: all."""
     weights: str | None = None
-    """Pretrained weights that the encoder started from: `imagenet` or a file."""
+    """What the network started from: `imagenet`, a file of weights, or the folder of a run."""
     objective: ObjectiveSettings | None = msgspec.field(default=None, name="aim")
     """A learned objective, `aim` in the file; None: what the label and recipe ask for."""
     adversarial: Adversarial | None = None
@@ -141,6 +141,18 @@ def load_trained(folder: Path) -> tuple[Config, LabelBank | None, Classifier, di
     return config, bank, model.eval(), result
 
 
+def start_from(model: Classifier, folder: Path) -> None:
+    """Give a network the weights of a finished run, head included.
+
+    Raises:
+        VivavoceError: the run is not finished, or its network is a different one.
+    """
+    path = folder / RESULT
+    if not path.exists():
+        raise VivavoceError(f"--weights {folder}: not a finished run: there is no {RESULT} in it")
+    _fill(model, read_tensors(path)[0], path)
+
+
 def _fill(model: Classifier, tensors: dict[str, Tensor], path: Path) -> None:
     """Give a network its weights.
 
@@ -152,7 +164,7 @@ def _fill(model: Classifier, tensors: dict[str, Tensor], path: Path) -> None:
     except RuntimeError as error:
         lines = str(error).splitlines()
         raise VivavoceError(
-            f"{path}: not the weights of this run ({' '.join(lines[1:2] or lines).strip()[:300]})"
+            f"{path}: not the weights of this network ({' '.join(lines[1:2] or lines).strip()[:300]})"
         ) from error
 
 

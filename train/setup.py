@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import torch
+from torch import nn
 
 from ..artifacts import LabelBank
 from ..errors import VivavoceError
@@ -24,7 +25,7 @@ from .learned.settings import ObjectiveSettings, resolve_settings
 from .loop import Trainer
 from .parallel import World
 from .recipes import Recipe, resolve, settle_batch
-from .run import Config, begin, settle_precision
+from .run import Config, begin, read_config, settle_precision
 from .texts import is_text, open_texts
 
 
@@ -156,6 +157,26 @@ def _adversarial(choices: Choices, bank: LabelBank | None) -> Adversarial | None
     return found
 
 
+def _statistics(weights: str, encoder: nn.Module, name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation that the weights expect, which are read to see whether they fit the encoder.
+
+    Raises:
+        VivavoceError: they do not.
+    """
+    if Path(weights).is_dir():
+        other = read_config(Path(weights))
+        if other.encoder != name:
+            raise VivavoceError(f"--weights {weights}: a run of {other.encoder}, not of {name}")
+        return other.mean, other.std
+    if not isinstance(encoder, Backbone):
+        raise VivavoceError(
+            f"--weights {weights}: {name} starts from the folder of a finished run; `imagenet` and files of "
+            f"weights are for {', '.join(BACKBONES)}"
+        )
+    encoder.load(weights)
+    return STATISTICS
+
+
 def configure(
     choices: Choices,
     recipe: Recipe,
@@ -172,10 +193,7 @@ def configure(
     encoder = make_encoder(choices.encoder)
     mean, std = splits.mean, splits.std
     if choices.weights is not None:
-        if not isinstance(encoder, Backbone):
-            raise VivavoceError(f"--weights are for {', '.join(BACKBONES)}, not for {choices.encoder}")
-        encoder.load(choices.weights)
-        mean, std = STATISTICS
+        mean, std = _statistics(choices.weights, encoder, choices.encoder)
     if not recipe.normalise:
         mean, std = (0.0,) * len(mean), (1.0,) * len(std)
     return Config(
