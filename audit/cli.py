@@ -27,6 +27,7 @@ from .options import (
     read_severities,
     watching,
 )
+from .verification_cli import verify
 from .writing.cli import show as show_report
 
 if TYPE_CHECKING:
@@ -250,6 +251,7 @@ def search_preprocessing(model: ExportedModel, data: str, given: Preprocessing) 
 
 app.command()(gradient)
 app.command()(explain)
+app.command()(verify)
 app.command("show")(show_report)
 app.command()(check)
 app.command()(compare)
