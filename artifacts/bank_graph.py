@@ -9,12 +9,12 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from .encoder_bank import EncoderBank
-from .head import ONE_AXIS, STANDARD
+from .front import CLIP_HAS_INPUTS, LEAKY
+from .head import ONE_AXIS, STANDARD, passing
 from .metrics import TINY_DISTANCE, TINY_SQUARE, weights
 
 AXES_ARE_INPUTS = {"ReduceSum": 13, "ReduceMean": 18, "ReduceMax": 18}
 """The opsets from which reductions have their axes as an input."""
-CLIP_HAS_INPUTS = 11
 
 
 def put_bank(model: onnx.ModelProto, value: str, bank: EncoderBank) -> None:
@@ -27,6 +27,8 @@ def put_bank(model: onnx.ModelProto, value: str, bank: EncoderBank) -> None:
     """
     graph = model.graph
     held = bank.held
+    if bank.metric == "hamming":
+        _let_leak(graph, value)
     classes, several, width = held.rows.shape
     graph.initializer.append(numpy_helper.from_array(held.labels, "label_bank"))
     nodes = _Nodes(model)
@@ -49,6 +51,16 @@ def put_bank(model: onnx.ModelProto, value: str, bank: EncoderBank) -> None:
     del graph.output[:]
     shapes = {"scores": [batch, classes], "label": [batch, *held.shape], "loss": [batch, classes]}
     graph.output.extend(helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in shapes.items())
+
+
+def _let_leak(graph: onnx.GraphProto, value: str) -> None:
+    """Mark the Tanh or Sigmoid that made a value, so that gradients pass where bits are sure."""
+    maker = {name: node for node in graph.node for name in node.output}
+    node = maker.get(value)
+    while node is not None and node.domain in STANDARD and passing(node):
+        node = maker.get(node.input[0])
+    if node is not None and node.domain in STANDARD and node.op_type in ("Tanh", "Sigmoid"):
+        node.name = f"{LEAKY}_{node.op_type.lower()}"
 
 
 class _Nodes:

@@ -15,6 +15,9 @@ from .head import ONE_AXIS, STANDARD
 
 WHOLE = "vivavoce/whole"
 """What the names of nodes begin with that round pixels to whole numbers; gradients pass them unchanged."""
+LEAKY = "vivavoce/leaky"
+"""What the names of nodes begin with whose saturation must not stop a gradient: the last Tanh or Sigmoid of a
+network that predicts bits."""
 CLIP_HAS_INPUTS = 11
 """The opset from which Clip has its bounds as inputs."""
 

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 import onnx
 
+from ..artifacts.front import LEAKY
 from ..errors import VivavoceError
 from .errors import UnsupportedOperator, preparing
 from .graph import Graph, key
@@ -81,4 +82,8 @@ def _judged(node: onnx.NodeProto, missing: dict[str, str], graph: Graph) -> Supp
     rule = RULES.get(key(node))
     if rule is not None and rule.estimated:
         return Support(operator, name, "estimated", rule.estimated)
+    if node.name.startswith(LEAKY):
+        return Support(
+            operator, name, "estimated", "predicted bits: where they are sure, a little slope is added"
+        )
     return Support(operator, name, "exact", "")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 
-from ...artifacts.front import WHOLE
+from ...artifacts.front import LEAKY, WHOLE
 from .. import layout
 from ..errors import MissingRule
 from ..value import Value
 from .registry import Gradients, Node, rule
+
+LEAK = 1e-6
+"""Slope that is added where a predicted bit may be saturated."""
 
 
 @rule("Relu")
@@ -80,8 +83,8 @@ def clip(node: Node, dy: Value) -> Gradients:
 
 @rule("Sigmoid")
 def sigmoid(node: Node, dy: Value) -> Gradients:
-    """y = 1 / (1 + e^(-x)); dx = dy y (1 - y)."""
-    return dy * node.y * (1 - node.y)
+    """y = 1 / (1 + e^(-x)); dx = dy y (1 - y), for predicted bits with a leak."""
+    return dy * _leaking(node, node.y * (1 - node.y))
 
 
 @rule("HardSigmoid")
@@ -116,8 +119,17 @@ def mish(node: Node, dy: Value) -> Gradients:
 
 @rule("Tanh")
 def tanh(node: Node, dy: Value) -> Gradients:
-    """y = tanh x; dx = dy (1 - y^2)."""
-    return dy * (1 - node.y * node.y)
+    """y = tanh x; dx = dy (1 - y^2), for predicted bits with a leak."""
+    return dy * _leaking(node, 1 - node.y * node.y)
+
+
+def _leaking(node: Node, slope: Value) -> Value:
+    """The slope of a last activation, with `LEAK` added where it predicts bits.
+
+    In float32 a bit that the network is sure of has no slope at all, and attacks would stand still. So Tramer
+    et al. (2020) attack the logits of error-correcting codes.
+    """
+    return slope + LEAK if node.proto.name.startswith(LEAKY) else slope
 
 
 @rule("Softplus")

@@ -4,16 +4,20 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from encoders import SIDE, WEIGHTS, WIDTH, embedded, images, save_bank, save_encoder
+from onnx import numpy_helper
 from torch.nn import functional as F
 
 from vivavoce.artifacts import LabelBank, Preprocessing, open_model
 from vivavoce.artifacts.metrics import METRICS
+from vivavoce.artifacts.onnx_model import OnnxModel
 from vivavoce.artifacts.preprocessing import Pool
 from vivavoce.audit.target import Target
 from vivavoce.errors import VivavoceError
+from vivavoce.gradient import support
 
 DRAW = np.random.default_rng(3)
 ROWS = DRAW.normal(0, 1, (5, WIDTH)).astype(np.float32)
@@ -255,3 +259,19 @@ def test_ten_thousand_classes(folder, tmp_path):
     label = model.manifest.label
     assert label is not None
     np.testing.assert_allclose(model.answer(images(2)).scores * label.temperature, near, atol=1e-5)
+
+
+def test_gradients_pass_the_last_tanh_of_predicted_bits(folder, tmp_path):
+    model = onnx.load(folder / "encoder.onnx")
+    model.graph.initializer[0].CopyFrom(numpy_helper.from_array(WEIGHTS * np.float32(1e6), "w"))
+    onnx.save(model, tmp_path / "sure.onnx")
+    sure = OnnxModel(tmp_path / "sure.onnx", Preprocessing(bank=str(folder / "bits.npz"), metric="hamming"))
+    outputs, goals = sure.answer(images(4)), np.arange(4)
+    assert outputs.label is not None
+    assert np.abs(outputs.label).min() > 1 - 1e-6
+    found = Target(sure).gradient(images(4), goals, "margin").reshape(4, -1)
+    others = np.where(np.arange(5) == goals[:, None], -np.inf, outputs.scores).argmax(1)
+    wanted = (BITS[others] - BITS[goals]) @ WEIGHTS.T  # as if the bits were the logits
+    for one, other in zip(found, wanted, strict=True):
+        assert one @ other > 0.9 * np.linalg.norm(one) * np.linalg.norm(other) > 0
+    assert {entry.operator: entry.status for entry in support(sure.graph)}["Tanh"] == "estimated"

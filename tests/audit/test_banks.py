@@ -11,6 +11,7 @@ from PIL import Image
 from vivavoce.artifacts import Preprocessing, open_model
 from vivavoce.audit.cli import main as audit
 from vivavoce.audit.report import load_report
+from vivavoce.audit.verification import keeping
 from vivavoce.cli import main as vivavoce
 from vivavoce.images import Fit, open_images
 from vivavoce.images.imageset import to_float
@@ -105,3 +106,40 @@ def test_an_encoder_without_its_bank_is_refused(folder):
     refused = inside(audit, "robustness", "encoder.onnx", "--data", "digits", cwd=folder)
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
     assert "--bank BANK.npz" in refused.stderr
+
+
+def test_claims_are_verified_and_attacked(folder):
+    base = ("verify", "encoder.onnx", "--data", "digits", "--limit", "20", "--epsilon", "0.05")
+    done = inside(audit, *base, *BANK, "--false-accept", "0.1", "--json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    own, clean, attacked = (found[name] for name in ("own", "clean", "attacked"))
+    assert own["threshold"] == pytest.approx(0.98)
+    for rates in (own, clean, attacked):
+        for error in ("false_reject", "false_accept"):
+            assert rates[f"{error}_attacked"]["share"] >= rates[error]["share"]
+            low, high = rates[error]["interval"]
+            assert low <= rates[error]["share"] <= high
+    assert own["false_accept_attacked"]["share"] > own["false_accept"]["share"]
+    assert clean["false_accept"]["share"] <= 0.1
+    assert attacked["false_accept_attacked"]["share"] <= 0.1
+    assert attacked["threshold"] >= clean["threshold"]
+    shown = inside(audit, *base, *BANK[:2], cwd=folder).stdout  # without a threshold of its own
+    assert "accepts at most 0.01 of impostors" in shown
+    assert "the model's" not in shown
+    for model, message in (
+        ("digits-category", "verification needs a label bank"),
+        ("encoder.onnx", "--bank BANK"),
+    ):
+        refused = inside(audit, "verify", model, "--data", "digits", "--limit", "5", cwd=folder)
+        assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+        assert message in refused.stderr
+    refused = inside(audit, *base, *BANK, "--false-accept", "2", cwd=folder)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+
+
+def test_the_largest_threshold_that_keeps_a_rate():
+    losses = np.arange(100.0)
+    for wanted in (0.001, 0.01, 0.05, 0.5):
+        threshold = keeping(losses, wanted)
+        assert (losses < threshold).mean() <= wanted < (losses <= threshold).mean()
