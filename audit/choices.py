@@ -109,3 +109,22 @@ def check_room(protocol: Protocol, entry: Input) -> None:
         if not room_for(epsilon, protocol.patch_shape, entry.height, entry.width):
             patch = f"a {protocol.patch_shape} of {protocol.written(epsilon)}"
             raise VivavoceError(f"{patch} is larger than {size}; give a smaller --patch-size")
+
+
+def check_smallest(attacks: Sequence[str], as_released: bool) -> None:
+    """Check that no attack is chosen besides the search for the smallest change."""
+    if attacks or as_released:
+        raise VivavoceError("--smallest has an attack of its own; leave out --attack and --as-released")
+
+
+def check_boundary(protocol: Protocol, missing: str) -> tuple[str, ...]:
+    """The search for the smallest change without a gradient.
+
+    Raises:
+        VivavoceError: there is none in this norm.
+    """
+    if protocol.norm not in ATTACKS["boundary-minimum"].norms:
+        raise VivavoceError(
+            f"--smallest in {protocol.norm} needs a gradient, which is missing ({missing}); use linf or l2"
+        )
+    return ("boundary-minimum",)

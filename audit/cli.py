@@ -69,6 +69,10 @@ def robustness(
     patch_shape: Annotated[
         str | None, typer.Option(help="Shape of patches: square or disc. Default: square.")
     ] = None,
+    smallest: Annotated[
+        bool,
+        typer.Option("--smallest", help="Find the smallest change of each image: the median, and the curve."),
+    ] = False,
     norm: Annotated[
         str | None, typer.Option(help="linf, l2, l1 or l0 (pixels changed). Default: linf.")
     ] = None,
@@ -147,7 +151,7 @@ def robustness(
     check_sounds(opened, wav)
     sizes = read_patch_sizes(patch_size, attack, epsilon)
     chosen = resolve(
-        protocol or ("natural" if shifted else default(opened.manifest, norm, attack or ()).name),
+        protocol or ("natural" if shifted else default(opened.manifest, norm, attack or (), smallest).name),
         attack or (["shifted"] if shifted and protocol is None else []),
         sizes or read_epsilons(epsilon),
         epsilon_space,
@@ -156,6 +160,7 @@ def robustness(
         targets is not None,
         read_severities(severity),
         patch_shape,
+        smallest,
     )
     check_patterns(save_patterns, chosen)
     settings = Settings(

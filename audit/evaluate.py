@@ -185,7 +185,9 @@ class _Batch:
         labels = self.evaluation.labels[places]
         goal = Goal(labels, self.goals[chosen] if outcomes[0].targeted else None)
         streams = Streams.of(self.seed, attack.name, self.evaluation.indices[places])
-        results = attack.sweep(self.target, clean, goal, [o.ball for o in outcomes], streams)
+        balls = [outcome.ball for outcome in outcomes]
+        whole = balls[-1].whole(clean.shape[1:]) if attack.minimal else None
+        results = attack.sweep(self.target, clean, goal, [*balls, *([whole] if whole else [])], streams)
         for outcome in outcomes:
             started, asked, followed = time.perf_counter(), self.target.queries, self.target.gradients
             adversarial = next(results)
@@ -200,6 +202,20 @@ class _Batch:
             outcome.queries += self.target.queries - asked
             outcome.gradients += self.target.gradients - followed
             outcome.seconds += time.perf_counter() - started
+
+        if whole:
+            self._measure(outcomes, chosen, clean, whole.settle(next(results), clean, self.target.grid))
+
+    def _measure(
+        self, outcomes: list[Outcome], chosen: np.ndarray, clean: np.ndarray, nearest: np.ndarray
+    ) -> None:
+        """Record the sizes of the smallest perturbations, as far as the file confirms them."""
+        places = self.part[chosen]
+        broken = judge(self.target, nearest, self.evaluation.labels[places]).decisions
+        missed = broken == self.evaluation.labels[places]
+        for outcome in outcomes:
+            size = outcome.epsilon * outcome.ball.in_radii(nearest, clean)
+            outcome.smallest[places] = np.where(missed, np.inf, size)
 
     def _answered(self, outcome: Outcome, changed: np.ndarray) -> None:
         """Record the answers to the changed images of the whole batch, which have 8 bits."""

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .attacks.base import Ball
+from .attacks.catalogue import ATTACKS
 from .digests import joint_digest
 from .examples import Example
 from .protocol import counts
 
 FLAGS = ("right", "near", "rejected", "misled", "reached", "rounded")
-IMAGE = np.dtype([*((flag, np.bool_) for flag in FLAGS), ("moved", np.float32)])
+NUMBERS = ("moved", "smallest")
+IMAGE = np.dtype([*((flag, np.bool_) for flag in FLAGS), *((name, np.float32) for name in NUMBERS)])
 """What one attack at one epsilon did to one image; the attributes of `Outcome` say what each field means."""
 
 
@@ -53,6 +55,9 @@ class Outcome:
     """bool [n]: like `right`, after the adversarial image was rounded to 8-bit pixels."""
     moved = _Field()
     """float32 [n]: size of the change in the ball's norm; 0 where the image was not attacked."""
+    smallest = _Field()
+    """float32 [n]: size of the smallest change that breaks the image, in units of epsilon, whatever the ball;
+    infinite where none was found, 0 where the clean image is wrong or the attack looks for none."""
 
 
 TALLIES = ("queries", "gradients", "seconds")
@@ -85,6 +90,12 @@ class Evaluation:
     def digest(self) -> str:
         """SHA-256 over all audited images."""
         return joint_digest(self.digests)
+
+    @property
+    def smallest(self) -> np.ndarray | None:
+        """float32 [n]: the smallest of all, as in `Outcome`; None if no attack looks for it."""
+        found = [o.smallest for o in self.outcomes if ATTACKS[o.attack].minimal]
+        return np.min(found, axis=0) if found else None
 
     def robust(self, epsilon: float | None = None) -> np.ndarray:
         """Images that survived every attack at one epsilon (the largest): bool [n].

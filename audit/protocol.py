@@ -10,37 +10,30 @@ import numpy as np
 
 from ..artifacts.manifest import Input, Manifest
 from ..errors import VivavoceError
-from ..images.sizes import in_grey_levels, short_size
+from ..images.sizes import GREY_LEVELS, in_grey_levels, short_size
 from .attacks.base import Ball, Shape
 from .attacks.catalogue import ATTACKS
 from .attacks.norms import Norm
 from .attacks.universal import Universal
 from .choices import (
     check_attacks,
+    check_boundary,
     check_counts,
     check_epsilons,
     check_names,
     check_norm,
     check_patches,
     check_room,
+    check_smallest,
     shaped,
     with_patches,
 )
+from .customs import COUNTED, EPSILONS, FREE, GRIDS, PIECEWISE, SMALLEST, STANDARD
 from .natural.choice import refuse_kinds, with_kinds
 from .natural.kinds import KINDS
 
 if TYPE_CHECKING:
     from .target import Target
-
-FREE: dict[Norm, tuple[str, ...]] = {
-    "linf": ("square-300",), "l2": ("square-300",), "l1": ("square-300",), "l0": ("sparse-rs",),
-    "patch": ("patch-rs",),
-}  # fmt: skip
-"""What runs without a gradient, if the protocol has nothing else."""
-COUNTED: dict[Norm, str] = {"l0": "pixels changed", "patch": "size of the patch, share of the image"}
-"""What epsilon is where it is no distance."""
-PIECEWISE = ("square", "boundary")
-"""Attacks on models whose scores are piecewise constant: Square with many queries, and one on decisions."""
 
 Space = Literal["pixel", "normalized", "severity"]
 
@@ -78,10 +71,10 @@ class Protocol(msgspec.Struct, frozen=True):
         joined = " and ".join(filter(None, (", ".join(attacks[:-1]), attacks[-1])))
         if self.norm == "patch":
             return f"{joined} of {self.written(self.epsilons[-1])} of the image ({self.patch_shape})"
-        units = f"{self.norm}, {COUNTED.get(self.norm, self.epsilon_space)}"
+        units = self.norm if self.norm in COUNTED else f"{self.norm}, {self.epsilon_space}"
         if self.epsilon_space == "normalized" and self.norm == "linf":
             units += f", {in_grey_levels(self.ball(self.epsilons[-1], entry).widths)} in pixels"
-        return f"{joined} at epsilon {self.written(self.epsilons[-1])} ({units})"
+        return f"{joined} at {self.in_words(self.epsilons[-1])} ({units})"
 
     @property
     def axis(self) -> str:
@@ -107,6 +100,13 @@ class Protocol(msgspec.Struct, frozen=True):
             return f"{100 * epsilon:.4g}%"
         in_pixels = self.epsilon_space == "pixel" and self.norm == "linf"
         return short_size(epsilon) if in_pixels else f"{epsilon:.4g}"
+
+    def measured(self, size: float) -> str:
+        """The size of a change in units of epsilon, as text."""
+        if np.isinf(size):
+            return "none found"
+        in_pixels = self.epsilon_space == "pixel" and self.norm == "linf"
+        return f"{GREY_LEVELS * size:.3g}/255" if in_pixels else f"{size:.4g}"
 
     def scaled(self, epsilon: float, factor: float) -> float:
         """A multiple of an epsilon that is one too."""
@@ -135,6 +135,8 @@ class Protocol(msgspec.Struct, frozen=True):
         boxed = self.norm in ("linf", "l2")
         if target.gradient_missing is not None and target.piecewise_constant and boxed and not self.settled:
             attacks = PIECEWISE
+        elif target.gradient_missing is not None and any(ATTACKS[a].minimal for a in attacks):
+            attacks = check_boundary(self, target.gradient_missing)
         elif target.gradient_missing is not None:
             attacks = tuple(a for a in attacks if not ATTACKS[a].needs_gradient) or FREE[self.norm]
         return msgspec.structs.replace(self, attacks=attacks, settled=True)
@@ -181,11 +183,6 @@ PROTOCOLS = {
     "natural": Protocol("natural", tuple(KINDS), (1.0, 2.0, 3.0, 4.0, 5.0), "severity"),
 }
 
-EPSILONS: dict[Norm, tuple[float, ...]] = {"l2": (0.5,), "l1": (12.0,), "l0": (24.0,), "patch": (0.05,)}
-"""The customary radius of balls that are no boxes, for small images in 0..1."""
-STANDARD: dict[Norm, tuple[str, ...]] = {"l0": ("sigma-zero", "sparse-rs")}
-"""Attacks of the protocol `standard`, where they differ from those of the other norms."""
-
 
 def resolve(
     name: str,
@@ -197,6 +194,7 @@ def resolve(
     targeted: bool = False,
     severities: Sequence[int] = (),
     patch_shape: str | None = None,
+    smallest: bool = False,
 ) -> Protocol:
     """The protocol called `name`, with attacks, epsilons, their space and the norm replaced where given.
 
@@ -210,6 +208,7 @@ def resolve(
         targeted: only targeted attacks, on targets that the user gives.
         severities: for `natural`, instead of 1 to 5.
         patch_shape: `square` or `disc`, for attacks with patches, whose epsilons are shares of the image.
+        smallest: look for the smallest change of each image, whatever the epsilons.
 
     Raises:
         VivavoceError: a name is unknown, an epsilon is negative or not a number, or two options conflict.
@@ -222,8 +221,8 @@ def resolve(
                 "--protocol natural has no attacks in a ball: it takes --attack (kinds of change) and "
                 "--severity, but no epsilon, epsilon space, norm or targets"
             )
-        if patch_shape:
-            raise VivavoceError("--patch-shape needs an attack with patches; --protocol natural has none")
+        if patch_shape or smallest:
+            raise VivavoceError("--protocol natural has no patches and no --smallest")
         return with_kinds(protocol, attacks, severities)
     refuse_kinds(attacks, severities)
     measure = cast(Norm, norm or protocol.norm)
@@ -234,6 +233,11 @@ def resolve(
         protocol = shaped(protocol, measure, patch_shape)
     if measure in STANDARD and name == "standard":
         protocol = msgspec.structs.replace(protocol, attacks=STANDARD[measure])
+    if smallest:
+        check_smallest(attacks, as_released)
+        attacks = SMALLEST.get(measure, ("fmn",))
+        protocol = msgspec.structs.replace(protocol, ensemble=False, targeted=(False,))
+        epsilons = epsilons or (GRIDS[measure] if protocol.epsilon_space == "pixel" else ())
     if targeted and (fixed := [a for a in attacks if isinstance(ATTACKS[a], Universal)]):
         raise VivavoceError(f"{fixed[0]} has one pattern for all images, so it takes no --targets")
     in_pixels = (space or protocol.epsilon_space) == "pixel" and measure == "linf"
@@ -258,9 +262,11 @@ def resolve(
     )
 
 
-def default(manifest: Manifest, norm: str | None = None, attacks: Sequence[str] = ()) -> Protocol:
+def default(
+    manifest: Manifest, norm: str | None = None, attacks: Sequence[str] = (), smallest: bool = False
+) -> Protocol:
     """The paper's protocol for models that vivavoce trained, where it knows the norm; else AutoAttack's."""
-    known = norm in (None, "linf") and not with_patches(attacks)
+    known = norm in (None, "linf") and not with_patches(attacks) and not smallest
     return PROTOCOLS["paper" if manifest.training and known else "standard"]
 
 

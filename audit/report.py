@@ -134,6 +134,9 @@ class ImageOutcome(msgspec.Struct, frozen=True, omit_defaults=True):
     """The target class, where the user chose it."""
     shifted: bool | None = None
     """Whether the same object in the set of `--shifted` is decided correctly."""
+    smallest: float | None = None
+    """Size of the smallest change that breaks it, in units of epsilon; 0 if the clean image is wrong. None if
+    no such change was found, or no attack looked for it."""
 
 
 class Environment(msgspec.Struct, frozen=True):

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .attacks.catalogue import ATTACKS
 from .natural.heat import shift_lists
 from .protocol import Protocol, counts
 from .report import Report, unpack_bits
-from .statistics import Z95
+from .statistics import Z95, wilson
 
 SOME = 10
 """Images of a shift that are named."""
@@ -49,16 +50,61 @@ class Median:
         return f"median smallest {self.what} that breaks an image: {self.middle} (95 % {ends})"
 
 
+def smallest_sizes(report: Report) -> np.ndarray | None:
+    """Size of the smallest change that breaks each image: float64 [n]; infinite where none was found.
+
+    None if no attack looked for it.
+    """
+    if not any(name in ATTACKS and ATTACKS[name].minimal for name in report.protocol.attacks):
+        return None
+    return np.array([np.inf if image.smallest is None else image.smallest for image in report.images])
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Accuracy against epsilon up to the protocol's largest, in 0..1."""
+
+    epsilons: list[float]
+    accuracy: list[float]
+    low: list[float]
+    high: list[float]
+    """Ends of the 95 % Wilson intervals."""
+
+
+def curve(report: Report, points: int = 200) -> Curve | None:
+    """Accuracy at so many epsilons, from the smallest change of each image; None without those."""
+    sizes = smallest_sizes(report)
+    if sizes is None:
+        return None
+    grid = np.linspace(0, report.protocol.epsilons[-1], points + 1)
+    standing = (sizes[:, None] > grid).sum(0)
+    low, high = zip(*(wilson(int(count), len(sizes)) for count in standing), strict=True)
+    return Curve(grid.tolist(), (standing / len(sizes)).tolist(), list(low), list(high))
+
+
 def median_smallest(report: Report) -> Median | None:
-    """The median smallest epsilon; None with fewer than two epsilons, which say no more than a row does."""
+    """The median smallest epsilon; None with fewer than two epsilons, which say no more than a row does.
+
+    Where an attack looked for the smallest change of each image, it is the median of their sizes.
+    """
     protocol = report.protocol
+    sizes = smallest_sizes(report)
+    if sizes is not None:
+        found = np.sort(sizes)
+        middle, low, high = (protocol.measured(float(found[rank])) for rank in _ranks(len(found)))
+        return Median(middle, low, high, "change")
     if protocol.natural or sum(epsilon > 0 for epsilon in protocol.epsilons) < 2:
         return None
     steps, n = np.sort(steps_survived(report)), report.data.n
+    middle, low, high = (_breaking(protocol, int(steps[rank])) for rank in _ranks(n))
+    return Median(middle, low, high, "patch" if protocol.norm == "patch" else "epsilon")
+
+
+def _ranks(n: int) -> list[int]:
+    """Places of the median and of the ends of its interval among n sorted values."""
     half = Z95 * math.sqrt(n) / 2
     ranks = (n // 2, math.floor(n / 2 - half), math.ceil(n / 2 + half))
-    middle, low, high = (_breaking(protocol, int(steps[min(max(rank, 0), n - 1)])) for rank in ranks)
-    return Median(middle, low, high, "patch" if protocol.norm == "patch" else "epsilon")
+    return [min(max(rank, 0), n - 1) for rank in ranks]
 
 
 def _breaking(protocol: Protocol, step: int) -> str:

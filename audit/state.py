@@ -20,7 +20,7 @@ from .sharding import Shard
 from .summary import versions
 from .target import Target
 
-MAGIC = b"vivavoce audit state 3\n"
+MAGIC = b"vivavoce audit state 4\n"
 """What a state begins with; then the SHA-256 of the rest, and the rest as MessagePack."""
 COUNTS = ("queries", "gradients", "dead", "compared", "strayed", "not_finite")
 """The counters of a target that a resumed audit goes on with."""

@@ -147,7 +147,7 @@ def _share(part: np.ndarray, whole: np.ndarray) -> float | None:
 
 def _images(plan: Plan, evaluation: Evaluation) -> tuple[ImageOutcome, ...]:
     files = plan.images.files
-    robust = evaluation.robust()
+    robust, smallest = evaluation.robust(), evaluation.smallest
     shifted = next((outcome.right for outcome in evaluation.outcomes if outcome.attack == SHIFTED), None)
     return tuple(
         ImageOutcome(
@@ -158,6 +158,7 @@ def _images(plan: Plan, evaluation: Evaluation) -> tuple[ImageOutcome, ...]:
             index=None if files else int(i),
             target=int(plan.goals[k]) if plan.chosen else None,
             shifted=None if shifted is None else bool(shifted[k]),
+            smallest=None if smallest is None or np.isinf(smallest[k]) else float(smallest[k]),
         )
         for k, (i, label, decision, survived) in enumerate(
             zip(evaluation.indices, evaluation.labels, evaluation.decisions, robust, strict=True)

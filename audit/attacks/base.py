@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -78,6 +79,18 @@ class Ball:
         """
         return GEOMETRIES[self.norm].size(adversarial.astype(np.float64) - images)
 
+    def in_radii(self, adversarial: np.ndarray, images: np.ndarray) -> np.ndarray:
+        """How far each image was moved as a multiple of the radius, which is not 0: float64 [N]."""
+        if self.norm == "linf":
+            return GEOMETRIES["linf"].size((adversarial.astype(np.float64) - images) / self.radius)
+        return self.size(adversarial, images) / float(self.radius.max())
+
+    def whole(self, shape: tuple[int, ...]) -> Ball:
+        """The ball of the same form that holds all images of this shape."""
+        values = math.prod(shape)
+        reach = {"linf": 1, "l2": math.sqrt(values), "l1": values, "l0": shape[1] * shape[2], "patch": 1}
+        return Ball(self.norm, self.radius * np.float32(reach[self.norm] / self.radius.min()), self.shape)
+
 
 @dataclass(frozen=True)
 class Goal:
@@ -127,6 +140,8 @@ class Attack(ABC):
     """Whether it starts from other images of the data set (`Target.others`)."""
     takes_target: ClassVar[bool] = True
     """Whether a target class changes what it does."""
+    minimal: bool = False
+    """Whether it looks for the smallest perturbation, whatever the balls."""
     many_targets: bool = False
     """Whether without a target it aims at one other class after another."""
     stays_in_ball: ClassVar[bool] = True

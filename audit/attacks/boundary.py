@@ -86,14 +86,15 @@ class Boundary(Attack):
     Args:
         rounds: estimates of the boundary's direction, each followed by a step.
         probes: queries for each estimate.
+        minimum: search on within the smallest ball.
     """
 
     name = "boundary"
     needs_gradient = False
     needs_others = True
 
-    def __init__(self, rounds: int = 24, probes: int = 60) -> None:
-        self.rounds, self.probes = rounds, probes
+    def __init__(self, rounds: int = 24, probes: int = 60, minimum: bool = False) -> None:
+        self.rounds, self.probes, self.minimal = rounds, probes, minimum
 
     def sweep(
         self, target: Target, images: np.ndarray, goal: Goal, balls: Sequence[Ball], streams: Streams
@@ -103,7 +104,7 @@ class Boundary(Attack):
         largest = float(widest.radius.max())
         unit = widest.radius / np.float32(largest) if largest > 0 else np.ones((1, 1, 1), np.float32)
         search = _Search(target, images, goal, unit, widest.norm, images.copy(), np.full(len(images), np.inf))
-        enough = float(balls[0].radius.max())
+        enough = 0.0 if self.minimal else float(balls[0].radius.max())
         if len(images):
             self._start(search, streams, enough)
             for k in range(self.rounds):

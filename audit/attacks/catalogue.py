@@ -10,6 +10,7 @@ from .base import Attack
 from .boundary import Boundary
 from .fab import FAB
 from .fgsm import FGSM
+from .fmn import FMN
 from .iterative import Iterative
 from .margin import Margin
 from .noise import Noise
@@ -42,6 +43,9 @@ ATTACKS: dict[str, Attack] = {
     "noise": Noise(),
     "sigma-zero": SigmaZero(),
     "sparse-rs": SparseRS(),
+    "fmn": FMN(),
+    "sigma-zero-minimum": SigmaZero(minimum=True),
+    "boundary-minimum": Boundary(minimum=True),
     "patch": Patch(),
     "patch-rs": PatchRS(),
     "patch-random": RandomPatch(),

@@ -82,19 +82,19 @@ def to_l1(candidates: np.ndarray, images: np.ndarray, radius: np.ndarray) -> np.
     moved = flattened(candidates.astype(np.float64) - images)
     room = flattened(np.where(candidates > images, 1 - images.astype(np.float64), images))
     size = np.abs(moved)
-    limit = float(radius.max())
+    limit = np.broadcast_to(radius.ravel(), len(images)).astype(np.float64)
     far = np.abs(flattened(clipped.astype(np.float64) - images)).sum(1) > limit
     if not far.any():
         return clipped
-    aim = max(limit - ROUNDING * moved.shape[1], 0)
+    aim = np.maximum(limit - ROUNDING * moved.shape[1], 0)[far]
     kept = np.clip(size[far] - _lowered_by(size[far], room[far], aim)[:, None], 0, room[far])
     drawn = images[far] + (np.sign(moved[far]) * kept).reshape(images[far].shape)
     clipped[far] = np.clip(drawn, 0, 1).astype(np.float32)
     return clipped
 
 
-def _lowered_by(size: np.ndarray, room: np.ndarray, aim: float) -> np.ndarray:
-    """The t with sum_i min(room_i, max(0, size_i - t)) = aim, for rows that are longer than that: [n].
+def _lowered_by(size: np.ndarray, room: np.ndarray, aim: np.ndarray) -> np.ndarray:
+    """The t with sum_i min(room_i, max(0, size_i - t)) = aim [n], for rows that are longer than that: [n].
 
     The sum falls piecewise linearly in t, with corners at size_i - room_i, where a component starts to fall,
     and at size_i, where it reaches 0.
@@ -108,7 +108,7 @@ def _lowered_by(size: np.ndarray, room: np.ndarray, aim: float) -> np.ndarray:
     sums = start[:, None] - np.concatenate(
         [np.zeros((len(size), 1)), np.cumsum(gaps * falling[:, :-1], axis=1)], axis=1
     )
-    last = np.maximum((sums > aim).sum(1) - 1, 0)
+    last = np.maximum((sums > aim[:, None]).sum(1) - 1, 0)
     rows = np.arange(len(size))
     return corners[rows, last] + (sums[rows, last] - aim) / np.maximum(falling[rows, last], 1)
 
@@ -167,7 +167,8 @@ class Geometry:
     size: Callable[[np.ndarray], np.ndarray]
     """Of perturbations [N, C, H, W]: float64 [N]."""
     confine: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-    """Candidates, clean images and radius to float32 images inside the ball and 0..1."""
+    """Candidates, clean images and radius to float32 images inside the ball and 0..1. The radius is that of
+    all images, or for `linf`, `l2` and `l1` one for each, [N, ...]."""
 
 
 GEOMETRIES: dict[str, Geometry] = {

@@ -31,19 +31,20 @@ class SigmaZero(Attack):
     Args:
         steps: gradient steps.
         rate: the first step, in 0..1; it falls to a tenth along a cosine.
+        minimum: search on within the smallest ball, for the fewest pixels.
     """
 
     name = "sigma-zero"
     norms = ("l0",)
 
-    def __init__(self, steps: int = 300, rate: float = 1.0) -> None:
-        self.steps, self.rate = steps, rate
+    def __init__(self, steps: int = 300, rate: float = 1.0, minimum: bool = False) -> None:
+        self.steps, self.rate, self.minimal = steps, rate, minimum
 
     def sweep(
         self, target: Target, images: np.ndarray, goal: Goal, balls: Sequence[Ball], streams: Streams
     ) -> Iterator[np.ndarray]:
         """See `Attack.sweep`; all balls share one search."""
-        enough = float(balls[0].radius.max())
+        enough = 0.0 if self.minimal else float(balls[0].radius.max())
         best = self._search(target, images, goal, enough) if balls[-1].radius.max() >= 1 else images
         for ball in balls:
             small = ball.size(best, images) <= float(ball.radius.max())

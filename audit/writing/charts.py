@@ -11,6 +11,7 @@ from html import escape
 
 from ...text import plain
 from ..report import Report, Row
+from ..sensitivity import curve
 from .heat import only_shift
 from .table import columns, titles
 
@@ -69,12 +70,19 @@ def _panel(report: Report, rows: list[Row]) -> str:
     accuracy = [clean.accuracy, *(row.accuracy for row in rows)]
     low, high = ([clean.interval[end], *(row.interval[end] for row in rows)] for end in (0, 1))
     parts = [_axes(report, largest)]
-    band = _points(x, high, largest) + _points(x, low, largest)[::-1]
+    exact, line = curve(report), None
+    if exact:
+        line = _points(exact.epsilons, exact.accuracy, largest)
+        band = [(exact.epsilons, exact.high), (exact.epsilons, exact.low)]
+    else:
+        band = [(x, high), (x, low)]
+    upper, lower = (_points(*ends, largest) for ends in band)
+    band = upper + lower[::-1]
     parts.append(f'<polygon class="band" points="{_joined(band)}"/>')
     near = [clean.threshold, *(row.threshold_accuracy for row in rows)]
     both = [share for share in near if share is not None]
     dotted = len(both) == len(near)
-    parts.append(_line(_points(x, accuracy, largest), "dotted" if dotted else "solid"))
+    parts.append(_line(_points(x, accuracy, largest), "dotted" if dotted else "solid", line))
     if dotted:
         parts.append(_line(_points(x, both, largest), "solid"))
     return f'<svg viewBox="0 0 {WIDE} {HIGH}" aria-hidden="true">{"".join(parts)}</svg>'
@@ -89,9 +97,12 @@ def _joined(points: Sequence[tuple[float, float]]) -> str:
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
 
 
-def _line(points: Sequence[tuple[float, float]], kind: str) -> str:
+def _line(
+    points: Sequence[tuple[float, float]], kind: str, exact: Sequence[tuple[float, float]] | None = None
+) -> str:
+    """A line through points, or the exact line that goes through them."""
     dots = "".join(f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="2.6"/>' for x, y in points)
-    return f'<polyline class="line {kind}" points="{_joined(points)}"/>{dots}'
+    return f'<polyline class="line {kind}" points="{_joined(exact or points)}"/>{dots}'
 
 
 def _axes(report: Report, largest: float) -> str:

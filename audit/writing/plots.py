@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...drawing import rendered
-from ..protocol import COUNTED
+from ..customs import COUNTED
 from ..report import Report, Row
+from ..sensitivity import curve
 from . import heat
 from .charts import bars, single
 from .table import columns, titles
@@ -100,14 +101,24 @@ def _curve(panel, report: Report, rows: list[Row]) -> None:
     """One attack from epsilon 0, the clean images, on."""
     clean = report.clean
     x = [0.0, *(row.epsilon for row in rows)]
+    exact = curve(report)
     threshold = [clean.threshold, *(row.threshold_accuracy for row in rows)]
     has_threshold = None not in threshold
     accuracy = [100 * share for share in (clean.accuracy, *(row.accuracy for row in rows))]
     intervals = [clean.interval, *(row.interval for row in rows)]
     low, high = ([100 * interval[end] for interval in intervals] for end in (0, 1))
-    panel.fill_between(x, low, high, color=COLOUR, alpha=0.15, linewidth=0)
     label = "nearest neighbour" if has_threshold else "arg-max"
-    panel.plot(x, accuracy, ":" if has_threshold else "-", marker="o", ms=3.5, color=COLOUR, label=label)
+    style = ":" if has_threshold else "-"
+    if exact:
+        panel.plot(x, accuracy, "o", ms=3.5, color=COLOUR)
+        x = exact.epsilons
+        accuracy, low, high = (
+            [100 * s for s in shares] for shares in (exact.accuracy, exact.low, exact.high)
+        )
+    panel.fill_between(x, low, high, color=COLOUR, alpha=0.15, linewidth=0)
+    marker = None if exact else "o"
+    panel.plot(x, accuracy, style, marker=marker, ms=3.5, color=COLOUR, label=label)
     if has_threshold:
+        x = [0.0, *(row.epsilon for row in rows)]
         share = [100 * t for t in threshold if t is not None]
         panel.plot(x, share, "-", marker="o", ms=3.5, color=COLOUR, label="threshold", alpha=0.8)

@@ -16,8 +16,9 @@ from ...text import cell as in_cell
 from ...text import markdown as escape
 from ...text import plain
 from ..attacks.catalogue import ATTACKS
+from ..customs import COUNTED
 from ..natural.heat import lines
-from ..protocol import COUNTED, Protocol, severities_of
+from ..protocol import Protocol, severities_of
 from ..references import Reference
 from ..report import Report, Row
 from ..sensitivity import remarks
