@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from .attacks.catalogue import ATTACKS
-from .protocol import Protocol
+from .protocol import Protocol, severities_of
 from .report import Report, unpack_bits
 
 
@@ -52,6 +52,10 @@ def _protocol_faults(protocol: Protocol, channels: int) -> Iterator[str]:
         yield f"no attack {unknown[0]!r}"
     if not (protocol.attacks and protocol.targeted and epsilons):
         yield "a protocol without attacks or epsilons"
+    if any(bool(severities_of(name)) != protocol.natural for name in protocol.attacks):
+        yield "attacks and changes without an attack in one protocol"
+    if protocol.natural and (protocol.ensemble or any(protocol.targeted) or not any(protocol.grid())):
+        yield "changes without an attack, but with targets, in an ensemble or without a severity"
     if list(epsilons) != sorted(set(epsilons)) or not all(0 <= e < math.inf for e in epsilons):
         yield "epsilons that are negative or do not rise"
     if protocol.std is not None and not (len(protocol.std) == channels and min(protocol.std) > 0):

@@ -16,6 +16,8 @@ from vivavoce.artifacts import LabelBank, open_model
 from vivavoce.audit.attacks import catalogue
 from vivavoce.audit.attacks.base import Attack
 from vivavoce.audit.cli import app
+from vivavoce.audit.natural.change import Change
+from vivavoce.audit.natural.kinds import KINDS
 from vivavoce.audit.writing import outputs
 from vivavoce.errors import VivavoceError
 from vivavoce.gradient import InputGradient, UnsupportedOperator
@@ -26,6 +28,7 @@ TESTS = {
     "a label kind": "test_a_label_kind",
     "an operator rule": "test_an_operator_rule",
     "an attack": "test_an_attack",
+    "a kind of change": "test_a_kind_of_change",
     "an explanation method": "test_an_explanation_method",
     "an output": "test_an_output",
     "a figure of a study": "test_a_figure_of_a_study",
@@ -201,6 +204,27 @@ def test_an_attack(monkeypatch, tmp_path):
     assert row["attack"] == "dark"
     assert row["accuracy"] <= right
     assert row["max_perturbation"] == pytest.approx(1.0, abs=0.01)
+
+
+def test_a_kind_of_change(monkeypatch, tmp_path):
+    def vignette(image, share, draws):
+        return image * (1 - share * draws.uniform())
+
+    kind = Change("vignette", vignette, {2: (0.2,), 4: (0.6,)})
+    monkeypatch.setitem(KINDS, "vignette", kind)
+    monkeypatch.setitem(catalogue.ATTACKS, "vignette", kind)
+    command = ["robustness", "digits-category", "--limit=4", "--protocol=natural", "--attack=vignette"]
+    result = CliRunner().invoke(app, [*command, f"--output={tmp_path / 'report.csv'}"])
+    assert result.exit_code == 0, result.output
+    assert "mean accuracy under vignette" in result.output
+    assert (tmp_path / "report.csv").read_text().count("\nvignette,") == 2
+
+
+def test_every_kind_of_change_is_in_the_docs(repository):
+    docs = (repository / "docs" / "audit.md").read_text(encoding="utf-8")
+    listed = docs.split("### Two sets")[0].split("## Changes without an attacker")[1]
+    named = {name for name in KINDS if not name.endswith("-worst")}
+    assert named <= set(re.findall(r"`([a-z-]+)`", listed))
 
 
 def test_an_explanation_method(monkeypatch, tmp_path):

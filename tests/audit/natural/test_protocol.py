@@ -136,6 +136,30 @@ def test_the_gate_compares_kinds(home, report):
     assert "regression: " in done.stdout
 
 
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"attacks": ["pgd"]},
+        {"attacks": ["fog", "pgd"]},
+        {"epsilon_space": "pixel"},
+        {"ensemble": True},
+        {"targeted": [True]},
+        {"epsilons": [7.0]},
+    ],
+    ids=str,
+)
+def test_a_baseline_that_was_edited_is_refused(home, tmp_path, edit):
+    content = json.loads((home / "model.json").read_text())
+    content["protocol"] |= edit
+    rows = [] if edit in ({"attacks": ["pgd"]}, {"epsilons": [7.0]}) else content["rows"]
+    (tmp_path / "edited.json").write_text(json.dumps(content | {"rows": rows}))
+    for command in (["show"], ["check", str(home / "model.onnx"), "--baseline"]):
+        done = inside(main, *command, str(tmp_path / "edited.json"), cwd=home)
+        assert done.returncode == 2, done.stderr
+        assert "damaged or was edited" in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1
+
+
 def test_all_fifteen_make_the_published_mean():
     from vivavoce.audit.protocol import PROTOCOLS
 
