@@ -12,7 +12,7 @@ Z95 = 1.959963984540054
 """97.5 % point of the normal distribution."""
 
 
-def wilson(successes: int, trials: int, z: float = Z95) -> tuple[float, float]:
+def wilson(successes: float, trials: float, z: float = Z95) -> tuple[float, float]:
     """Wilson score interval of a share (Wilson 1927): lower and upper end in 0..1.
 
     Without trials the interval is (0, 1).

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from ..diagnosis.table import Check
 from ..report import Report, Row, unpack_bits
-from ..statistics import Z95, sign_test
+from ..statistics import sign_test, wilson
 from .kinds import CORRUPTIONS, GROUPS
 from .shift import SHIFTED
 
@@ -87,9 +86,11 @@ def mean_accuracy(rows: Sequence[Row], n: int) -> Mean:
     elif len(found) == 1:
         of = f"mean accuracy under {found[0].kind}"
     shares = np.mean([_by_image(line, n) for line in found], axis=0)
-    mean, half = float(shares.mean()), Z95 * float(shares.std()) / math.sqrt(n)
-    interval = max(0.0, mean - half), min(1.0, mean + half)
-    return Mean(of, mean, interval, tuple(line.kind for line in found))
+    mean, cells = float(shares.mean()), sum(len(line.rows) for line in found)
+    # As many single answers as vary so little: at least one of each image, at most all of them.
+    alone = mean * (1 - mean)
+    answers = n * min(max(alone / max(float(shares.var()), 1e-12), 1.0), float(cells)) if alone else n
+    return Mean(of, mean, wilson(mean * answers, answers), tuple(line.kind for line in found))
 
 
 def _by_image(line: Line, n: int) -> np.ndarray:

@@ -5,6 +5,7 @@ import io
 import json
 
 import jsonschema
+import msgspec
 import numpy as np
 import onnx
 import pytest
@@ -17,13 +18,14 @@ from vivavoce.artifacts import open_model
 from vivavoce.audit.cli import main
 from vivavoce.audit.gate.checking import audit_again
 from vivavoce.audit.gate.comparison import compare_reports
-from vivavoce.audit.natural.heat import lines, mean_accuracy
+from vivavoce.audit.natural.heat import Mean, lines, mean_accuracy
 from vivavoce.audit.natural.kinds import CORRUPTIONS, KINDS
 from vivavoce.audit.plan import Settings
 from vivavoce.audit.protocol import resolve
 from vivavoce.audit.pytest_plugin import Examiner
-from vivavoce.audit.report import load_report, unpack_bits
+from vivavoce.audit.report import load_report, pack_bits, unpack_bits
 from vivavoce.audit.run import robustness
+from vivavoce.audit.statistics import wilson
 from vivavoce.errors import VivavoceError
 
 FEW = ["fog", "jpeg", "rotation", "rotation-worst", "flip", "contrast", "resize-nearest"]
@@ -75,6 +77,24 @@ def test_accuracy_is_of_the_changed_images(report, home):
     np.testing.assert_array_equal(flips, decisions == images.labels[indices])
     same = next(row for row in report.rows if row.attack == "resize-nearest")
     np.testing.assert_array_equal(unpack_bits(same.survivors, 40), clean)  # the digits have the model's size
+
+
+def test_the_interval_of_the_mean(report):
+    """Of one row it is Wilson's. Of several it covers, and is wide where all images agree."""
+    fog = [row for row in report.rows if row.attack == "fog"]
+    assert mean_accuracy(fog[:1], 40).interval == pytest.approx(fog[0].interval)
+
+    def mean(right: np.ndarray) -> Mean:
+        rows = [msgspec.structs.replace(r, survivors=pack_bits(k)) for r, k in zip(fog, right, strict=True)]
+        return mean_accuracy(rows, right.shape[1])
+
+    rng = np.random.default_rng(1)
+    hard = rng.uniform(size=(500, 1, 40)) + rng.normal(0, 0.3, (500, 5, 40))
+    found = [mean(one < 0.7) for one in hard]
+    truth = float((hard < 0.7).mean())
+    assert 0.93 <= np.mean([one.interval[0] <= truth <= one.interval[1] for one in found]) <= 0.98
+    assert mean(np.ones((5, 40), bool)).interval == pytest.approx(wilson(40, 40))
+    assert mean(np.ones((5, 1), bool)).interval == pytest.approx(wilson(1, 1))
 
 
 def test_worst_is_never_better_than_clean(report):
