@@ -82,6 +82,7 @@ def test_accuracy_pairs_and_lost_images(home, repository):
     assert f"lost: {', '.join(lost[:10])}" in (home / "said.txt").read_text()
     page = (home / "model.html").read_text()
     assert ", ".join(lost) in page
+    assert "<h2>Images that are lost</h2>" in page
     assert f"{round(100 * sum(night.values()) / COUNT)} % of their counterparts in night." in page
     schema = json.loads((repository / "audit" / "report.schema.json").read_text())
     jsonschema.validate(json.loads((home / "model.json").read_text()), schema)
