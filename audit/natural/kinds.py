@@ -123,7 +123,7 @@ FILES: dict[str, Attack] = {
         Change("webp", digital.webp, _two(30, 10)),
         Reread("resize-nearest", interpolation="nearest"),
         Reread("resize-bicubic", interpolation="bicubic"),
-        Reread("resize-no-antialias", antialias=False),
+        Reread("resize-no-antialias", interpolation="bilinear", antialias=False),
         Change("colour-order", light.colour_order, _at((1,), [()])),
     )
 }

@@ -248,3 +248,6 @@ def test_grey_and_tiny_models(tmp_path):
     found = robustness(open_model(tmp_path / "tiny.onnx"), settings).report
     assert [line.kind for line in lines(found.rows)] == list(KINDS)
     assert "mean corruption accuracy (15 kinds)" in found.verdict
+    read_again = {row.attack: row.max_perturbation for row in found.rows if row.attack.startswith("resize-")}
+    assert len(read_again) == 3
+    assert min(read_again.values()) > 0.02  # the files are larger than the model's input
