@@ -23,6 +23,8 @@ from .target import Target
 
 BatchDone = Callable[[int, str], None]
 """Called with the number of images just finished in one row, and the attack's name."""
+Watch = Callable[[Outcome, np.ndarray, np.ndarray], None]
+"""Called with a row, the places of images that it broke, int64 [b], and their adversarial versions."""
 
 OTHERS = 256
 """Images of the data set, evenly of all classes, that attacks start from which need others."""
@@ -40,6 +42,7 @@ def evaluate(
     progress: BatchDone = lambda images, attack: None,
     start: Evaluation | None = None,
     keep: Callable[[Evaluation, int], None] = lambda evaluation, done: None,
+    watch: Watch = lambda outcome, places, adversarial: None,
 ) -> Evaluation:
     """Attack the images at `indices` with every attack of `protocol`.
 
@@ -57,6 +60,7 @@ def evaluate(
         progress: called after each batch.
         start: an interrupted evaluation to resume.
         keep: called with the evaluation and the number of finished images after each batch.
+        watch: called with the images that an attack broke.
     """
     evaluation = start or blank(target, images, indices, protocol)
     if goals is None:
@@ -70,7 +74,8 @@ def evaluate(
         labels = evaluation.labels[part]
         evaluation.digests += [image_digest(*pair) for pair in zip(pixels, labels, strict=True)]
         target.under = images, indices[part]
-        _Batch(target, evaluation, part, to_float(pixels), goals[part], seed).attack(protocol, progress)
+        batch = _Batch(target, evaluation, part, to_float(pixels), goals[part], seed, watch)
+        batch.attack(protocol, progress)
         keep(evaluation, int(part[-1]) + 1)
     return evaluation
 
@@ -100,6 +105,7 @@ class _Batch:
     clean: np.ndarray
     goals: np.ndarray
     seed: int
+    watch: Watch
 
     def attack(self, protocol: Protocol, progress: BatchDone) -> None:
         """Evaluate the clean images, then run every attack on them."""
@@ -243,6 +249,7 @@ class _Batch:
         broken = np.flatnonzero(was_right & ~outcome.right[places])
         if not len(broken):
             return
+        self.watch(outcome, places[broken], adversarial[broken])
         pixels = np.rint(adversarial[broken] * np.float32(255)) / np.float32(255)
         kept = judge(self.target, pixels.astype(np.float32), labels[broken]).decisions != labels[broken]
         outcome.rounded[places[broken[kept]]] = False

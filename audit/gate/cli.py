@@ -16,6 +16,7 @@ from ..options import Epsilons, Shifted, command_line, read_epsilons, watching
 
 if TYPE_CHECKING:
     from ...artifacts import ExportedModel
+    from ..plan import Settings
     from ..report import Report
     from .outputs import Compared
 
@@ -154,6 +155,9 @@ def compare(
     epsilon: Epsilons = None,
     limit: Limit = 1000,
     seed: Seed = 0,
+    transfer: Annotated[
+        bool, typer.Option("--transfer", help="Show whether adversarial images of A fool B, and B's A.")
+    ] = False,
     alpha: Annotated[float, typer.Option(help="Probability that any row differs by chance alone.")] = 0.05,
     output: Annotated[
         list[str] | None,
@@ -166,14 +170,29 @@ def compare(
     """Compare two models or two reports image by image, in the box of the first. There is no verdict.
 
     Example: audit compare float.onnx int8.onnx --data photos/ --output comparison.png
+
+    Example: audit compare ours.onnx theirs.onnx --data photos/ --transfer
     """
-    from ...errors import naming
+    from ...artifacts import open_model
+    from ...errors import VivavoceError, naming
     from ..plan import Settings
     from ..protocol import default, resolve
     from ..report import Report
     from .checking import compare_audits
     from .outputs import Compared, check_outputs, relative_path
+    from .transfer import chosen_protocol
+    from .transfer_table import check_outputs as check_transfer
 
+    if transfer:
+        if shifted or before.endswith(".json") or after.endswith(".json"):
+            raise VivavoceError("--transfer needs two models, not reports, and has no --shifted")
+        check_transfer(output or [])
+        models = [open_model(side, preprocessing, device, trust_model) for side in (before, after)]
+        wanted = Settings(
+            protocol=chosen_protocol(protocol, read_epsilons(epsilon)), data=data, limit=limit, seed=seed
+        )
+        _show_transfer(models, wanted, output or [])
+        return
     check_outputs(output or [], gate=False)
     first, second = (_opened(side, preprocessing, device, trust_model) for side in (before, after))
     chosen = None
@@ -187,6 +206,20 @@ def compare(
         comparison, *reports = compare_audits(first, second, settings, alpha, progress)
     losses = Losses()
     _tell(Compared(comparison, reports[0], reports[1], relative_path(Path(after))), output or [], losses)
+    losses.end()
+
+
+def _show_transfer(models: list[ExportedModel], settings: Settings, output: list[str]) -> None:
+    """Attack both models, show what transfers, and write the files."""
+    from .transfer import transfer
+    from .transfer_table import show, write_outputs
+
+    with watching() as progress:
+        found = transfer(models[0], models[1], settings, progress)
+    losses = Losses()
+    with losses.noting(), showing():
+        show(found, terminal())
+    write_outputs(found, output, losses)
     losses.end()
 
 
