@@ -12,8 +12,8 @@ import torch
 from onnx import helper, numpy_helper
 
 from ..artifacts.manifest import METADATA_KEY, NAME_AUDIO, Manifest
+from ..sound.vocoder import add_vocoder, check_sound
 from ..train.model import Contract
-from .vocoder import add_vocoder, check_sound
 
 OPSET = 18
 BANK = "label_bank"

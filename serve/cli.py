@@ -143,7 +143,7 @@ def web(
 ) -> None:
     """Write one HTML file that classifies images in any browser, without a server or a network.
 
-    A file of `vivavoce export --with-audio` speaks.
+    It says what a model predicts of spoken labels, or the names of its classes (`vivavoce export --speak`).
 
     Example: vivavoce web digits-speech -o digits.html
     """

@@ -126,8 +126,8 @@ def page_file(name: str) -> str:
 def _model(model: str, source: str | None) -> tuple[str, bytes]:
     """What the page has to know of a model, as JSON, and its file."""
     from ..artifacts import open_model
-    from ..sound.speaking import says_names
     from .examples import examples
+    from .page_voice import MOST_SOUNDS, sounds_of_names, speaking_file
     from .server.limits import Limits
     from .server.replies import describe
 
@@ -135,14 +135,14 @@ def _model(model: str, source: str | None) -> tuple[str, bytes]:
     if opened.path.suffix != ".onnx" or not opened.named:
         raise VivavoceError(f"{opened.path}: give an .onnx file made by `vivavoce export`")
     about = describe(opened, Limits(), examples(opened, source)).model_dump()
-    if about["speaks"] and opened.voice is None:
-        silence = "This model's file makes no sound; exported with --with-audio, it speaks here."
-        if says_names(opened):
-            silence = (
-                "The sounds of this model's class names are heard from vivavoce serve, not from this page."
-            )
+    if named := sounds_of_names(opened):
+        about |= {"speaks": True, "spoken": named[0], "sounds": named[1]}
+    elif about["speaks"] and not (opened.manifest.label and opened.manifest.label.mel):
+        silence = (
+            f"A page holds the sounds of up to {MOST_SOUNDS} class names; vivavoce serve says all of them."
+        )
         about |= {"speaks": False, "silence": silence}
-    return json.dumps(about), opened.path.read_bytes()
+    return json.dumps(about), speaking_file(opened)
 
 
 def _package(runtime: Path) -> dict[str, bytes]:

@@ -58,8 +58,16 @@ function decided(outputs, about) {
     threshold: about.threshold,
     sure: loss === null || about.threshold === null ? null : loss < about.threshold,
     label: about.floor === null ? null : rows(outputs.label),
-    sound: outputs.waveform ? wav(outputs.waveform.data.subarray(0, Number(outputs.samples.data[0])), about.rate) : null,
+    sound: sound(outputs, index, about),
   };
+}
+
+// The prediction's own sound, made by the file, or that of the class's name.
+function sound(outputs, index, about) {
+  if (outputs.waveform) return wav(outputs.waveform.data.subarray(0, Number(outputs.samples.data[0])), about.rate);
+  if (!about.sounds) return null;
+  const bytes = Uint8Array.from(atob(about.sounds[index]), (letter) => letter.charCodeAt(0));
+  return new Blob([bytes], { type: "audio/wav" });
 }
 
 function rows({ data, dims }) {

@@ -15,11 +15,11 @@ from vivavoce.audit.run import robustness
 from vivavoce.errors import VivavoceError
 from vivavoce.export.build import export_run
 from vivavoce.export.parity import compare_sound
-from vivavoce.export.vocoder import add_vocoder
 from vivavoce.images import Fit, open_images
 from vivavoce.images.imageset import to_float
 from vivavoce.serve.listening.listener import Listener
 from vivavoce.sound.playback import waveform
+from vivavoce.sound.vocoder import add_vocoder
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,8 @@ from onnx import TensorProto, helper, numpy_helper
 from ..artifacts import voice
 from ..artifacts.manifest import Label, Mel
 from ..errors import VivavoceError
-from ..sound import playback
-from ..sound.mel import hann, inverse_filter_bank
+from . import playback
+from .mel import hann, inverse_filter_bank
 
 WAVEFORM, SAMPLES = voice.OUTPUTS
 PREFIX = "voice/"
