@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,6 +16,8 @@ from ..inspection import Gradient, Inspection
 
 SHOWN = 12
 """Class names that are printed."""
+LARGE = 1_000_000
+"""Numbers of a label bank beyond which its size is shown."""
 
 
 def show_inspection(found: Inspection, console: Console) -> None:
@@ -104,7 +107,9 @@ def _answer_lines(found: Inspection) -> list[str]:
         shape = " x ".join(map(str, found.label["shape"]))
         low, high = found.label["minimum"], found.label["maximum"]
         several = f"{found.label['several']} of each class, " if found.label.get("several", 1) > 1 else ""
-        lines.append(f"labels: {found.label['kind']}, {several}{shape}, from {low:g} to {high:.3g}")
+        numbers = len(found.classes) * found.label.get("several", 1) * math.prod(found.label["shape"])
+        size = f" ({4e-6 * numbers:.1f} MB)" if numbers > LARGE else ""
+        lines.append(f"labels: {found.label['kind']}, {several}{shape}, from {low:g} to {high:.3g}{size}")
         lines.append(f"decoding: {_decoding(found.label)}")
     else:
         lines.append("decoding: arg-max of the scores")
