@@ -28,6 +28,7 @@ class Examiner:
         model: str | Path,
         data: str | Path | None = None,
         *,
+        shifted: str | Path | None = None,
         protocol: str = "quick",
         epsilon_space: str | None = None,
         limit: int = 1000,
@@ -39,14 +40,15 @@ class Examiner:
         Args:
             model: path, or name of a shipped model.
             data: as `--data`; None: the model's own.
+            shifted: as `--shifted`, for `assert_stands("shifted", …)`.
             protocol: `quick`, `standard` or `paper`, for `assert_robust`.
             epsilon_space: `pixel` or `normalized`; None: the protocol's.
             limit: audit a stratified sample of this many images; 0: all.
             seed: of the sample and every attack.
             preprocessing: how a model without a manifest is fed and read.
         """
-        source = None if data is None else str(data)
-        return Examination(Path(model), source, protocol, epsilon_space, limit, seed, preprocessing)
+        source, second = (None if given is None else str(given) for given in (data, shifted))
+        return Examination(Path(model), source, second, protocol, epsilon_space, limit, seed, preprocessing)
 
 
 class Examination:
@@ -56,13 +58,15 @@ class Examination:
         self,
         model: Path,
         data: str | None,
+        shifted: str | None,
         protocol: str,
         space: str | None,
         limit: int,
         seed: int,
         preprocessing: Preprocessing | None,
     ) -> None:
-        self.model, self.data, self.protocol, self.space = model, data, protocol, space
+        self.model, self.data, self.shifted = model, data, shifted
+        self.protocol, self.space = protocol, space
         self.limit, self.seed, self.preprocessing = limit, seed, preprocessing
         self._audits: dict[float | tuple[str, int], Audit] = {}
 
@@ -80,15 +84,17 @@ class Examination:
 
         if (kind, severity) not in self._audits:
             protocol = resolve("natural", attacks=[kind], severities=[severity])
-            self._audits[kind, severity] = self._audit(protocol)
+            self._audits[kind, severity] = self._audit(protocol, self.shifted if kind == "shifted" else None)
         return self._audits[kind, severity]
 
-    def _audit(self, protocol: Protocol) -> Audit:
+    def _audit(self, protocol: Protocol, shifted: str | None = None) -> Audit:
         from ..artifacts import open_model
         from .plan import Settings
         from .run import robustness
 
-        settings = Settings(protocol=protocol, data=self.data, limit=self.limit, seed=self.seed)
+        settings = Settings(
+            protocol=protocol, data=self.data, shifted=shifted, limit=self.limit, seed=self.seed
+        )
         return robustness(open_model(self.model, self.preprocessing), settings)
 
     def assert_robust(self, epsilon: float, at_least: float) -> None:
@@ -111,7 +117,7 @@ class Examination:
         """Assert that the model still classifies a share of the images correctly after a change.
 
         Args:
-            kind: of the protocol `natural`, such as `jpeg`, `fog` or `rotation-worst`.
+            kind: of the protocol `natural`, such as `jpeg`, `fog` or `rotation-worst`, or `shifted`.
             severity: 1 to 5; some kinds have 2 and 4, or 1 alone.
             at_least: share of all images, in 0..1.
         """
@@ -151,7 +157,8 @@ class Examination:
         limits = Limits(max_drop, tuple((row_drops or {}).items()), alpha)
         earlier = load_report(baseline)
         opened: ExportedModel = open_like(self.model, earlier, self.preprocessing)
-        audit = audit_again(opened, earlier, self.data, Path(baseline).parent)
+        shifted = self.shifted if earlier.data.shifted else None
+        audit = audit_again(opened, earlier, self.data, Path(baseline).parent, shifted=shifted)
         comparison = compare_reports(earlier, audit.report, limits)
         if not comparison.passed:
             _fail(comparison.summary, text(comparison))

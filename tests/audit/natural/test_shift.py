@@ -14,6 +14,7 @@ from small import small_digits
 from vivavoce.artifacts import open_model
 from vivavoce.audit.cli import main
 from vivavoce.audit.plan import Settings
+from vivavoce.audit.pytest_plugin import Examiner
 from vivavoce.audit.report import load_report
 from vivavoce.audit.run import robustness
 from vivavoce.audit.statistics import sign_test
@@ -100,6 +101,15 @@ def test_the_gate_needs_the_same_shifted_images(home, tmp_path):
     other = inside(main, "check", "model.onnx", "--shifted=clean", cwd=home)
     assert other.returncode == 2
     assert "the shifted images differ from the baseline's" in other.stderr
+
+
+def test_the_fixture_of_pytest(home):
+    examination = Examiner().audit(home / "model.onnx", home / "clean", shifted=home / "night", limit=0)
+    examination.assert_stands("shifted", at_least=0.5)
+    with pytest.raises(AssertionError, match=r"accuracy under shifted, .*is under 90.0%(?s:.*)images lost"):
+        examination.assert_stands("shifted", at_least=0.9)
+    examination.assert_stands("flip", at_least=0.1)
+    examination.assert_no_regression(home / "model.json")
 
 
 def test_two_models_on_two_sets(home):
