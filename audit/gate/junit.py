@@ -11,7 +11,7 @@ from .table import words
 
 def junit(comparison: Comparison, after: Report) -> str:
     """The comparison as a JUnit report. A row took as long as its attack on the new model."""
-    took = {row_name(row): row.seconds for row in after.rows}
+    took = {row_name(row, after.protocol): row.seconds for row in after.rows}
     cases = []
     for row in comparison.rows:
         line = f"{row.line}: {words(row)}"

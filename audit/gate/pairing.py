@@ -105,7 +105,7 @@ def _summed(name: str, title: str, lines: list[Line], n: int) -> Vector:
 
 
 def _row_vectors(row: Row, protocol: Protocol, n: int) -> Iterator[Vector]:
-    name = row_name(row)
+    name = row_name(row, protocol)
     words = row_title(row, protocol)
     yield Vector(name, words, unpack_bits(row.survivors, n), row.epsilon_pixels)
     if row.survivors_threshold is not None:
@@ -113,9 +113,9 @@ def _row_vectors(row: Row, protocol: Protocol, n: int) -> Iterator[Vector]:
         yield Vector(f"{name}/threshold", f"{words}, within the threshold", near, row.epsilon_pixels)
 
 
-def row_name(row: Row) -> str:
-    """The short name of a row: `fgsm-targeted@0.1`."""
-    return f"{row.attack}{'-targeted' if row.targeted else ''}@{row.epsilon:.4g}"
+def row_name(row: Row, protocol: Protocol) -> str:
+    """The short name of a row: `fgsm-targeted@0.1`, `pgd@8/255`."""
+    return f"{row.attack}{'-targeted' if row.targeted else ''}@{protocol.written(row.epsilon)}"
 
 
 def gradient_lost(before: Report, after: Report) -> bool:

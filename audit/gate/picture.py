@@ -30,7 +30,7 @@ def _curves(figure, before: Report, after: Report) -> None:
     """A panel per attack, both models in it."""
     old, new = columns(before), columns(after)
     names = [title(*key) for key in old]
-    panels = panels_of_attacks(figure, names, before.protocol.axis)
+    panels = panels_of_attacks(figure, names, before.protocol)
     for panel, key in zip(panels, old, strict=True):
         _curve(panel, _from_clean(before, list(old[key].values())), OLD, 5, f"{before.model.file} (before)")
         _curve(panel, _from_clean(after, list(new[key].values())), NEW, 1.5, f"{after.model.file} (after)")

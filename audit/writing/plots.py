@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ...drawing import rendered
 from ..customs import COUNTED
+from ..protocol import Protocol
 from ..report import Report, Row
 from ..sensitivity import curve
 from . import heat
@@ -64,13 +65,13 @@ def _bars(figure, report: Report) -> None:
 
 def _panels(figure, report: Report) -> None:
     by_attack = columns(report)
-    panels = panels_of_attacks(figure, titles(report), report.protocol.axis)
+    panels = panels_of_attacks(figure, titles(report), report.protocol)
     for panel, rows in zip(panels, by_attack.values(), strict=True):
         _curve(panel, report, [row for row in rows.values() if row.epsilon > 0])
     explain_lines(figure, panels[0])
 
 
-def panels_of_attacks(figure, names: Sequence[str], axis: str) -> list:
+def panels_of_attacks(figure, names: Sequence[str], protocol: Protocol) -> list:
     """Panels for accuracy against epsilon, one per attack, `IN_A_ROW` in a row."""
     across = min(len(names), IN_A_ROW)
     down = -(-len(names) // across)
@@ -81,14 +82,24 @@ def panels_of_attacks(figure, names: Sequence[str], axis: str) -> list:
         spare.remove()
     for panel, name in zip(panels, names, strict=False):
         panel.set_title(name, fontsize=10)
-        panel.set_xlabel(axis)
-        panel.locator_params(axis="x", nbins=5)
+        panel.set_xlabel(protocol.axis)
+        _mark_epsilons(panel, protocol)
         panel.set_ylim(-2, 102)
         panel.grid(alpha=0.25)
         panel.spines[["top", "right"]].set_visible(False)
     for row in grid:
         row[0].set_ylabel("accuracy, % of all images")
     return panels[: len(names)]
+
+
+def _mark_epsilons(panel, protocol: Protocol) -> None:
+    """Mark the horizontal axis: in 255ths where the epsilons are."""
+    largest = protocol.epsilons[-1]
+    if "/" in protocol.written(largest):
+        places = [0.0, largest / 2, largest]
+        panel.set_xticks(places, [protocol.written(place) for place in places])
+    else:
+        panel.locator_params(axis="x", nbins=5)
 
 
 def explain_lines(figure, panel) -> None:

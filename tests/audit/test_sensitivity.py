@@ -114,4 +114,4 @@ def test_rows_that_cannot_drop_cost_no_correction(nested):
     worse = msgspec.structs.replace(blind_, images=(*fewer, *images[6:]))
     found = {row.name: row for row in compare_reports(blind_, worse).rows}
     assert found["clean"].p == pytest.approx(2 * 2**-6)  # two rows can drop: clean and smallest-epsilon
-    assert found["pgd@0.01569"].p == 1
+    assert found["pgd@4/255"].p == 1

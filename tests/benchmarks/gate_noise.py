@@ -25,7 +25,7 @@ from vivavoce.audit.statistics import wilson
 def figures(path, settings):
     """Every row of the audit of a file."""
     report = robustness(open_model(path), settings).report
-    return vectors(report), report.protocol.epsilons[-1]
+    return vectors(report), report.protocol.written(report.protocol.epsilons[-1])
 
 
 def caught(before, after, names):
@@ -44,7 +44,7 @@ def main():
     given = parser.parse_args()
     settings = Settings(protocol=resolve("quick"), data=given.data, limit=given.limit)
     before, largest = figures(given.model, settings)
-    old = [name for name in before if name.startswith("clean") or f"@{largest:.4g}" in name]
+    old = [name for name in before if name.startswith("clean") or name.endswith(f"@{largest}")]
     print(f"{given.model}, {given.limit} images:", *(f"{v.name} {v.share:.1%}," for v in before.values()))
     with tempfile.TemporaryDirectory() as folder:
         for noise in given.noise:
