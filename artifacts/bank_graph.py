@@ -32,8 +32,9 @@ def put_bank(model: onnx.ModelProto, value: str, bank: EncoderBank) -> None:
     classes, several, width = held.rows.shape
     graph.initializer.append(numpy_helper.from_array(held.labels, "label_bank"))
     nodes = _Nodes(model)
-    points = nodes.add("Reshape", nodes.add("Cast", value, to=TensorProto.FLOAT), np.array([-1, width]))
-    nodes.name("label", nodes.add("Reshape", points, np.array([-1, *held.shape])))
+    floats = nodes.add("Cast", value, to=TensorProto.FLOAT)
+    nodes.name("label", nodes.add("Reshape", floats, np.array([-1, *held.shape])))
+    points = nodes.add("Reshape", "label", np.array([-1, width]))  # what comes after `label` is not quantised
     rows = nodes.add("Reshape", "label_bank", np.array([-1, width]))
     near = _MEASURES[bank.metric](nodes, points, rows, held.rows.reshape(-1, width))
     if several > 1:

@@ -140,6 +140,8 @@ def smooth_l1(graph: Graph, label: Value, goals: Value) -> Value:
     With c = min(max(d, -1), 1) both cases are c (d - c/2), whose derivative is c.
     """
     bank = graph.value(LABEL_BANK)
+    if bank.shape[1:] != label.shape[1:]:
+        raise VivavoceError("the loss `smooth-l1` needs a bank of one label per class; take `score`")
     goal = graph.emit("Gather", [bank, goals], label.shape, axis=0)
     difference = label - goal
     clipped = difference.map("Clip", -1.0, 1.0)

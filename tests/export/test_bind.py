@@ -9,9 +9,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from vivavoce.artifacts import Preprocessing, open_model
 from vivavoce.artifacts.onnx_model import OnnxModel
+from vivavoce.audit.gate.quantisation import quantise
 from vivavoce.audit.grid import Grid
 from vivavoce.audit.target import Target
 from vivavoce.cli import main
+from vivavoce.errors import VivavoceError
+from vivavoce.gradient import InputGradient
 from vivavoce.sound.playback import write_wav
 from vivavoce.sound.speaking import says_names, sound_of
 
@@ -80,7 +83,7 @@ def test_an_encoder_and_its_bank_become_one_file(pool, folder):
         bank=str(folder / "bank.npz"), metric="cosine", threshold=0.1, pool=pool, scale=255.0,
         mean=(10.0, 20.0, 30.0), std=(50.0,),
     )  # fmt: skip
-    before, after = open_model(folder / "encoder.onnx", options), open_model(folder / "bound.onnx")
+    before, after = OnnxModel(folder / "encoder.onnx", options), OnnxModel(folder / "bound.onnx")
     assert after.understood is None
     assert after.manifest.classes == tuple(CLASSES)
     assert after.manifest.label == before.manifest.label
@@ -92,6 +95,13 @@ def test_an_encoder_and_its_bank_become_one_file(pool, folder):
         np.testing.assert_allclose(one, other, atol=1e-6)
     slopes = [Target(m).gradient(pictures, np.array([0, 1, 2, 0]), "margin") for m in (before, after)]
     np.testing.assert_allclose(slopes[0], slopes[1], rtol=0, atol=1e-5)
+    quantise(after, images(20), folder / "int8.onnx")
+    held = onnx.load(folder / "int8.onnx").graph
+    assert sum(node.op_type == "MatMul" for node in held.node) == 2
+    small = open_model(folder / "int8.onnx")  # the bank and the distances to it stay in float
+    np.testing.assert_array_equal(np.asarray(small.bank), np.asarray(after.bank))
+    with pytest.raises(VivavoceError, match="take `score`"):
+        InputGradient(after.graph, "smooth-l1")(pictures, np.zeros(4, int))
     refused = inside(main, "export", "bound.onnx", "-o", "again.onnx", cwd=folder)
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
 
