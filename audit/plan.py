@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -64,14 +64,10 @@ class Plan:
     images: ImageSet
     source: str
     """The data set, as `open_images` takes it."""
-    shifted: str | None
-    """The set that it is compared with, likewise."""
     matching: str
     """How classes were matched with folders, in words."""
     indices: np.ndarray
     """int64 [n]: the sampled images' places in the data set."""
-    training: np.ndarray
-    """int64 [m]: the images that universal attacks learn from; empty without such attacks."""
     goals: np.ndarray
     """int64 [n]: their target classes."""
     chosen: bool
@@ -80,6 +76,10 @@ class Plan:
     batch_size: int
     seed: int
     command: str
+    shifted: str | None = None
+    """The set that the source is compared with, likewise."""
+    training: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    """int64 [m]: the images that universal attacks learn from; empty without such attacks."""
 
     @classmethod
     def of(cls, model: ExportedModel, settings: Settings) -> Plan:
