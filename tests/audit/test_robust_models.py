@@ -11,6 +11,8 @@ from vivavoce.audit import load_report
 from vivavoce.audit.cli import main
 
 ROBUST = [name for name in shipped_models() if "robust" in name]
+LEAST = {"digits": 0.85, "cifar10": 0.2}
+"""Of any row of their reports."""
 
 
 @pytest.mark.full
@@ -33,8 +35,8 @@ def test_make_audit_shows_an_ordinary_and_a_robust_model(repository):
 
 
 def test_there_are_robust_twins():
-    assert ROBUST == ["digits-robust-category", "digits-robust-speech"]
-    speech, category = (open_model(name).manifest.training for name in reversed(ROBUST))
+    assert ROBUST == ["cifar10-robust-category", "digits-robust-category", "digits-robust-speech"]
+    speech, category = (open_model(name).manifest.training for name in ROBUST[:0:-1])
     assert speech is not None
     assert category is not None
     assert "adversarial fgsm at 0.1" in speech.recipe
@@ -49,4 +51,4 @@ def test_no_check_raises_an_alarm(name):
         report = load_report(file)
         assert {check.level for check in report.diagnosis} == {"fine"}
         assert report.verdict.endswith("gradients trustworthy")
-        assert min(row.accuracy for row in report.rows) > 0.85
+        assert min(row.accuracy for row in report.rows) > LEAST[name.partition("-")[0]]
