@@ -121,7 +121,7 @@ def check_boundary(protocol: Protocol, missing: str) -> tuple[str, ...]:
     """The search for the smallest change without a gradient.
 
     Raises:
-        VivavoceError: there is none in this norm.
+        VivavoceError: this norm has no such search.
     """
     if protocol.norm not in ATTACKS["boundary-minimum"].norms:
         raise VivavoceError(

@@ -265,15 +265,16 @@ class Trainer:
 
 def _network(config: Config, bank: LabelBank | None, splits: Splits) -> Classifier:
     network = config.model(bank)
+    if config.weights and Path(config.weights).is_dir():
+        start_from(network, Path(config.weights))
+        return network
     if isinstance(network.encoder, Airbench):
         few = to_unit(torch.from_numpy(splits.train.images[:SAMPLES]))
         if config.adversarial:
             # What hardly varies in clean images varies under attack: magnified, it would drown the rest.
             few = few + config.adversarial.epsilon * (2 * torch.randint(2, few.shape) - 1)
         network.encoder.whiten((few - network.mean) / network.std)
-    if config.weights and Path(config.weights).is_dir():
-        start_from(network, Path(config.weights))
-    elif config.weights and isinstance(network.encoder, Backbone):
+    if config.weights and isinstance(network.encoder, Backbone):
         network.encoder.load(config.weights)
     return network
 

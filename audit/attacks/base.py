@@ -41,6 +41,12 @@ class Ball:
         """The radius of each channel, or the one radius of a ball that is no box."""
         return self.radius.ravel().tolist()
 
+    @property
+    def proportions(self) -> np.ndarray:
+        """The radius over its largest entry, float32 shaped as `radius`; ones [1, 1, 1] for radius 0."""
+        largest = self.radius.max()
+        return self.radius / largest if largest > 0 else np.ones((1, 1, 1), np.float32)
+
     def confine(self, candidates: np.ndarray, images: np.ndarray) -> np.ndarray:
         """Bring candidates [N, C, H, W] back into the ball around `images` and into 0..1.
 

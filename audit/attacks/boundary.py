@@ -101,9 +101,8 @@ class Boundary(Attack):
     ) -> Iterator[np.ndarray]:
         """See `Attack.sweep`; one search serves all balls."""
         widest = balls[-1]
-        largest = float(widest.radius.max())
-        unit = widest.radius / np.float32(largest) if largest > 0 else np.ones((1, 1, 1), np.float32)
-        search = _Search(target, images, goal, unit, widest.norm, images.copy(), np.full(len(images), np.inf))
+        far = np.full(len(images), np.inf)
+        search = _Search(target, images, goal, widest.proportions, widest.norm, images.copy(), far)
         enough = 0.0 if self.minimal else float(balls[0].radius.max())
         if len(images):
             self._start(search, streams, enough)

@@ -65,10 +65,8 @@ class FMN(Attack):
     ) -> Iterator[np.ndarray]:
         """See `Attack.sweep`."""
         widest = balls[-1]
-        largest = float(widest.radius.max())
-        unit = widest.radius / np.float32(largest) if largest > 0 else np.ones((1, 1, 1), np.float32)
-        nearest = _Nearest(images, np.maximum(unit, np.float32(1e-6)), widest.norm)
-        if largest > 0 and len(images):
+        nearest = _Nearest(images, np.maximum(widest.proportions, np.float32(1e-6)), widest.norm)
+        if widest.radius.max() > 0 and len(images):
             self._search(target, goal, nearest)
             self._refine(target, goal, nearest)
         for ball in balls:

@@ -45,7 +45,7 @@ class Passed(msgspec.Struct, frozen=True):
 
     @property
     def share(self) -> float | None:
-        """Of the examples, in 0..1; None if there are none."""
+        """Share of the examples that fool the other model, in 0..1; None without examples."""
         return self.passed / self.made if self.made else None
 
     @property

@@ -22,7 +22,17 @@ Strengths = Mapping[int, tuple]
 """The parameters of a change by severity."""
 
 
-class Change(Attack):
+class NaturalChange(Attack):
+    """A change without an attacker: no gradient, no target, no ball."""
+
+    needs_gradient = False
+    takes_target = False
+    stays_in_ball = False
+    norms = ()
+    everyone = True
+
+
+class Change(NaturalChange):
     """A change of every image, random or not, rounded down to 8 bits.
 
     Args:
@@ -31,12 +41,6 @@ class Change(Attack):
         small: parameters by severity for images up to `SMALL` pixels.
         large: for larger images; None: the same.
     """
-
-    needs_gradient = False
-    takes_target = False
-    stays_in_ball = False
-    norms = ()
-    everyone = True
 
     def __init__(
         self, name: str, change: Callable[..., np.ndarray], small: Strengths, large: Strengths | None = None
@@ -66,7 +70,7 @@ class Change(Attack):
             yield self.apply(images, ball.severity, streams)
 
 
-class Reread(Attack):
+class Reread(NaturalChange):
     """The same images, read from their files with a different filter, as other programs resize them.
 
     Where the files have the model's size already, nothing changes.
@@ -76,11 +80,6 @@ class Reread(Attack):
         options: fields of `Fit` that differ.
     """
 
-    needs_gradient = False
-    takes_target = False
-    stays_in_ball = False
-    norms = ()
-    everyone = True
     severities = (1,)
 
     def __init__(self, name: str, **options: object) -> None:

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from ..attacks.base import Attack, Ball, Goal
+from ..attacks.base import Ball, Goal
 from ..attacks.streams import Streams
 from ..target import Target
+from .change import NaturalChange
 from .draws import Draws
 from .filters import eight_bit, moved
 
@@ -79,7 +80,7 @@ def grid(parameters: int) -> Iterator[Place]:
             yield tuple(float(part - 1) for part in place)
 
 
-class Worst(Attack):
+class Worst(NaturalChange):
     """The worst of a grid: an image stands only if it stands every member.
 
     The grid of a severity holds those of the smaller ones and the image itself. An image that one member
@@ -92,10 +93,7 @@ class Worst(Attack):
         strengths: its largest parameter by severity.
     """
 
-    needs_gradient = False
-    takes_target = False
-    stays_in_ball = False
-    norms = ()
+    everyone = False  # it stops at the first member that breaks an image
 
     def __init__(self, name: str, motion: Motion, parameters: int, strengths: Mapping[int, float]) -> None:
         self.name, self.motion, self.parameters, self.strengths = name, motion, parameters, strengths

@@ -9,23 +9,19 @@ import numpy as np
 from ...errors import VivavoceError
 from ...images import Fit
 from ...images.imageset import to_float
-from ..attacks.base import Attack, Ball, Goal
+from ..attacks.base import Ball, Goal
 from ..attacks.streams import Streams
 from ..target import Target
+from .change import NaturalChange
 
 SHIFTED = "shifted"
 """The kind that compares two sets of images."""
 
 
-class Shifted(Attack):
+class Shifted(NaturalChange):
     """Every image in the place of its clean one, from the set that `--shifted` names."""
 
     name = SHIFTED
-    needs_gradient = False
-    takes_target = False
-    stays_in_ball = False
-    norms = ()
-    everyone = True
     severities = (1,)
 
     def sweep(

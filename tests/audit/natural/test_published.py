@@ -30,7 +30,7 @@ SIZES = [(32, 32), (80, 96)]
 
 
 def apply(kind: str, severity: int, pixels: np.ndarray) -> tuple[np.ndarray, tuple, Draws]:
-    """The changed image uint8 [H, W, C], the strength, and the same draws anew."""
+    """The changed image uint8 [H, W, C], the strength, and the same draws again."""
     found = KINDS[kind]
     assert isinstance(found, Change)
     streams = Streams.of(0, kind, np.arange(1))
