@@ -19,7 +19,7 @@ from .graph import part
 from .manifest import METADATA_KEY, NAME_AUDIO, Manifest
 from .normalisation import Affine, read_normalisation
 from .onnx_file import read_onnx, read_structure
-from .preprocessing import Preprocessing
+from .preprocessing import Preprocessing, refuse_options
 from .runtime import check_device, first_line
 from .sessions import session_of
 from .understood import Understood
@@ -49,10 +49,7 @@ class OnnxModel:
             self.graph, self.manifest, self.named = found.graph, found.manifest, found.named
             self.understood = found.understood
         else:
-            if preprocessing and preprocessing != Preprocessing():
-                raise VivavoceError(
-                    f"{path}: its manifest already says how to feed it; drop the preprocessing options"
-                )
+            refuse_options(path, preprocessing)
             self.preprocessing = None
             self.graph, self.manifest, self.named = model, Manifest.from_json(text, str(path)), True
             check_graph(model, self.manifest, path)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal
+
+from ..errors import VivavoceError
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 """Names of Pillow's resampling filters, in lower case."""
@@ -76,3 +79,16 @@ class Preprocessing:
     def given(self) -> dict[str, Any]:
         """The fields that are not None."""
         return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+def refuse_options(path: Path, options: Preprocessing | None) -> None:
+    """Refuse options for a file whose manifest answers them.
+
+    Raises:
+        VivavoceError: some are given.
+    """
+    if options and (given := options.given):
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise VivavoceError(
+            f"{path}: its manifest already says how to feed it; drop the preprocessing options ({names})"
+        )

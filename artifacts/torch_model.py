@@ -19,7 +19,7 @@ from .decoding import Outputs
 from .foreign import with_settings_file
 from .manifest import NAME_AUDIO, TORCHSCRIPT_FILE, Manifest
 from .normalisation import Affine
-from .preprocessing import Preprocessing
+from .preprocessing import Preprocessing, refuse_options
 from .torch_foreign import adapt, in_float32
 from .torch_input import example_of
 from .torch_output import reason
@@ -95,10 +95,7 @@ class TorchModel:
             if found.scorer.dtype in (torch.float16, torch.bfloat16):
                 self.smooth = in_float32(_load(archive or path, device, {}), found)
             return
-        if preprocessing and preprocessing != Preprocessing():
-            raise VivavoceError(
-                f"{path}: its manifest already says how to feed it; drop the preprocessing options"
-            )
+        refuse_options(path, preprocessing)
         self.manifest = Manifest.from_json(extra[TORCHSCRIPT_FILE], str(path))
         buffers = {name.rsplit(".", 1)[-1]: b for name, b in module.named_buffers()}
         self.bank = buffers["label_bank"].cpu().numpy() if "label_bank" in buffers else None
