@@ -23,6 +23,9 @@ from .target import Target
 
 BatchDone = Callable[[int, str], None]
 """Called with the number of images just finished in one row, and the attack's name."""
+Enough = Callable[[Evaluation, int], bool]
+"""Called after each batch with the evaluation so far and the number of finished images, which are its first:
+whether the others are left out. An evaluation ends on whole images this way, never inside a batch."""
 Watch = Callable[[Outcome, np.ndarray, np.ndarray], None]
 """Called with a row, the places of images that it broke, int64 [b], and their adversarial versions."""
 
@@ -42,9 +45,10 @@ def evaluate(
     progress: BatchDone = lambda images, attack: None,
     start: Evaluation | None = None,
     keep: Callable[[Evaluation, int], None] = lambda evaluation, done: None,
+    enough: Enough = lambda evaluation, done: False,
     watch: Watch = lambda outcome, places, adversarial: None,
 ) -> Evaluation:
-    """Attack the images at `indices` with every attack of `protocol`.
+    """Attack the images at `indices`, in this order, with every attack of `protocol`.
 
     An image counts as right under an attack only if it was right before and the file itself still decides for
     the true class on the clipped adversarial image.
@@ -60,6 +64,8 @@ def evaluate(
         progress: called after each batch.
         start: an interrupted evaluation to resume.
         keep: called with the evaluation and the number of finished images after each batch.
+        enough: ends the evaluation early; what it returns then has the finished images alone. For these to
+            be a random sample of all, `indices` must be in random order; see `Plan.in_random_order`.
         watch: called with the images that an attack broke.
     """
     evaluation = start or blank(target, images, indices, protocol)
@@ -76,7 +82,10 @@ def evaluate(
         target.under = images, indices[part]
         batch = _Batch(target, evaluation, part, to_float(pixels), goals[part], seed, watch)
         batch.attack(protocol, progress)
-        keep(evaluation, int(part[-1]) + 1)
+        done = int(part[-1]) + 1
+        keep(evaluation, done)
+        if enough(evaluation, done):
+            return evaluation.at(np.arange(done))
     return evaluation
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -90,6 +90,22 @@ class Evaluation:
     def digest(self) -> str:
         """SHA-256 over all audited images."""
         return joint_digest(self.digests)
+
+    def at(self, places: np.ndarray) -> Evaluation:
+        """The evaluation of some of its images, in the order of their places, int64 [m].
+
+        The cost of the attacks stays that of all images.
+        """
+        now = {int(place): k for k, place in enumerate(places)}
+        return Evaluation(
+            self.indices[places],
+            self.labels[places],
+            self.decisions[places],
+            self.near[places],
+            [replace(outcome, images=outcome.images[places]) for outcome in self.outcomes],
+            [self.digests[place] for place in places],
+            [replace(e, place=now[e.place]) for e in self.examples if e.place in now],
+        )
 
     @property
     def smallest(self) -> np.ndarray | None:

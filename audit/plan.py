@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +36,9 @@ class Settings:
     """The same objects in other circumstances, as `open_images` takes it: compare the two."""
     limit: int = 1000
     """Audit a stratified sample of at most this many images; 0: all."""
+    finish: int | None = None
+    """Only so many images of the sample, the first of its random order: those that an audit finished which
+    ended early. None: all of it."""
     seed: int = 0
     batch_size: int | None = None
     """Images at a time; None: what keeps resident memory under 2 GB, at most 64."""
@@ -66,8 +69,10 @@ class Plan:
     """The data set, as `open_images` takes it."""
     matching: str
     """How classes were matched with folders, in words."""
+    planned: int
+    """Images in the sample; an audit that ends early has fewer."""
     indices: np.ndarray
-    """int64 [n]: the sampled images' places in the data set."""
+    """int64 [n]: the audited images' places in the data set."""
     goals: np.ndarray
     """int64 [n]: their target classes."""
     chosen: bool
@@ -95,7 +100,8 @@ class Plan:
             opened = paired(opened, open_images(settings.shifted))
         images, matching = match(opened, model.manifest.classes, model.named)
         wanted = _protocol(settings, model)
-        indices = judged(images, settings.limit, settings.seed, wanted)
+        sample = judged(images, settings.limit, settings.seed, wanted)
+        indices = first_of(sample, settings.finish, settings.seed)
         target = Target(model, straight_through=settings.straight_through)
         fit = Fit.of(model.manifest.input)
         batch_size = settings.batch_size or (_only_asked(fit) if wanted.natural else target.fitting_batch())
@@ -110,6 +116,7 @@ class Plan:
             source=source,
             shifted=settings.shifted,
             matching=matching,
+            planned=len(sample),
             indices=indices,
             training=lessons(images, indices, fit, settings.seed) if learns(protocol) else nothing,
             goals=_goals(settings, images, indices, target.classes),
@@ -119,6 +126,20 @@ class Plan:
             seed=settings.seed,
             command=settings.command,
         )
+
+    def in_random_order(self) -> Plan:
+        """The same plan with its images in the order that the seed decides.
+
+        Whatever number of them an audit finishes is then a random sample of all.
+        """
+        order = random_order(len(self.indices), self.seed)
+        return replace(self, indices=self.indices[order], goals=self.goals[order])
+
+    def of_images(self, indices: np.ndarray) -> Plan:
+        """The same plan for some of its images, int64 [m]."""
+        sorter = np.argsort(self.indices)
+        places = sorter[np.searchsorted(self.indices, indices, sorter=sorter)]
+        return replace(self, indices=indices, goals=self.goals[places])
 
     @property
     def fit(self) -> Fit:
@@ -137,6 +158,16 @@ class Plan:
             straight_through=self.target.straight_through,
             patterns=self.target.patterns,
         )
+
+
+def random_order(n: int, seed: int) -> np.ndarray:
+    """The order in which an audit attacks the n images of its sample: their places, int64 [n]."""
+    return np.random.default_rng([seed, 4]).permutation(n)
+
+
+def first_of(sample: np.ndarray, finish: int | None, seed: int) -> np.ndarray:
+    """The first `finish` images of a sample in its random order (None: all), sorted like the sample."""
+    return sample if finish is None else np.sort(sample[random_order(len(sample), seed)[:finish]])
 
 
 def _protocol(settings: Settings, model: ExportedModel) -> Protocol:

@@ -20,7 +20,7 @@ from .speed import Speed
 
 SCHEMA = 1
 """Raised when earlier versions can no longer read a report."""
-REVISION = "1.3"
+REVISION = "1.4"
 """Of the JSON Schema; the second number is raised when a field is added."""
 
 
@@ -66,6 +66,9 @@ class Data(msgspec.Struct, frozen=True):
     """What was given as `--data`; None for an absolute path, which means nothing elsewhere."""
     shifted: Shift | None = None
     """The set that it was compared with."""
+    planned: int | None = None
+    """Images of the sample, where the audit ended before it had attacked all of them: it audited the first
+    `n` of a random order. None: all."""
 
 
 class Clean(msgspec.Struct, frozen=True):

@@ -17,7 +17,7 @@ from .attacks.base import Ball
 from .diagnosis.probes import Probes, choose, observe, observe_answers, telling_epsilon
 from .diagnosis.table import OF_ANSWERS, diagnose
 from .digests import image_digests, joint_digest
-from .evaluate import blank, evaluate
+from .evaluate import Enough, blank, evaluate
 from .learning import learn, named_patterns
 from .natural.examples import worst_examples
 from .outcomes import Evaluation
@@ -46,7 +46,10 @@ class Audit:
 
 
 def robustness(
-    model: ExportedModel, settings: Settings | None = None, progress: Progress = lambda *_: None
+    model: ExportedModel,
+    settings: Settings | None = None,
+    progress: Progress = lambda *_: None,
+    enough: Enough | None = None,
 ) -> Audit:
     """Audit an opened model.
 
@@ -54,6 +57,8 @@ def robustness(
         model: from `vivavoce.artifacts.open_model`.
         settings: how to audit; None: the defaults of `audit robustness`.
         progress: called after every batch and check of the diagnosis.
+        enough: ends the attacks early, on whole images; see `evaluate`. Its evaluation is in the order of the
+            attacks, which is random; the report has the finished images in the order of the data set.
 
     Raises:
         VivavoceError: the data do not fit the model, or an input of `settings` cannot be used.
@@ -69,12 +74,14 @@ def robustness(
         )
     if settings.protocol and settings.protocol.natural and (settings.references or settings.targets):
         raise VivavoceError("--references and --targets need attacks; --protocol natural has none")
-    plan = Plan.of(model, settings)
+    plan = Plan.of(model, settings).in_random_order()
     target = plan.target
     learning = _named(progress, "learning")
     target.patterns = learn(target, plan.images, plan.training, plan.protocol, plan.seed, learning)
     state = _state(plan, settings.resume) if settings.resume else None
-    evaluation = _evaluate(plan, state, settings.spread, progress)
+    evaluation = _evaluate(plan, state, settings.spread, progress, enough)
+    evaluation = evaluation.at(np.argsort(evaluation.indices))
+    plan = plan.of_images(evaluation.indices)
     probes = _probes(plan, evaluation)
     if plan.protocol.natural:
         checks = diagnose(observe_answers(probes, evaluation), OF_ANSWERS)
@@ -104,7 +111,9 @@ def _state(plan: Plan, path: Path) -> StateFile:
     return StateFile(path, fingerprint(plan.target, plan.shard, digests, joint_digest(lessons)), digests)
 
 
-def _evaluate(plan: Plan, state: StateFile | None, spread: Spread | None, progress: Progress) -> Evaluation:
+def _evaluate(
+    plan: Plan, state: StateFile | None, spread: Spread | None, progress: Progress, enough: Enough | None
+) -> Evaluation:
     """The protocol itself."""
     start = blank(plan.target, plan.images, plan.indices, plan.protocol)
     if state and state.path.exists():
@@ -117,6 +126,8 @@ def _evaluate(plan: Plan, state: StateFile | None, spread: Spread | None, progre
         done += count
         progress(attack, done, steps)
 
+    if spread and enough:
+        raise VivavoceError("an audit on Ray cannot end early: its shards run at the same time")
     if spread:
         return spread(plan.shard, plan.target, plan.images, advance)
     return evaluate(
@@ -130,6 +141,7 @@ def _evaluate(plan: Plan, state: StateFile | None, spread: Spread | None, progre
         progress=advance,
         start=start,
         keep=lambda evaluation, _: state.save(evaluation, plan.target) if state else None,
+        enough=enough or (lambda evaluation, done: False),
     )
 
 

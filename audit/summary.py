@@ -47,7 +47,7 @@ def write_report(
         diagnosis=checks,
         references=references,
         notes=tuple(target.notes),
-        verdict=_verdict(plan, evaluation, rows, checks),
+        verdict=_verdict(plan, evaluation, rows, checks) + _cut(len(evaluation.labels), plan.planned),
         images=_images(plan, evaluation),
         environment=_environment(plan, seconds),
         straight_through=target.straight_through,
@@ -87,14 +87,30 @@ def _data(plan: Plan, evaluation: Evaluation) -> Data:
     n, total = len(evaluation.indices), len(images)
     counts = np.bincount(evaluation.labels, minlength=len(images.classes))
     learned = f"; universal attacks learned from {len(plan.training)} others" if len(plan.training) else ""
-    sample = "all images" if n == total else f"a stratified sample of {n} of {total}, seed {plan.seed}"
+    planned = None if n == plan.planned else plan.planned
     counted = tuple(counts.tolist())
     source, shift = _relative(plan.source), None
     if images.shifted is not None and plan.shifted is not None:
         digest = joint_digest(image_digests(images.shifted, evaluation.indices, plan.fit))
         shift = Shift(images.shifted.name, digest, _relative(plan.shifted))
-    chosen = sample + learned
-    return Data(images.name, evaluation.digest, n, total, chosen, counted, plan.matching, source, shift)
+    chosen = _sample(n, plan.planned, total, plan.seed) + learned
+    return Data(
+        images.name, evaluation.digest, n, total, chosen, counted, plan.matching, source, shift, planned
+    )
+
+
+def _cut(n: int, planned: int) -> str:
+    """How many images an audit finished, in words; empty if all."""
+    return f"; {n} of {planned} images were finished" if n < planned else ""
+
+
+def _sample(n: int, planned: int, total: int, seed: int) -> str:
+    """How the audited images were chosen, in words."""
+    sample = f"{planned} of {total}" if planned < total else f"all {total}"
+    if n < planned:
+        kind = "a stratified sample of " if planned < total else ""
+        return f"the first {n} in random order of {kind}{sample}, seed {seed}"
+    return "all images" if n == total else f"a stratified sample of {sample}, seed {seed}"
 
 
 def _relative(source: str) -> str | None:

@@ -17,8 +17,8 @@ def faults(report: Report) -> Iterator[str]:
     images, data, classes = report.images, report.data, len(report.model.manifest.classes)
     if not len(images) == data.n >= 1:
         yield f"{len(images)} images, not {data.n}"
-    if data.total < data.n:
-        yield f"{data.n} images of {data.total}"
+    if not data.n <= (data.planned or data.n) <= data.total:
+        yield f"{data.n} images of {data.planned or data.n} of {data.total}"
     if not all(0 <= image.label < classes and -1 <= image.clean < classes for image in images):
         yield "an image of no class"
     targets = [image.target for image in images if image.target is not None]

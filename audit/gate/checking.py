@@ -12,7 +12,7 @@ from ...artifacts.model import has_manifest
 from ...errors import VivavoceError
 from ...images import Fit, match, open_images, paired
 from ..digests import image_digests, joint_digest
-from ..plan import Settings, source_of
+from ..plan import Settings, first_of, source_of
 from ..report import Report, load_report
 from ..run import Audit, Progress, robustness
 from .comparison import Comparison, compare_reports
@@ -159,11 +159,13 @@ def settings_of(
     elif shifted is not None:
         raise VivavoceError("the baseline compares no shifted images; leave out --shifted")
     targets = tuple(image.target for image in report.images if image.target is not None)
+    planned = report.data.planned or report.data.n
     return Settings(
         protocol=msgspec.structs.replace(report.protocol, settled=True),
         data=data or _found(report.data.source, folder),
         shifted=shifted,
-        limit=0 if report.data.n == report.data.total else report.data.n,
+        limit=0 if planned == report.data.total else planned,
+        finish=None if report.data.planned is None else report.data.n,
         seed=report.environment.seed,
         straight_through=report.straight_through,
         targets=targets or None,
@@ -187,7 +189,7 @@ def _refuse_other_data(model: ExportedModel, earlier: Report, settings: Settings
     if settings.shifted is not None:
         opened = paired(opened, open_images(settings.shifted))
     images, _ = match(opened, model.manifest.classes, model.named)
-    indices = images.sample(settings.limit, settings.seed)
+    indices = first_of(images.sample(settings.limit, settings.seed), settings.finish, settings.seed)
     old = earlier.data
     if len(images) != old.total or len(indices) != old.n:
         raise OtherData(f"{images.name}: {len(images)} images, but the baseline's data had {old.total}")

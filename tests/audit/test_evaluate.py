@@ -87,6 +87,7 @@ def test_the_report_survives_its_file_and_holds_the_evaluation(digits, tmp_path)
         images=digits,
         source=str(tmp_path / "photos"),
         matching="by name",
+        planned=len(FEW),
         indices=FEW,
         goals=np.zeros_like(FEW),
         chosen=False,
