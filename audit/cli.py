@@ -52,8 +52,8 @@ def robustness(
     protocol: Annotated[
         str | None,
         typer.Option(
-            help="paper, standard (AutoAttack), quick, or natural (noise, blur, weather, light, geometry). "
-            "Default: paper for vivavoce's files, else standard."
+            help="paper, standard (AutoAttack), fast (nearly its figure with less work), quick, or natural "
+            "(noise, blur, weather, light, geometry). Default: paper for vivavoce's files, else standard."
         ),
     ] = None,
     attack: Annotated[

@@ -175,6 +175,8 @@ PROTOCOLS = {
     "standard": Protocol(
         "standard", ("apgd-ce", "apgd-t", "fab-t", "square"), (8 / 255,), "pixel", ensemble=True
     ),
+    # Xie et al. 2024 and Melamed et al. 2024: what AutoAttack finds, with a tenth of its work.
+    "fast": Protocol("fast", ("apgd-pm", "apgd-malt", "square-300"), (8 / 255,), "pixel", ensemble=True),
     # Minutes instead of hours, for continuous integration.
     "quick": Protocol(
         "quick", ("pgd", "square-300"), (1 / 255, 2 / 255, 4 / 255, 8 / 255), "pixel", ensemble=True
@@ -199,7 +201,7 @@ def resolve(
     """The protocol called `name`, with attacks, epsilons, their space and the norm replaced where given.
 
     Args:
-        name: `paper`, `standard`, `quick` or `natural`.
+        name: `paper`, `standard`, `fast`, `quick` or `natural`.
         attacks: names in `ATTACKS`; for `natural`, those in `KINDS`.
         epsilons: radii.
         space: `pixel` or `normalized`.
@@ -231,7 +233,7 @@ def resolve(
         measure, protocol = "patch", msgspec.structs.replace(protocol, ensemble=False)
     if patch_shape is not None:
         protocol = shaped(protocol, measure, patch_shape)
-    if measure in STANDARD and name == "standard":
+    if measure in STANDARD and name in ("standard", "fast"):
         protocol = msgspec.structs.replace(protocol, attacks=STANDARD[measure])
     if smallest:
         check_smallest(attacks, as_released)

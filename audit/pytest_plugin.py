@@ -41,7 +41,7 @@ class Examiner:
             model: path, or name of a shipped model.
             data: as `--data`; None: the model's own.
             shifted: as `--shifted`, for `assert_stands("shifted", …)`.
-            protocol: `quick`, `standard` or `paper`, for `assert_robust`.
+            protocol: `quick`, `fast`, `standard` or `paper`, for `assert_robust`.
             epsilon_space: `pixel` or `normalized`; None: the protocol's.
             limit: audit a stratified sample of this many images; 0: all.
             seed: of the sample and every attack.
@@ -101,7 +101,7 @@ class Examination:
         """Assert that a share of the images survives every attack, and that the attacks can be trusted.
 
         Args:
-            epsilon: radius of the box, in the protocol's units (pixels of 0..1 for `quick` and `standard`).
+            epsilon: radius of the box, in the protocol's units (pixels of 0..1 for all but `paper`).
             at_least: share of all images, in 0..1.
         """
         __tracebackhide__ = True

@@ -8,6 +8,7 @@ one, write the function and put it in `LOSSES` with the output of the model that
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -58,8 +59,7 @@ def cross_entropy(graph: Graph, scores: Value, goals: Value) -> Value:
     """
     goal = _one_hot(graph, scores, goals)
     own = goal.where(scores, 0.0).sum([1])
-    gaps = goal.where(0.0, scores - own)
-    return gaps.reduce("ReduceLogSumExp", [1], keepdims=False)
+    return _log_sum_exp(goal.where(0.0, scores - own))
 
 
 def log_odds(graph: Graph, scores: Value, goals: Value) -> Value:
@@ -70,8 +70,7 @@ def log_odds(graph: Graph, scores: Value, goals: Value) -> Value:
     """
     goal = _one_hot(graph, scores, goals)
     own = goal.where(scores, 0.0).sum([1])
-    gaps = goal.where(float(np.finfo(np.float32).min), scores - own)
-    return gaps.reduce("ReduceLogSumExp", [1], keepdims=False)
+    return _log_sum_exp(goal.where(float(np.finfo(np.float32).min), scores - own))
 
 
 def score(graph: Graph, scores: Value, goals: Value) -> Value:
@@ -97,6 +96,27 @@ def margin(graph: Graph, scores: Value, goals: Value) -> Value:
     """Largest score of another class minus the goal's: positive when the goal is not the decision."""
     own, rest = _goal_and_rest(graph, scores, goals)
     return (rest - own).reshape(scores.shape[0])
+
+
+def probability_margin(graph: Graph, scores: Value, goals: Value) -> Value:
+    """ln((1 + q) / (1 - q)) for q = p_max - p_goal, p = softmax(scores), p_max the largest of the others.
+
+    Xie et al. 2024 (arXiv 2411.15210, section 3) climb q. This rises and falls with q, so its gradient points
+    the same way, but it keeps its size where float32 rounds q to -1. With sums over the classes j,
+    (1 + q) / (1 - q) = (sum_{j != goal} e^z_j + e^z_max) / (sum_{j != max} e^z_j + e^z_goal).
+    """
+    goal, lowest = _one_hot(graph, scores, goals), float(np.finfo(np.float32).min)
+    gaps = scores - goal.where(scores, 0.0).sum([1])
+    others = goal.where(lowest, gaps)
+    first = graph.emit("ArgMax", [others], goals.shape, goals.dtype, axis=1, keepdims=0)
+    top = _one_hot(graph, scores, first)
+    above = top.where(others + math.log(2), others)
+    below = top.where(lowest, goal.where(math.log(2), gaps))
+    return _log_sum_exp(above) - _log_sum_exp(below)
+
+
+def _log_sum_exp(scores: Value) -> Value:
+    return scores.reduce("ReduceLogSumExp", [1], keepdims=False)
 
 
 def difference_of_logits_ratio(graph: Graph, scores: Value, goals: Value) -> Value:
@@ -153,6 +173,7 @@ LOSSES = {
     "cross-entropy": Loss(cross_entropy, "scores"),
     "log-odds": Loss(log_odds, "scores"),
     "margin": Loss(margin, "scores"),
+    "probability-margin": Loss(probability_margin, "scores"),
     "score": Loss(score, "scores", fewest=1),
     "contrast": Loss(contrast, "scores"),
     "probability": Loss(probability, "scores"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
@@ -172,6 +173,7 @@ def _on_scores(
     name: str, scores: torch.Tensor, goals: torch.Tensor, rivals: torch.Tensor | None
 ) -> torch.Tensor:
     """The losses on scores [N, K] of the same names in `losses`: [N]."""
+    import torch
     from torch.nn import functional as F
 
     if name == "cross-entropy":
@@ -185,6 +187,13 @@ def _on_scores(
         return scores.softmax(1).gather(1, goals[:, None]).squeeze(1)
     if name == "log-odds":
         return (scores.scatter(1, goals[:, None], float("-inf")) - own[:, None]).logsumexp(1)
+    if name == "probability-margin":
+        others = scores.scatter(1, goals[:, None], float("-inf"))
+        first, double = others.argmax(1, keepdim=True), math.log(2)
+        above = others.scatter_add(1, first, torch.full_like(own[:, None], double))
+        below = scores.scatter_add(1, goals[:, None], torch.full_like(own[:, None], double))
+        below = below.scatter(1, first, float("-inf"))
+        return (above - own[:, None]).logsumexp(1) - (below - own[:, None]).logsumexp(1)
     if name in ("margin", "dlr"):
         gap = scores.scatter(1, goals[:, None], float("-inf")).amax(1) - own
     else:

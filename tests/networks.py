@@ -229,6 +229,12 @@ def log_odds(module: nn.Module, outputs, goals):
     return (scores.scatter(1, goals[:, None], -torch.inf) - own).logsumexp(1)
 
 
+def probability_margin(module: nn.Module, outputs, goals):
+    p = scores_of(outputs).softmax(1)
+    q = p.scatter(1, goals[:, None], 0).amax(1) - p.gather(1, goals[:, None])[:, 0]
+    return torch.log((1 + q) / (1 - q))
+
+
 def dlr(module: nn.Module, outputs, goals):
     top = scores_of(outputs).topk(3).values
     return margin(module, outputs, goals) / (top[:, 0] - top[:, 2])
@@ -251,6 +257,7 @@ TORCH_LOSSES: dict[str, Callable] = {
     "smooth-l1": smooth_l1,
     "log-odds": log_odds,
     "margin": margin,
+    "probability-margin": probability_margin,
     "score": lambda m, outputs, goals: scores_of(outputs).gather(1, goals[:, None])[:, 0],
     "contrast": lambda m, outputs, goals: (
         scores_of(outputs).gather(1, goals[:, None])[:, 0] - scores_of(outputs).mean(1)

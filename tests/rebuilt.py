@@ -31,17 +31,50 @@ def pooled(x, *, kernel_shape, strides=(1, 1), **_):
 
 
 def shaped(x, shape, **_):
-    return x.reshape([x.shape[k] if size == 0 else size for k, size in enumerate(shape.tolist())])
+    x, sizes = torch.as_tensor(x), np.asarray(shape).tolist()
+    return torch.reshape(x, [x.shape[k] if size == 0 else size for k, size in enumerate(sizes)])
 
 
 def unsqueezed(x, axes):
-    for axis in sorted(a % (x.ndim + len(axes)) for a in axes.tolist()):
+    x = torch.as_tensor(x)
+    for axis in sorted(a % (x.ndim + len(axes)) for a in np.asarray(axes).tolist()):
         x = x.unsqueeze(axis)
     return x
 
 
+def gathered(x, places, *, axis=0, **_):
+    places = torch.as_tensor(places)
+    shape = (*x.shape[:axis], *places.shape, *x.shape[axis + 1 :])
+    return torch.reshape(x.index_select(axis, places.reshape(-1)), shape)
+
+
+def sliced(x, starts, ends, axes, steps=None, **_):
+    for start, end, axis in zip(*(np.asarray(a).tolist() for a in (starts, ends, axes)), strict=True):
+        x = x.narrow(axis, start % x.shape[axis], min(end, x.shape[axis]) - start % x.shape[axis])
+    return x
+
+
+def converted(x, *, to, **_):
+    return x.to({1: torch.float32, 6: torch.int32, 7: torch.int64}[to]) if torch.is_tensor(x) else x
+
+
 OPERATORS = {
+    "Cast": converted,
+    "Concat": lambda *xs, axis: torch.cat([torch.as_tensor(x) for x in xs], axis),
+    "Constant": lambda *, value: torch.from_numpy(np.array(numpy_helper.to_array(value))),
+    "ConstantOfShape": lambda shape, value: torch.full(
+        shape.tolist(),
+        numpy_helper.to_array(value).item(),
+        dtype=torch.from_numpy(np.array(numpy_helper.to_array(value))).dtype,
+    ),
     "Conv": conv,
+    "Flatten": lambda x, axis=1: x.flatten(axis),
+    "Gather": gathered,
+    "Identity": lambda x: x,
+    "Shape": lambda x: torch.tensor(x.shape),
+    "Slice": sliced,
+    "Softmax": lambda x, axis=-1: x.softmax(axis),
+    "Transpose": lambda x, perm: x.permute(perm),
     "ConvTranspose": transposed,
     "BatchNormalization": normalised,
     "Gemm": gemm,
@@ -53,12 +86,12 @@ OPERATORS = {
     "Div": lambda x, y: x / y,
     "Erf": lambda x: torch.erf(x),
     "MaxPool": pooled,
-    "ReduceMax": lambda x, axes, keepdims=1, **_: x.amax(axes.tolist(), bool(keepdims)),
+    "ReduceMax": lambda x, axes, keepdims=1, **_: x.amax(np.asarray(axes).tolist(), bool(keepdims)),
     "LeakyRelu": lambda x, alpha=0.01: F.leaky_relu(x, alpha),
     "Squeeze": lambda x, axes: x.squeeze(axes.tolist()),
     "Unsqueeze": unsqueezed,
-    "ReduceSum": lambda x, axes, keepdims=1, **_: x.sum(axes.tolist(), bool(keepdims)),
-    "ReduceMean": lambda x, axes, keepdims=1, **_: x.mean(axes.tolist(), bool(keepdims)),
+    "ReduceSum": lambda x, axes, keepdims=1, **_: x.sum(np.asarray(axes).tolist(), bool(keepdims)),
+    "ReduceMean": lambda x, axes, keepdims=1, **_: x.mean(np.asarray(axes).tolist(), bool(keepdims)),
 }
 
 

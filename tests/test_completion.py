@@ -30,7 +30,7 @@ def test_shells_complete_names(main, line, expected):
 MISSPELT = [
     (audit, ("robustness", "digits-speach"), "did you mean digits-speech or digits-robust-speech?"),
     (audit, ("robustness", "digits-speech", "--attack", "fgms"), "did you mean fgsm?"),
-    (audit, ("robustness", "digits-speech", "--protocol", "x"), "choose one of paper, standard, quick"),
+    (audit, ("robustness", "digits-speech", "--protocol", "x"), "choose one of paper, standard, fast, quick"),
     (audit, ("inspect", "digits-speech", "--data", "cifr100"), "did you mean cifar100 or cifar10?"),
     (vivavoce, ("labels", "build", "--kind", "spech", "--classes", "digits", "-o", "b.npz"), "mean speech"),
     (vivavoce, ("labels", "build", "--classes", "digitz", "-o", "b.npz"), "did you mean digits?"),

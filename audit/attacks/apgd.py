@@ -21,14 +21,15 @@ MOMENTUM = 0.75
 """Weight of the new step; the rest goes to the step before (equation 3.1, alpha)."""
 RESTARTS = {"linf": 1, "l2": 1, "l1": 5}
 """Starts of each attack without targets in AutoAttack's standard version, by norm."""
-NAMES = {"cross-entropy": "apgd-ce", "targeted-dlr": "apgd-t"}
+NAMES = {"cross-entropy": "apgd-ce", "targeted-dlr": "apgd-t", "probability-margin": "apgd-pm"}
 
 
 class APGD(Attack):
     """Gradient ascent that halves its step, and goes back to the best point, where progress stalls.
 
     With `cross-entropy` the attack APGD-CE, with `dlr` APGD-DLR, with `targeted-dlr` the targeted APGD
-    of the ensemble, against the 9 likeliest other classes one after the other. On label banks `margin`
+    of the ensemble, against the 9 likeliest other classes one after the other, with `probability-margin` that
+    of Xie et al. 2024 (arXiv 2411.15210). On label banks `margin`
     and `difference` on the scores are the margin between the distances to the rows of the bank, which is
     what the decision depends on. An image is not attacked further once it is adversarial.
 
@@ -37,6 +38,8 @@ class APGD(Attack):
         steps: gradient steps per start.
         restarts: random starts per attacked class; None: those of AutoAttack's standard version for the norm.
         rivals: for a loss between two classes: how many other classes to go against; None: all.
+        nearest: take the classes whose linearised decision boundary is nearest, and not the likeliest
+            (MALT: Melamed, Yehudai and Shamir 2024, arXiv 2407.02240).
     """
 
     norms = ("linf", "l2", "l1")
@@ -47,9 +50,11 @@ class APGD(Attack):
         steps: int = 100,
         restarts: int | None = None,
         rivals: int | None = 9,
+        nearest: bool = False,
     ) -> None:
-        self.name = NAMES.get(loss, f"apgd-{loss}")
+        self.name = "apgd-malt" if nearest else NAMES.get(loss, f"apgd-{loss}")
         self.loss, self.steps, self.restarts, self.rivals = loss, steps, restarts, rivals
+        self.nearest = nearest
         self.many_targets = find(loss).rivals
 
     def sweep(
@@ -57,7 +62,8 @@ class APGD(Attack):
     ) -> Iterator[np.ndarray]:
         """See `Attack.sweep`."""
         loss = usable_loss(self.loss, target)
-        rivals = list(opponents(target, images, goal, loss, self.rivals))
+        ball = balls[-1] if self.nearest else None
+        rivals = list(opponents(target, images, goal, loss, self.rivals, ball))
         objectives = [ScoreObjective(target, goal, loss, others) for others in rivals]
         for ball in balls:
             restarts = self.restarts or (1 if self.many_targets else RESTARTS[ball.norm])

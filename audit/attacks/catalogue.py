@@ -32,6 +32,8 @@ ATTACKS: dict[str, Attack] = {
     "pgd": PGD(steps=20, loss="margin"),
     "apgd-ce": APGD("cross-entropy"),
     "apgd-t": APGD("targeted-dlr"),
+    "apgd-pm": APGD("probability-margin"),
+    "apgd-malt": APGD("targeted-dlr", rivals=3, nearest=True),
     "apgd-margin": APGD("margin"),
     "apgd-difference": APGD("difference", rivals=None),
     "rejection": Rejection(),

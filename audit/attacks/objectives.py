@@ -10,10 +10,15 @@ import numpy as np
 
 from ...gradient.losses import find
 from ..target import Target
-from .base import Goal
+from .base import Ball, Goal
+from .norms import GEOMETRIES, Norm
 
 FEWEST = {"dlr": (3, "margin"), "targeted-dlr": (4, "difference")}
 """Losses that compare an image's largest scores: how many classes they need, and the loss for fewer."""
+CANDIDATES = 100
+"""Classes whose distance is estimated (Melamed, Yehudai and Shamir 2024, section 4)."""
+DUALS: dict[Norm, Norm] = {"linf": "l1", "l2": "l2", "l1": "linf"}
+"""The norm of a gradient that says how much a step of length 1 changes a linear function at most."""
 
 
 class Objective(Protocol):
@@ -76,12 +81,13 @@ def usable_loss(loss: str, target: Target) -> str:
 
 
 def opponents(
-    target: Target, images: np.ndarray, goal: Goal, loss: str, most: int | None
+    target: Target, images: np.ndarray, goal: Goal, loss: str, most: int | None, ball: Ball | None = None
 ) -> Iterator[np.ndarray | None]:
     """The other classes [N] that a loss plays the true one off against, one after the other.
 
     A loss of one class has none: None, once. A targeted goal has one. Otherwise those with the largest
-    scores on the clean images come first, at most `most` of them (None: all).
+    scores on the clean images come first, or with a ball those whose decision boundary is nearest by the
+    ball's norm, at most `most` of them (None: all).
     """
     if not find(loss).rivals:
         yield None
@@ -89,6 +95,8 @@ def opponents(
         yield goal.targets
     else:
         ranking = others_by_score(target.answer(images).scores, goal.labels)
+        if ball is not None:
+            ranking = _by_distance(target, images, goal.labels, ball, ranking[:, :CANDIDATES])
         yield from ranking[:, :most].T
 
 
@@ -96,3 +104,19 @@ def others_by_score(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """All classes but the true one, those with larger scores first: int64 [N, K-1]."""
     ranking = np.argsort(-scores, axis=1, kind="stable")
     return ranking[ranking != labels[:, None]].reshape(len(labels), scores.shape[1] - 1)
+
+
+def _by_distance(
+    target: Target, images: np.ndarray, labels: np.ndarray, ball: Ball, ranking: np.ndarray
+) -> np.ndarray:
+    """The classes of a ranking [N, R], those first whose linearised decision boundary is nearest: [N, R].
+
+    The distance is the gap between two scores over the norm of the gap's gradient (MALT: Melamed, Yehudai and
+    Shamir 2024, algorithm 1), in radii of the ball. Each class costs one gradient for each image.
+    """
+    distance = np.empty(ranking.shape)
+    for k, rivals in enumerate(ranking.T):
+        value, gradient, _ = target.loss_and_gradient(images, labels, "difference", rivals)
+        slope = GEOMETRIES[DUALS[ball.norm]].size(ball.radius * gradient)
+        distance[:, k] = -value / np.maximum(slope, 1e-30)
+    return np.take_along_axis(ranking, np.argsort(distance, axis=1, kind="stable"), axis=1)

@@ -150,7 +150,7 @@ def compare(
     shifted: Shifted = None,
     protocol: Annotated[
         str | None,
-        typer.Option(help="For two models: paper, standard, quick or natural. Default: as A's audit."),
+        typer.Option(help="For two models: paper, standard, fast, quick or natural. Default: as A's audit."),
     ] = None,
     epsilon: Epsilons = None,
     limit: Limit = 1000,
@@ -241,7 +241,9 @@ def quantize_check(
         str | None, typer.Option(help="Images to audit and to calibrate on. Default: the model's own.")
     ] = None,
     save: Annotated[Path | None, typer.Option(help="Save the quantised file here.")] = None,
-    protocol: Annotated[str, typer.Option(help="quick, standard (AutoAttack), paper or natural.")] = "quick",
+    protocol: Annotated[
+        str, typer.Option(help="quick, fast, standard (AutoAttack), paper or natural.")
+    ] = "quick",
     epsilon: Epsilons = None,
     limit: Limit = 1000,
     seed: Seed = 0,

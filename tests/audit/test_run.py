@@ -146,7 +146,7 @@ def test_only_label_models_meet_the_margin_beside_the_papers_attacks():
         protocol = resolve("paper", epsilons=epsilons)
         assert protocol.fitted(labels).attacks == (*paper, "margin")
         assert protocol.fitted(logits).attacks == paper
-    for name in ("standard", "quick"):
+    for name in ("standard", "fast", "quick"):
         assert resolve(name).fitted(labels).attacks == PROTOCOLS[name].attacks
 
 

@@ -62,10 +62,12 @@ def by_hand(name: str, images: np.ndarray) -> np.ndarray:
     others[rows, GOALS] = -np.inf
     surest = np.exp(own) / np.exp(z).sum(1)
     gap = z[rows, RIVALS] - own
+    lead = np.exp(others.max(1)) / np.exp(z).sum(1) - surest
     return {
         "cross-entropy": -np.log(surest),
         "log-odds": np.log(np.exp(others).sum(1)) - own,
         "margin": others.max(1) - own,
+        "probability-margin": np.log((1 + lead) / (1 - lead)),
         "score": own,
         "contrast": own - z.mean(1),
         "probability": surest,

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from vivavoce.artifacts import decide
 from vivavoce.audit.attacks.apgd import ascend, checkpoints
-from vivavoce.audit.attacks.base import Ball
+from vivavoce.audit.attacks.base import Ball, Goal
+from vivavoce.audit.attacks.objectives import opponents
 
 
 def test_checkpoints_are_the_published_ones():
@@ -53,3 +55,32 @@ def test_an_image_that_is_there_is_left_alone():
     assert np.array_equal(best[1], images[0])
     assert [len(v) for v in hill.values][:2] == [3, 2]
     assert np.all(-((best - summits[places]) ** 2).sum((1, 2, 3))[reached] > -1e-5)
+
+
+@pytest.mark.parametrize(("norm", "dual"), [("linf", 1), ("l2", 2), ("l1", np.inf)])
+def test_malt_takes_the_classes_in_the_order_of_their_distance(norm, dual, open_tiny, tiny_images):
+    """The gap of the scores over the dual norm of its gradient, which is exact for linear models."""
+    target = open_tiny(classes=7)
+    labels = decide(target.answer(tiny_images).scores)
+    ball = Ball(
+        norm,
+        np.array([1, 2, 4], np.float32).reshape(3, 1, 1)
+        if norm == "linf"
+        else np.ones((1, 1, 1), np.float32),
+    )
+    distance = np.full((len(labels), 7), np.inf)
+    for rival in range(7):
+        value, slope, _ = target.loss_and_gradient(
+            tiny_images, labels, "difference", np.full(len(labels), rival)
+        )
+        sizes = np.linalg.norm((slope * ball.radius).reshape(len(slope), -1).astype(np.float64), dual, axis=1)
+        distance[:, rival] = np.where(labels == rival, np.inf, -value / np.maximum(sizes, 1e-30))
+    order, by_score = (
+        np.stack(
+            [o for o in opponents(target, tiny_images, Goal(labels), "difference", 4, b) if o is not None],
+            axis=1,
+        )
+        for b in (ball, None)
+    )
+    np.testing.assert_array_equal(order, np.argsort(distance, axis=1, kind="stable")[:, :4])
+    assert (order != by_score).any()

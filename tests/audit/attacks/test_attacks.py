@@ -28,6 +28,8 @@ ATTACKS = {
     "apgd-dlr": APGD("dlr", steps=6, restarts=2),
     "apgd-margin": APGD("margin", steps=6),
     "apgd-t": APGD("targeted-dlr", steps=5, rivals=2),
+    "apgd-pm": APGD("probability-margin", steps=6),
+    "apgd-malt": APGD("targeted-dlr", steps=5, rivals=2, nearest=True),
     "apgd-difference": APGD("difference", steps=5, rivals=None),
     "fab-t": FAB(steps=5, restarts=2, rivals=2),
     "minimum": FAB(steps=5, rivals=1, minimum=True),

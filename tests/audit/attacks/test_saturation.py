@@ -68,6 +68,18 @@ def test_what_stands_in_points_along_cross_entropy_in_exact_arithmetic(classes, 
     assert np.isfinite(found).all()
 
 
+def test_the_probability_margin_keeps_its_slope_where_the_model_is_sure(open_tiny, many):
+    """Far from the boundary it points along the log-odds, of two classes along the margin everywhere."""
+    for classes, like in ((2, "margin"), (5, "log-odds")):
+        sure = open_tiny(classes=classes, scale=SURE)
+        labels = decide(sure.answer(many).scores)
+        value, found, _ = sure.loss_and_gradient(many, labels, "probability-margin", as_it_is=True)
+        _, expected, _ = sure.loss_and_gradient(many, labels, like)
+        assert np.isfinite(value).all()
+        assert cosines(found, expected).min() > 1 - 1e-6
+    assert not sure.notes
+
+
 def cosines(one, other):
     one, other = (g.reshape(len(g), -1).astype(np.float64) for g in (one, other))
     return (one * other).sum(1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)

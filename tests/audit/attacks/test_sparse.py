@@ -103,6 +103,7 @@ def test_norms_that_an_attack_does_not_know_are_refused(options, says):
 
 
 def test_the_standard_protocol_of_each_norm():
-    assert resolve("standard", norm="l0").attacks == ("sigma-zero", "sparse-rs")
+    for name in ("standard", "fast"):
+        assert resolve(name, norm="l0").attacks == ("sigma-zero", "sparse-rs")
     assert resolve("standard", norm="l1").epsilons == (12.0,)
     assert resolve("standard", norm="l1").attacks == ("apgd-ce", "apgd-t", "fab-t", "square")
