@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +21,7 @@ from .speed import Speed
 
 SCHEMA = 1
 """Raised when earlier versions can no longer read a report."""
-REVISION = "1.4"
+REVISION = "1.5"
 """Of the JSON Schema; the second number is raised when a field is added."""
 
 
@@ -185,11 +186,40 @@ class Report(msgspec.Struct, frozen=True):
     straight_through: bool = False
     """Whether the gradient treated step functions as the identity."""
     speed: Speed | None = None
+    further: tuple[Report, ...] = ()
+    """The same model under other protocols; a check repeats all of them."""
     schema: Literal[1] = SCHEMA
+
+    @property
+    def parts(self) -> tuple[Report, ...]:
+        """A report for each protocol, this one first."""
+        return (msgspec.structs.replace(self, further=()), *self.further) if self.further else (self,)
 
     def to_json(self) -> bytes:
         """The report as indented JSON."""
         return json_of(self)
+
+
+def joined(reports: Sequence[Report]) -> Report:
+    """One report of a model under several protocols.
+
+    Raises:
+        VivavoceError: two of them are of the same protocol.
+    """
+    first, *further = reports
+    check_distinct([report.protocol.name for report in reports])
+    return msgspec.structs.replace(first, further=tuple(further))
+
+
+def check_distinct(protocols: Sequence[str]) -> None:
+    """Refuse a protocol that is given twice.
+
+    Raises:
+        VivavoceError: one is.
+    """
+    for name in protocols:
+        if protocols.count(name) > 1:
+            raise VivavoceError(f"--protocol {name} is given twice; name each protocol once")
 
 
 class _Head(msgspec.Struct):

@@ -14,6 +14,19 @@ from .report import Report, unpack_bits
 
 def faults(report: Report) -> Iterator[str]:
     """What is inconsistent in a damaged or edited report, in words; empty if nothing is."""
+    parts = report.parts
+    if len({part.protocol.name for part in parts}) < len(parts):
+        yield "two reports of one protocol"
+    if len({part.model.sha256 for part in parts}) > 1:
+        yield "reports of different models"
+    if any(part.further for part in parts):
+        yield "a further report that has further ones"
+    for part in parts:
+        yield from _faults(part)
+
+
+def _faults(report: Report) -> Iterator[str]:
+    """What is inconsistent in the report of one protocol."""
     images, data, classes = report.images, report.data, len(report.model.manifest.classes)
     if not len(images) == data.n >= 1:
         yield f"{len(images)} images, not {data.n}"
