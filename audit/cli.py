@@ -50,10 +50,11 @@ def robustness(
     ] = None,
     shifted: Shifted = None,
     protocol: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             help="paper, standard (AutoAttack), fast (nearly its figure with less work), quick, or natural "
-            "(noise, blur, weather, light, geometry). Default: paper for vivavoce's files, else standard."
+            "(noise, blur, weather, light, geometry); may repeat. Default: paper for vivavoce's files, else "
+            "standard."
         ),
     ] = None,
     attack: Annotated[
@@ -134,37 +135,43 @@ def robustness(
     Example: audit robustness digits-speech --output report.json --output curves.png
 
     Example: audit robustness model.onnx --data clean/ --shifted night/
+
+    Example: audit robustness model.onnx --data photos/ --protocol quick --protocol natural -o baseline.json
     """
     from ..artifacts import open_model
     from .plan import Settings
     from .protocol import default, resolve
-    from .run import robustness as audit_model
+    from .several import audit_all, check_protocols
     from .writing.outputs import Finished, check_outputs, check_sounds, write_outputs, write_sounds
     from .writing.patterns import check_patterns, write_patterns
-    from .writing.table import show
+    from .writing.table import show_all
 
     if baselines:
         typer.echo("note: --baselines is now --references; the next release removes the old name", err=True)
     check_outputs(output or [])
+    check_protocols(protocol or (), resume=resume, wav=wav, save_patterns=save_patterns)
     check_engine(engine, address=address, workers=workers)
     opened = open_model(model, preprocessing, device, trust_model)
     check_sounds(opened, wav)
     sizes = read_patch_sizes(patch_size, attack, epsilon)
-    chosen = resolve(
-        protocol or ("natural" if shifted else default(opened.manifest, norm, attack or (), smallest).name),
-        attack or (["shifted"] if shifted and protocol is None else []),
-        sizes or read_epsilons(epsilon),
-        epsilon_space,
-        norm,
-        as_released,
-        targets is not None,
-        read_severities(severity),
-        patch_shape,
-        smallest,
-    )
-    check_patterns(save_patterns, chosen)
+    usual = "natural" if shifted else default(opened.manifest, norm, attack or (), smallest).name
+    chosen = [
+        resolve(
+            name,
+            attack or (["shifted"] if shifted and not protocol else []),
+            sizes or read_epsilons(epsilon),
+            epsilon_space,
+            norm,
+            as_released,
+            targets is not None,
+            read_severities(severity),
+            patch_shape,
+            smallest,
+        )
+        for name in protocol or [usual]
+    ]
+    check_patterns(save_patterns, chosen[0])
     settings = Settings(
-        protocol=chosen,
         data=data,
         shifted=shifted,
         limit=limit,
@@ -182,13 +189,13 @@ def robustness(
         spread = RayShards(model, preprocessing, device, trust_model, data, address, workers)
         settings = replace(settings, spread=spread)
     with watching() as progress:
-        audit = audit_model(opened, settings, progress)
+        audits = audit_all(opened, settings, chosen, progress)
     losses = Losses()
     with losses.noting(), showing():
-        show(audit.report, terminal())
-    write_outputs(Finished(audit.report, audit), output or [], losses)
-    write_sounds(audit, wav, losses)
-    write_patterns(audit, save_patterns, losses)
+        show_all([audit.report for audit in audits], terminal())
+    write_outputs([Finished(audit.report, audit) for audit in audits], output or [], losses)
+    write_sounds(audits[0], wav, losses)
+    write_patterns(audits[0], save_patterns, losses)
     losses.end()
     if resume:
         resume.unlink(missing_ok=True)

@@ -148,9 +148,9 @@ class Examination:
         """
         __tracebackhide__ = True
         from .gate.checking import CheckResult as Result
-        from .gate.checking import audit_again, open_like
         from .gate.comparison import compare_reports
         from .gate.limits import Limits
+        from .gate.repeating import audit_again, open_like
         from .gate.table import text
         from .report import load_report
 

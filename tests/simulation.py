@@ -3,8 +3,8 @@
 import numpy as np
 
 from vivavoce.audit import Limits
-from vivavoce.audit.gate.comparison import pair_up
 from vivavoce.audit.gate.pairing import Vector
+from vivavoce.audit.gate.rows import pair_up
 
 
 def outcomes(draw: np.random.Generator, n: int, rows: int, discordant: float, drop: float, dropped: int):

@@ -13,8 +13,8 @@ from vivavoce.artifacts import open_model
 from vivavoce.artifacts.foreign import with_settings_file
 from vivavoce.artifacts.preprocessing import Preprocessing
 from vivavoce.audit import load_report
-from vivavoce.audit.gate.checking import settings_of
 from vivavoce.audit.gate.comparison import compare_reports
+from vivavoce.audit.gate.repeating import settings_of
 from vivavoce.audit.gate.table import markdown, text
 from vivavoce.audit.writing.table import comma_separated
 from vivavoce.audit.writing.table import markdown as as_markdown

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import msgspec
@@ -28,8 +28,20 @@ class Change(msgspec.Struct, frozen=True):
     """One line to show."""
 
 
-def changes(before: Report, after: Report) -> Iterator[Change]:
-    """Every change; `failed` if the new figures can no longer be trusted or compared."""
+def changes(sides: Sequence[tuple[Report, Report]]) -> Iterator[Change]:
+    """Every change; `failed` if the new figures can no longer be trusted or compared.
+
+    Args:
+        sides: the reports before and after, of each protocol.
+    """
+    for before, after in sides:
+        label = f"{before.protocol.name}: " if len(sides) > 1 else ""
+        for change in _of_diagnosis(before, after):
+            yield msgspec.structs.replace(change, name=label + change.name)
+    yield from _promises(*sides[0])
+
+
+def _of_diagnosis(before: Report, after: Report) -> Iterator[Change]:
     old = {check.name: check.level for check in before.diagnosis}
     for check in after.diagnosis:
         was = old.get(check.name, "fine")
@@ -38,7 +50,6 @@ def changes(before: Report, after: Report) -> Iterator[Change]:
             yield Change(check.name, was, check.level, "failed" if grave else "warning", check.meaning)
         elif check.level != was:
             yield Change(check.name, was, check.level, "better", check.meaning)
-    yield from _promises(before, after)
 
 
 def _promises(before: Report, after: Report) -> Iterator[Change]:

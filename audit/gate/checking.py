@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
-from ...artifacts import ExportedModel, Preprocessing, find_model, open_model
-from ...artifacts.model import has_manifest
-from ...errors import VivavoceError
-from ...images import Fit, match, open_images, paired
-from ..digests import image_digests, joint_digest
-from ..plan import Settings, first_of, source_of
+from ...artifacts import ExportedModel
+from ..plan import Settings, source_of
 from ..report import Report, load_report
 from ..run import Audit, Progress, robustness
 from .comparison import Comparison, compare_reports
 from .limits import Limits
-from .pairing import class_differences, vectors
+from .repeating import audit_again, open_like
 
 
 @dataclass(frozen=True)
@@ -26,33 +20,6 @@ class CheckResult:
 
     comparison: Comparison
     audit: Audit
-
-
-class OtherData(VivavoceError):
-    """The data are not those of the earlier report."""
-
-
-def open_like(
-    model: str | Path,
-    earlier: Report,
-    preprocessing: Preprocessing | None = None,
-    device: str = "cpu",
-    trust: bool = False,
-) -> ExportedModel:
-    """Open a model that is to be compared with an earlier one.
-
-    A file without a manifest, preprocessing options or a `<model>.toml` gets the preprocessing of the earlier
-    model.
-
-    Raises:
-        VivavoceError: as `open_model`.
-    """
-    told = preprocessing is not None and preprocessing != Preprocessing()
-    path = find_model(model)
-    silent = path.is_file() and not path.with_suffix(".toml").exists()
-    if not told and silent and earlier.model.preprocessing and not has_manifest(path):
-        preprocessing = earlier.model.preprocessing
-    return open_model(model, preprocessing, device, trust)
 
 
 def check(
@@ -83,133 +50,6 @@ def check(
     opened = open_like(model, report) if isinstance(model, (str, Path)) else model
     audit = audit_again(opened, report, data, folder, progress, shifted=shifted)
     return CheckResult(compare_reports(report, audit.report, limits), audit)
-
-
-def audit_again(
-    model: ExportedModel,
-    earlier: Report,
-    data: str | None = None,
-    folder: Path | None = None,
-    progress: Progress = lambda *_: None,
-    command: str = "",
-    other_data: bool = False,
-    shifted: str | None = None,
-) -> Audit:
-    """Audit a model under the protocol of an earlier report, in the same box, on the same images.
-
-    Args:
-        model: the new one.
-        earlier: gives the protocol, seed, limit and targets.
-        data: as for `check`.
-        folder: where else to look for the report's data set.
-        progress: as for `robustness`.
-        command: the command line, for the new report.
-        other_data: accept different images; the outcomes then cannot be paired.
-        shifted: as for `check`.
-
-    Raises:
-        OtherData: the images are not the earlier ones.
-        VivavoceError: model and report do not fit.
-    """
-    vectors(earlier)  # refuses a damaged report before the work
-    settings = replace(settings_of(earlier, data, folder, shifted), command=command)
-    _name_classes(model, earlier.model.manifest.classes)
-    for difference in class_differences(earlier.model.manifest.classes, model.manifest.classes):
-        raise VivavoceError(
-            f"{model.path.name} does not have the classes of the baseline's model: {difference}"
-        )
-    old, new = earlier.model.manifest.input, model.manifest.input
-    if earlier.protocol.epsilon_space == "normalized" and (earlier.protocol.std or old.std) != new.std:
-        if old.channels != new.channels:
-            raise VivavoceError(
-                f"{model.path.name} takes {new.channels} channels and the baseline's model {old.channels}: "
-                "they cannot be attacked in the same box"
-            )
-        protocol = msgspec.structs.replace(
-            earlier.protocol, std=earlier.protocol.std or old.std, settled=True
-        )
-        settings = replace(settings, protocol=protocol)
-    if not other_data:
-        _refuse_other_data(model, earlier, settings)
-    return robustness(model, settings, progress)
-
-
-def _name_classes(model: ExportedModel, names: tuple[str, ...]) -> None:
-    """A model that does not name its classes has those of the earlier one, in its order."""
-    if not model.named and len(model.manifest.classes) == len(names):
-        model.manifest = msgspec.structs.replace(model.manifest, classes=names)
-        model.named = names != tuple(str(k) for k in range(len(names)))
-
-
-def settings_of(
-    report: Report, data: str | None = None, folder: Path | None = None, shifted: str | None = None
-) -> Settings:
-    """The settings that led to a report.
-
-    Raises:
-        VivavoceError: it does not record where its shifted images are.
-    """
-    if report.data.shifted is not None:
-        shifted = shifted or _found(report.data.shifted.source, folder)
-        if shifted is None:
-            name = report.data.shifted.name
-            raise VivavoceError(
-                f"the baseline does not record where its shifted data {name!r} are; give --shifted"
-            )
-    elif shifted is not None:
-        raise VivavoceError("the baseline compares no shifted images; leave out --shifted")
-    targets = tuple(image.target for image in report.images if image.target is not None)
-    planned = report.data.planned or report.data.n
-    return Settings(
-        protocol=msgspec.structs.replace(report.protocol, settled=True),
-        data=data or _found(report.data.source, folder),
-        shifted=shifted,
-        limit=0 if planned == report.data.total else planned,
-        finish=None if report.data.planned is None else report.data.n,
-        seed=report.environment.seed,
-        straight_through=report.straight_through,
-        targets=targets or None,
-    )
-
-
-def _found(source: str | None, folder: Path | None) -> str | None:
-    """The data set that a report names, looked for here and beside the report."""
-    if source is None or folder is None or Path(source).exists():
-        return source
-    return str(folder / source) if (folder / source).exists() else source
-
-
-def _refuse_other_data(model: ExportedModel, earlier: Report, settings: Settings) -> None:
-    """Compare the digests of the images before any attack."""
-    if settings.data is None and earlier.data.source is None and not model.manifest.training:
-        raise VivavoceError(
-            f"the baseline does not record where its data {earlier.data.name!r} are; give --data"
-        )
-    opened = open_images(source_of(model, settings.data))
-    if settings.shifted is not None:
-        opened = paired(opened, open_images(settings.shifted))
-    images, _ = match(opened, model.manifest.classes, model.named)
-    indices = first_of(images.sample(settings.limit, settings.seed), settings.finish, settings.seed)
-    old = earlier.data
-    if len(images) != old.total or len(indices) != old.n:
-        raise OtherData(f"{images.name}: {len(images)} images, but the baseline's data had {old.total}")
-    then, now = (Fit.of(m.input) for m in (earlier.model.manifest, model.manifest))
-    if then != now:
-        raise OtherData(
-            f"{model.path.name} takes a different input from the baseline's model "
-            f"({_words(now)}; {_words(then)})"
-        )
-    if joint_digest(image_digests(images, indices, now)) != old.digest:
-        raise OtherData(f"{images.name}: the images or labels differ from the baseline's")
-    pair = images.shifted
-    if pair and old.shifted and joint_digest(image_digests(pair, indices, now)) != old.shifted.digest:
-        raise OtherData(f"{pair.name}: the shifted images differ from the baseline's")
-
-
-def _words(fit: Fit) -> str:
-    cropped = f", shorter side to {fit.resize}" if fit.resize else ", centre crop"
-    resized = "" if fit.resize is None else cropped
-    return f"{fit.channels} x {fit.height} x {fit.width}{resized}, {fit.interpolation}"
 
 
 def compare(

@@ -79,10 +79,10 @@ def check(
     """
     from ...artifacts import find_model
     from ..report import load_report
-    from .checking import OtherData, audit_again, open_like
     from .comparison import compare_reports
     from .limits import read_limits
     from .outputs import Compared, check_outputs, relative_path
+    from .repeating import OtherData, audit_again, open_like
 
     limits = read_limits(max_drop or (), alpha, max_latency, max_size)
     check_outputs(output or [])

@@ -2,59 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 import numpy as np
 
 from ...documents import json_of
 from ...errors import VivavoceError
 from ..report import Report
-from ..statistics import holm, largest_drop, largest_mean_drop, sign_test, smallest_drop
-from .changes import Change, changes, same_threshold
+from ..statistics import smallest_drop
+from .changes import Change, changes
 from .limits import Limits
-from .pairing import Vector, gradient_lost, refuse_mismatch, vectors
-
-Result = Literal["failed", "unproven", "tolerated", "same", "improved", "lower", "higher"]
-
-
-class Pair(msgspec.Struct, frozen=True):
-    """One figure of both models, on n images."""
-
-    name: str
-    """Short name, as `--max-drop` takes it."""
-    title: str
-    before: float
-    """Share of the images, in 0..1."""
-    after: float
-    lost: int
-    """Images right before and wrong after."""
-    gained: int
-    p: float
-    """Exact McNemar test, one-sided in a check and two-sided in a comparison, corrected by Holm."""
-    tolerance: float
-    """Points that it may drop."""
-    largest_drop: float
-    """Points by which it may have dropped: the upper end of a one-sided interval at `alpha`, for this row
-    alone."""
-    result: Result
-    """In a check `failed`: dropped by more than the tolerance, significantly; `unproven`: by more, but it
-    could be chance; `tolerated`: by less; `improved`: significantly. In a comparison `lower` or `higher`:
-    significantly; `unproven`: different, but it could be chance."""
-
-    @property
-    def points(self) -> float:
-        """Change in points."""
-        return 100 * (self.after - self.before)
-
-    @property
-    def line(self) -> str:
-        """The change in one line."""
-        way = f"{abs(self.points):.1f} points {'lower' if self.points < 0 else 'higher'}"
-        return (
-            f"{self.title}: {self.before:.1%} to {self.after:.1%}, {way if self.points else 'unchanged'} "
-            f"({self.lost} images lost, {self.gained} gained, p = {self.p:.2g})"
-        )
+from .matching import figures, matched, names_of, verdict
+from .rows import Pair, can_drop, pair_up
 
 
 class Ratio(msgspec.Struct, frozen=True):
@@ -98,7 +56,7 @@ class Comparison(msgspec.Struct, frozen=True):
     smallest_drop: float | None
     """Smallest drop, as a share, that n images can show in one of the rows."""
     verdicts: tuple[str, str]
-    """The verdicts of both audits."""
+    """The verdicts of both audits, of each protocol."""
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -158,7 +116,7 @@ class Comparison(msgspec.Struct, frozen=True):
 def compare_reports(
     before: Report, after: Report, limits: Limits | None = None, gate: bool = True
 ) -> Comparison:
-    """Compare two reports on the same images under the same protocol.
+    """Compare two reports on the same images under the same protocols.
 
     Args:
         before: the baseline.
@@ -170,15 +128,10 @@ def compare_reports(
         VivavoceError: images or protocol differ, a report is damaged, or a limit names no row.
     """
     limits = limits or Limits()
-    old, new = vectors(before), vectors(after)
-    refuse_mismatch(before, after)
-    names = [name for name in old if name in new]
-    if gradient_lost(before, after):
-        names = [name for name in names if name.startswith("clean")]
-    if not same_threshold(before, after):
-        names = [name for name in names if not name.endswith("/threshold")]
-    limits.check_patterns(old)
-    tested = sum(can_drop(old[name]) for name in names) if gate else len(names)
+    sides = matched(before, after)
+    limits.check_patterns(names_of(sides))
+    pairs = figures(sides)
+    tested = sum(can_drop(old) for old, _ in pairs) if gate else len(pairs)
     decisions = [np.array([image.clean for image in report.images]) for report in (before, after)]
     return Comparison(
         gate=gate,
@@ -187,62 +140,13 @@ def compare_reports(
         data=before.data.name,
         n=before.data.n,
         alpha=limits.alpha,
-        rows=pair_up([(old[name], new[name]) for name in names], limits, gate),
-        changes=tuple(changes(before, after)),
+        rows=pair_up(pairs, limits, gate),
+        changes=tuple(changes(sides)),
         ratios=tuple(_ratios(before, after, limits)),
         agreement=float((decisions[0] == decisions[1]).mean()),
         smallest_drop=smallest_drop(before.data.n, max(tested, 1), limits.alpha),
-        verdicts=(before.verdict, after.verdict),
+        verdicts=(verdict(before), verdict(after)),
     )
-
-
-def pair_up(pairs: list[tuple[Vector, Vector]], limits: Limits, gate: bool = True) -> tuple[Pair, ...]:
-    """Test every pair of outcome vectors, with a correction for multiple tests."""
-    lost = [int((new.values < old.values).sum()) for old, new in pairs]
-    gained = [int((new.values > old.values).sum()) for old, new in pairs]
-    drops = [sign_test(*counts) for counts in zip(lost, gained, strict=True)]
-    gains = [sign_test(*counts) for counts in zip(gained, lost, strict=True)]
-    if not gate:
-        drops = gains = [min(1.0, 2 * min(both)) for both in zip(drops, gains, strict=True)]
-    tested = [not gate or can_drop(old) for old, _ in pairs]
-    corrected = iter(holm([p for p, can in zip(drops, tested, strict=True) if can]))
-    drops, gains = [next(corrected) if can else 1.0 for can in tested], holm(gains)
-    found = []
-    for k, (old, new) in enumerate(pairs):
-        p = gains[k] if gained[k] > lost[k] else drops[k]
-        tolerance = limits.tolerance(old.name) if gate else 0.0
-        points = 100 * (old.share - new.share)
-        judge = _judged if gate else _shown
-        result = judge(points, p <= limits.alpha, tolerance)
-        most = 100 * _largest_drop(old, new, lost[k], gained[k], limits.alpha)
-        row = Pair(old.name, old.title, old.share, new.share, lost[k], gained[k], p, tolerance, most, result)
-        found.append(row)
-    return tuple(found)
-
-
-def can_drop(vector: Vector) -> bool:
-    """Whether a baseline leaves room for a drop; a row without it needs no test, nor a correction for one."""
-    return bool(vector.values.any())
-
-
-def _largest_drop(old: Vector, new: Vector, lost: int, gained: int, alpha: float) -> float:
-    if old.steps == 1:
-        return largest_drop(lost, gained, len(old.values), alpha)
-    return largest_mean_drop((old.values - new.values) / old.steps, alpha)
-
-
-def _judged(drop: float, significant: bool, tolerance: float) -> Result:
-    if drop > tolerance + 1e-9:
-        return "failed" if significant else "unproven"
-    if drop > 0:
-        return "tolerated"
-    return "improved" if drop < 0 and significant else "same"
-
-
-def _shown(drop: float, significant: bool, _: float) -> Result:
-    if drop == 0:
-        return "same"
-    return ("lower" if drop > 0 else "higher") if significant else "unproven"
 
 
 def _ratios(before: Report, after: Report, limits: Limits) -> list[Ratio]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from ..junit import case, document
 from ..report import Report
 from .comparison import Comparison
-from .pairing import row_name
+from .matching import seconds_of
 from .table import words
 
 
 def junit(comparison: Comparison, after: Report) -> str:
     """The comparison as a JUnit report. A row took as long as its attack on the new model."""
-    took = {row_name(row, after.protocol): row.seconds for row in after.rows}
+    took = seconds_of(after)
     cases = []
     for row in comparison.rows:
         line = f"{row.line}: {words(row)}"
@@ -20,7 +20,9 @@ def junit(comparison: Comparison, after: Report) -> str:
         cases.append(case(change.name, "diagnosis", change.meaning, _failure(change.result)))
     for ratio in comparison.ratios:
         cases.append(case(ratio.name, "cost", ratio.line, "regression" if ratio.failed else None))
-    whole, date = after.environment.seconds, after.environment.date
+    spent = [part.environment.seconds for part in after.parts]
+    whole = None if None in spent else sum(s for s in spent if s)
+    date = after.parts[-1].environment.date
     return document("vivavoce audit check", comparison.after, cases, comparison.summary, whole, date)
 
 

@@ -44,7 +44,7 @@ class Limits(msgspec.Struct, frozen=True):
         """Points that the row of this name may drop."""
         points = self.max_drop
         for pattern, own in self.row_drops:
-            if fnmatchcase(row, pattern):
+            if _matches(row, pattern):
                 points = own
         return points
 
@@ -56,8 +56,13 @@ class Limits(msgspec.Struct, frozen=True):
         """
         names = list(rows)
         for pattern, _ in self.row_drops:
-            if not any(fnmatchcase(name, pattern) for name in names):
+            if not any(_matches(name, pattern) for name in names):
                 raise VivavoceError(f"no row matches {pattern!r}; the rows are {', '.join(names)}")
+
+
+def _matches(row: str, pattern: str) -> bool:
+    """Whether a pattern matches the name of a row, with its protocol (`quick:pgd@1/255`) or without."""
+    return fnmatchcase(row, pattern) or fnmatchcase(row.rpartition(":")[2], pattern)
 
 
 def read_limits(

@@ -35,6 +35,8 @@ class Vector:
     """bool [n], or int64 [n] in 0..`steps`; larger is better."""
     epsilon_pixels: tuple[float, ...] = ()
     steps: int = 1
+    protocol: str = ""
+    """Under which it was measured; empty for the clean images."""
 
     @property
     def share(self) -> float:

@@ -17,7 +17,8 @@ def draw(comparison: Comparison, before: Report, after: Report, kind: str) -> by
 
     grid = [e for e in before.protocol.epsilons if e > 0]
     figure = Figure(layout="constrained")
-    if len(grid) > 1 and not before.protocol.natural and len(before.rows) == len(after.rows):
+    curved = len(grid) > 1 and not before.protocol.natural and len(before.rows) == len(after.rows)
+    if curved and not before.further:
         _curves(figure, before, after)
     else:
         _figures(figure, comparison)

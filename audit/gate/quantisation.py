@@ -23,9 +23,9 @@ from ...images.imageset import to_float
 from ..plan import Settings, source_of
 from ..report import Report
 from ..run import Progress, robustness
-from .checking import audit_again
 from .comparison import Comparison, compare_reports
 from .limits import Limits
+from .repeating import audit_again
 
 if TYPE_CHECKING:
     from onnxruntime.quantization import CalibrationDataReader

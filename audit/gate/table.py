@@ -13,7 +13,8 @@ from ...terminal import PlainConsole
 from ...text import cell as in_cell
 from ...text import markdown as escape
 from ...text import plain
-from .comparison import Comparison, Pair
+from .comparison import Comparison
+from .rows import Pair
 
 COLOURS = {
     "failed": "bold red", "lower": "red", "unproven": "yellow", "improved": "green", "higher": "green",
@@ -105,7 +106,7 @@ def markdown(comparison: Comparison) -> str:
 def comma_separated(comparison: Comparison) -> str:
     """One line per row."""
     file = io.StringIO()
-    names = ("name", "before", "after", "lost", "gained", "p", "tolerance", "result")
+    names = ("name", "protocol", "before", "after", "lost", "gained", "p", "tolerance", "result")
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(names)
     for row in comparison.rows:

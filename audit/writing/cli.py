@@ -38,7 +38,7 @@ def show(
         _compare(reports[0], reports[1], output or [])
         return
     from .outputs import Finished, check_outputs, write_outputs
-    from .table import show as show_table
+    from .table import show_all
 
     paths = [Path(name) for name in output or []]
     check_outputs(paths)
@@ -47,8 +47,8 @@ def show(
         raise VivavoceError(f"{reports[0]}: is the report itself; give a different --output")
     losses = Losses()
     with losses.noting(), showing():
-        show_table(report, terminal())
-    write_outputs(Finished(report), paths, losses)
+        show_all(report.parts, terminal())
+    write_outputs([Finished(part) for part in report.parts], paths, losses)
     losses.end()
 
 

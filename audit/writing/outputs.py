@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from ...console import Losses, need, say
 from ...errors import VivavoceError
 from ...files import check_parent, write_whole
 from ...sound.speaking import check_voice
-from ..report import Report
+from ..report import Report, joined
 from ..run import Audit
 
 
@@ -85,12 +85,22 @@ def check_outputs(paths: list[Path]) -> None:
             need("matplotlib", "plot", "a picture")
 
 
-def write_outputs(finished: Finished, paths: list[Path], losses: Losses) -> None:
-    """Write the report to every path, in the format of its suffix; note what cannot be written."""
+def write_outputs(finished: Sequence[Finished], paths: list[Path], losses: Losses) -> None:
+    """Write the reports of one model to every path, in the format of its suffix; note what cannot be written.
+
+    Reports of several protocols are one `.json`. Of other formats each has a file of its own:
+    `page.quick.html`, `page.natural.html`.
+    """
     for path in paths:
-        with losses.noting():
-            write_whole(path, WRITERS[path.suffix](finished, path.suffix.removeprefix(".")))
-            say(f"wrote {path}", err=True)
+        kind = path.suffix.removeprefix(".")
+        if len(finished) == 1 or path.suffix == ".json":
+            files = {path: Finished(joined([each.report for each in finished]), finished[0].audit)}
+        else:
+            files = {path.with_suffix(f".{each.report.protocol.name}.{kind}"): each for each in finished}
+        for file, each in files.items():
+            with losses.noting():
+                write_whole(file, WRITERS[path.suffix](each, kind))
+                say(f"wrote {file}", err=True)
 
 
 def check_sounds(model: ExportedModel, folder: Path | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 from rich.console import Console
@@ -117,6 +117,16 @@ def legend(report: Report) -> str:
     order = "; +: after the attacks before it, on the images that survived them"
     cumulative = order if report.protocol.ensemble and len(columns(report)) > 1 else ""
     return f"cells: {parts}, % of all images; {units}{cumulative}"
+
+
+def show_all(reports: Sequence[Report], console: Console) -> None:
+    """Print the reports of one model, each under the name of its protocol if there are several."""
+    for k, report in enumerate(reports):
+        if k:
+            console.print()
+        if len(reports) > 1:
+            console.print(f"protocol {report.protocol.name}", style="bold underline")
+        show(report, console)
 
 
 def show(report: Report, console: Console) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from vivavoce.artifacts import open_model
 from vivavoce.audit.digests import image_digests, joint_digest
-from vivavoce.audit.gate.checking import check, settings_of
+from vivavoce.audit.gate.checking import check
+from vivavoce.audit.gate.repeating import settings_of
 from vivavoce.audit.plan import Settings, random_order
 from vivavoce.audit.protocol import resolve
 from vivavoce.audit.report import load_report, unpack_bits

@@ -13,9 +13,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from breaking import changed, with_noise
 
 from vivavoce.artifacts import open_model
-from vivavoce.audit.gate.comparison import pair_up
 from vivavoce.audit.gate.limits import Limits
 from vivavoce.audit.gate.pairing import SMALLEST, vectors
+from vivavoce.audit.gate.rows import pair_up
 from vivavoce.audit.plan import Settings
 from vivavoce.audit.protocol import resolve
 from vivavoce.audit.run import robustness

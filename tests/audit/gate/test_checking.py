@@ -7,7 +7,7 @@ from onnx import helper, numpy_helper
 
 from vivavoce.artifacts import Preprocessing, open_model
 from vivavoce.audit import Settings, check, compare, resolve, robustness
-from vivavoce.audit.gate.checking import OtherData, audit_again, open_like
+from vivavoce.audit.gate.repeating import OtherData, audit_again, open_like
 from vivavoce.errors import VivavoceError
 from vivavoce.images import open_images
 

@@ -16,8 +16,8 @@ from small import small_digits
 
 from vivavoce.artifacts import open_model
 from vivavoce.audit.cli import main
-from vivavoce.audit.gate.checking import audit_again
 from vivavoce.audit.gate.comparison import compare_reports
+from vivavoce.audit.gate.repeating import audit_again
 from vivavoce.audit.natural.heat import Mean, lines, mean_accuracy
 from vivavoce.audit.natural.kinds import CORRUPTIONS, KINDS
 from vivavoce.audit.plan import Settings
