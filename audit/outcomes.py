@@ -107,6 +107,25 @@ class Evaluation:
             [replace(e, place=now[e.place]) for e in self.examples if e.place in now],
         )
 
+    def broken(self, ensemble: bool) -> list[np.ndarray]:
+        """The images that each row broke itself: bool [n].
+
+        In an ensemble a row starts with what the rows before it left, and those of the smaller epsilons; the
+        largest epsilon, which comes first, starts with all.
+        """
+        found = [self.right & ~outcome.right for outcome in self.outcomes]
+        if not ensemble:
+            return found
+        before: dict[bool, np.ndarray] = {}
+        largest = max((outcome.epsilon for outcome in self.outcomes), default=0.0)
+        order = sorted(range(len(found)), key=lambda k: self.outcomes[k].epsilon)
+        for k in order:
+            chain = self.outcomes[k].epsilon == largest
+            standing = before.get(chain, self.right)
+            before[chain] = standing & self.outcomes[k].right
+            found[k] = standing & ~self.outcomes[k].right
+        return found
+
     @property
     def smallest(self) -> np.ndarray | None:
         """float32 [n]: the smallest of all, as in `Outcome`; None if no attack looks for it."""

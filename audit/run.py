@@ -14,7 +14,8 @@ from ..errors import VivavoceError
 from ..files import check_parent
 from ..images.imageset import to_float
 from .attacks.base import Ball
-from .diagnosis.probes import Probes, choose, observe, observe_answers, telling_epsilon
+from .diagnosis.observing import observe, observe_answers
+from .diagnosis.probes import Probes, choose, telling_epsilon
 from .diagnosis.table import OF_ANSWERS, diagnose
 from .digests import image_digests, joint_digest
 from .evaluate import Enough, blank, evaluate
@@ -87,7 +88,7 @@ def robustness(
         checks = diagnose(observe_answers(probes, evaluation), OF_ANSWERS)
         evaluation.examples = worst_examples(plan, evaluation)
     else:
-        checks = diagnose(observe(probes, evaluation, _named(progress, "diagnosis")))
+        checks = diagnose(observe(probes, evaluation, plan.protocol, _named(progress, "diagnosis")))
     beside: tuple[Reference, ...] = ()
     if settings.references:
         beside = tuple(references(probes, _named(progress, "references")))
@@ -147,11 +148,13 @@ def _evaluate(
 
 def _probes(plan: Plan, evaluation: Evaluation) -> Probes:
     """The images of the diagnosis, and its ball."""
-    places = choose(evaluation, plan.seed)
-    indices, fit = evaluation.indices[places], plan.fit
+    fit = plan.fit
+    places = choose(evaluation, plan.seed, fit)
+    indices = evaluation.indices[places]
     empty = np.zeros((0, fit.height, fit.width, fit.channels), np.uint8)
     pixels = plan.images.pixels(indices, fit) if len(indices) else empty
     ball = PROBED
     if plan.protocol.norm in ("linf", "l2"):
         ball = plan.protocol.ball(telling_epsilon(evaluation), plan.target.model.manifest.input)
-    return Probes(plan.target, to_float(pixels), evaluation.labels[places], indices, ball, plan.seed)
+    labels = evaluation.labels[places]
+    return Probes(plan.target, to_float(pixels), labels, places, indices, ball, plan.seed)

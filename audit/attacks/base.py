@@ -148,6 +148,8 @@ class Attack(ABC):
     """Whether a target class changes what it does."""
     minimal: bool = False
     """Whether it looks for the smallest perturbation, whatever the balls."""
+    on_boundary: bool = False
+    """Whether its examples lie on the decision boundary by design, however large the ball is."""
     many_targets: bool = False
     """Whether without a target it aims at one other class after another."""
     stays_in_ball: ClassVar[bool] = True

@@ -92,6 +92,7 @@ class Boundary(Attack):
     name = "boundary"
     needs_gradient = False
     needs_others = True
+    on_boundary = True
 
     def __init__(self, rounds: int = 24, probes: int = 60, minimum: bool = False) -> None:
         self.rounds, self.probes, self.minimal = rounds, probes, minimum

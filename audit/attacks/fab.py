@@ -45,6 +45,7 @@ class FAB(Attack):
 
     name = "fab-t"
     many_targets = True
+    on_boundary = True
     norms = ("linf", "l2", "l1")
 
     def __init__(

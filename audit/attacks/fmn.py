@@ -56,6 +56,7 @@ class FMN(Attack):
     name = "fmn"
     norms = ("linf", "l2", "l1")
     minimal = True
+    on_boundary = True
 
     def __init__(self, steps: int = 200) -> None:
         self.steps = steps

@@ -39,6 +39,7 @@ class SigmaZero(Attack):
 
     def __init__(self, steps: int = 300, rate: float = 1.0, minimum: bool = False) -> None:
         self.steps, self.rate, self.minimal = steps, rate, minimum
+        self.on_boundary = minimum
 
     def sweep(
         self, target: Target, images: np.ndarray, goal: Goal, balls: Sequence[Ball], streams: Streams

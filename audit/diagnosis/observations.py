@@ -11,8 +11,8 @@ import numpy as np
 class Observations:
     """Outcomes on the n images of the diagnosis, all of which the model decides correctly.
 
-    Every probe sees every image, not only the survivors of the probes before: otherwise a weak
-    attack that runs first would make a strong one look weak. A probe that could not run is None.
+    An attack that is compared with `iterative` need not have run on all of them. Where it did not, because
+    no outcome there could raise an alarm, it counts as equal. A probe that could not run is None.
     `paper` and `margin` are read off the audit's own rows where it has them, on all its m images.
     """
 
@@ -52,7 +52,7 @@ class Observations:
     compared_at: tuple[float, int] = (0.0, 1)
     """Epsilon (of the protocol) at which the two are compared, chosen among so many for their difference."""
     black_box: np.ndarray | None = None
-    """bool [n]: broken by Square, which sees scores only."""
+    """bool [n]: broken by Square, which sees scores only, and not by a gradient attack that ran before it."""
     scores: np.ndarray | None = None
     """float32 [n, K] on the clean images."""
     scores_again: np.ndarray | None = None
@@ -64,4 +64,7 @@ class Observations:
     largest: float | None = None
     """Radius of the audit's largest ball in pixel units, its largest over the channels."""
     rounded: tuple[int, int] | None = None
-    """Adversarial examples of the audit, and how many still fool the model as 8-bit pixels."""
+    """Adversarial examples of the audit, and how many still fool the model as 8-bit pixels; without those of
+    attacks that look for the decision boundary."""
+    on_boundary: int = 0
+    """Adversarial examples of these attacks."""
