@@ -8,7 +8,7 @@ import onnx
 
 from ..errors import VivavoceError
 from ..text import plain
-from . import losses
+from . import layout, losses
 from .choice import choose
 from .graph import FLOAT, INT, Graph
 from .reverse import differentiate, propagate
@@ -46,6 +46,8 @@ def assemble(
         VivavoceError: there is no gradient; see `InputGradient`.
     """
     graph = Graph(model, blocked=blocked, straight_through=straight_through)
+    if blocked:
+        layout.enlarge_gates(graph)
     output = losses.as_rows(graph.value(scores), count)
     losses.check_count(names[0], scores, output.shape[1])
     found = [losses.find(name) for name in names]

@@ -84,6 +84,11 @@ class Graph:
             self._values[name] = Value(self, name, shape, np.dtype(dtype))
         return self._values[name]
 
+    def described(self, name: str) -> bool:
+        """Whether the shape and type of a value of the model are known."""
+        shape, dtype = self._types.get(name, (None, None))
+        return name in self._initializers or (shape is not None and dtype is not None)
+
     def array(self, name: str) -> np.ndarray | None:
         """What a value holds if no input of the graph changes it, else None."""
         pending = [name]  # graphs are deeper than Python's stack
@@ -162,6 +167,11 @@ class Graph:
             self._arrays[name] = None
             self._values[name] = Value(self, name, shape, np.dtype(dtype))
         return [self._values[name] for name in names]
+
+    def replace(self, node: onnx.NodeProto, other: onnx.NodeProto) -> None:
+        """Put a node that makes the same values in the place of one of the model's."""
+        self.nodes[next(k for k, n in enumerate(self.nodes) if n is node)] = other
+        self.producer.update(dict.fromkeys(other.output, other))
 
     def constant(self, array: np.ndarray) -> Value:
         """Add a constant; equal ones are stored once."""

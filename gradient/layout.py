@@ -10,12 +10,18 @@ plain operators.
 
 from __future__ import annotations
 
-import numpy as np
+import math
+from collections.abc import Sequence
+from typing import Any
 
-from .graph import BLOCK, MICROSOFT
+import numpy as np
+import onnx
+
+from .graph import BLOCK, MICROSOFT, Graph
 from .value import Value
 
-_HUGE = 1e30
+HUGE = 1e30
+"""Times this, a value that is not zero is far beyond 1."""
 
 
 def blockable(value: Value) -> bool:
@@ -57,13 +63,77 @@ def step(value: Value, low: float = 0.0) -> Value:
     if key not in graph.memo:
         if blockable(value):
             graph.memo[key] = graph.emit(
-                "FusedConv", [value, _per_channel(value, _HUGE)], value.shape, domain=MICROSOFT, early=True,
+                "FusedConv", [value, _per_channel(value, HUGE)], value.shape, domain=MICROSOFT, early=True,
                 group=value.shape[1], kernel_shape=[1, 1], activation="Clip", activation_params=[low, 1.0],
             )  # fmt: skip
         else:
             mask = value.compare("Greater", 0.0)
             graph.memo[key] = mask.where(1.0, low) if low else mask.cast()
     return graph.memo[key]
+
+
+def activated(
+    value: Value, kind: str, parameters: Sequence[float] = (), factor: float = 1.0, offset: float = 0.0
+) -> Value:
+    """Apply an activation to factor * value + offset.
+
+    Args:
+        value: [N, C, H, W].
+        kind: `Sigmoid`, `HardSigmoid` with (alpha, beta), or `Clip` with (lowest, highest).
+        parameters: of the activation.
+        factor: of the value.
+        offset: is added.
+    """
+    graph, channels = value.graph, value.shape[1]
+    if blockable(value):
+        bias = graph.constant(np.full(channels, offset, np.float32))
+        given: dict[str, Any] = {"activation_params": list(parameters)} if parameters else {}
+        return graph.emit(
+            "FusedConv", [value, _per_channel(value, factor), bias], value.shape, domain=MICROSOFT,
+            group=channels, kernel_shape=[1, 1], activation=kind, **given,
+        )  # fmt: skip
+    moved = value * factor + offset if offset else value * factor
+    if kind == "Clip":
+        return moved.map(kind, *parameters)
+    return moved.map(kind, **dict(zip(("alpha", "beta"), parameters, strict=False)))
+
+
+def enlarge(value: Value, kernel: Sequence[int], early: bool = False) -> Value:
+    """Repeat every pixel over a tile (nearest-neighbour resizing, which the blocked layout has)."""
+    shape = [*value.shape[:2], *(o * k for o, k in zip(value.shape[2:], kernel, strict=True))]
+    if math.prod(value.shape[2:]) == 1 and not blockable(value):
+        return value.expand(*shape)
+    scales = value.graph.constant(np.array([1, 1, *kernel], np.float32))
+    return value.graph.emit(
+        "Resize", [value, None, scales], shape, mode="nearest", nearest_mode="floor",
+        coordinate_transformation_mode="asymmetric", early=early,
+    )  # fmt: skip
+
+
+def total(value: Value) -> Value:
+    """Sum over the pixels: [N, C, H, W] -> [N, C, 1, 1]."""
+    if not blockable(value):
+        return value.sum([2, 3])
+    mean = value.graph.emit("GlobalAveragePool", [value], (*value.shape[:2], 1, 1))
+    return mean * math.prod(value.shape[2:])
+
+
+def enlarge_gates(graph: Graph) -> None:
+    """Let the model's products with one number per image and channel stay in the layout.
+
+    y = a s becomes y = a enlarge(s), which is the same to the bit.
+    """
+    for node in list(graph.nodes):
+        if node.op_type != "Mul" or node.domain or not all(map(graph.described, node.input)):
+            continue
+        factors = [graph.value(name) for name in node.input]
+        for k, (gate, other) in enumerate((factors, factors[::-1])):
+            single = gate.shape == (*other.shape[:2], 1, 1) != other.shape
+            if single and blockable(other) and gate.array is None:
+                changed = onnx.NodeProto()
+                changed.CopyFrom(node)
+                changed.input[k] = enlarge(gate, other.shape[2:], early=True).name
+                graph.replace(node, changed)
 
 
 def interleave(phases: Value, rows: int, columns: int) -> Value:
@@ -100,7 +170,7 @@ def equal(value: Value, other: Value) -> Value:
     if not blockable(value):
         return value.compare("Equal", other).cast()
     difference = value + scale(other, -1.0)
-    return scale(difference, _HUGE, 1.0).map("Relu")
+    return scale(difference, HUGE, 1.0).map("Relu")
 
 
 def between(value: Value, low: Value, high: Value) -> Value:

@@ -156,6 +156,10 @@ class Value:
             return self
         if self.array is not None:
             return self.graph.constant(self.array.transpose(perm))
+        maker = self.graph.producer.get(self.name)
+        if maker is not None and maker.op_type == "Transpose":
+            inner = next((list(a.ints) for a in maker.attribute), list(range(self.rank))[::-1])
+            return self.graph.value(maker.input[0]).transpose(*(inner[k] for k in perm))
         return self.graph.emit(
             "Transpose", [self], [self.shape[k] for k in perm], self.dtype, perm=list(perm)
         )

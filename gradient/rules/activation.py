@@ -8,6 +8,7 @@ from ...artifacts.front import LEAKY, WHOLE
 from .. import layout
 from ..errors import MissingRule
 from ..value import Value
+from .gates import hard_slope
 from .registry import Gradients, Node, rule
 
 LEAK = 1e-6
@@ -96,10 +97,8 @@ def hard_sigmoid(node: Node, dy: Value) -> Gradients:
 @rule("HardSwish")
 def hard_swish(node: Node, dy: Value) -> Gradients:
     """y = x h(x), h = min(max(x/6 + 1/2, 0), 1); dx = dy (h + x h'), h' = 1/6 where -3 < x < 3, else 0."""
-    x = node.x
-    gate = x.map("HardSigmoid", alpha=1 / 6, beta=0.5)
-    slope = layout.inside(x, -3.0, 3.0).where(1 / 6, 0.0)
-    return dy * (gate + x * slope)
+    gate = layout.activated(node.x, "HardSigmoid", (1 / 6, 0.5))
+    return dy * hard_slope(node.x, gate, 1 / 6)
 
 
 @rule("Swish")

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import MissingRule
 from ..value import Value
+from .gates import gated
 from .registry import Gradients, Node, rule
 
 
@@ -28,7 +29,11 @@ def sub(node: Node, dy: Value) -> Gradients:
 
 @rule("Mul")
 def mul(node: Node, dy: Value) -> Gradients:
-    """y = a b; da = dy b, db = dy a."""
+    """y = a b; da = dy b, db = dy a; for y = x g(x) see `gated`."""
+    gate = gated(node)
+    if gate is not None:
+        place, slope = gate
+        return [dy * slope if k == place else None for k in range(2)]
     a, b = node.input(0), node.input(1)
     return [(dy * b).sum_to(a.shape), (dy * a).sum_to(b.shape)]
 

@@ -23,22 +23,13 @@ def _tiles(node: Node) -> list[int] | None:
     return kernel if plain and kernel == strides and sizes == list(node.x.shape[2:]) else None
 
 
-def _enlarge(value: Value, kernel: list[int]) -> Value:
-    """Repeat every entry over its tile (nearest-neighbour resizing, which the blocked layout has)."""
-    shape = [*value.shape[:2], *(o * k for o, k in zip(value.shape[2:], kernel, strict=True))]
-    if math.prod(value.shape[2:]) == 1:
-        return value.expand(*shape)
-    scales = value.graph.constant(np.array([1, 1, *kernel], np.float32))
-    return value.graph.emit(
-        "Resize", [value, None, scales], shape, mode="nearest", nearest_mode="floor",
-        coordinate_transformation_mode="asymmetric",
-    )  # fmt: skip
-
-
 @rule("GlobalAveragePool")
 def global_average_pool(node: Node, dy: Value) -> Gradients:
     """Y = mean of x over the n places of a channel; dx = dy / n everywhere."""
-    return layout.anchor(dy.expand(*node.x.shape), 1 / math.prod(node.x.shape[2:]))
+    sizes = node.x.shape[2:]
+    if layout.blockable(dy):
+        return layout.enlarge(layout.scale(dy, 1 / math.prod(sizes)), sizes)
+    return layout.anchor(dy.expand(*node.x.shape), 1 / math.prod(sizes))
 
 
 @rule("AveragePool")
@@ -49,7 +40,7 @@ def average_pool(node: Node, dy: Value) -> Gradients:
     """
     kernel = _tiles(node)
     if kernel:
-        return layout.anchor(_enlarge(dy, kernel), 1 / math.prod(kernel))
+        return layout.anchor(layout.enlarge(dy, kernel), 1 / math.prod(kernel))
     for k in range(len(node.integers("kernel_shape"))):
         dy = contract(dy, k + 2, _window_matrix(node, "AveragePool", k))
     return dy
@@ -89,10 +80,10 @@ def max_pool(node: Node, dy: Value) -> Gradients:
 def _tiled_max(node: Node, dy: Value, kernel: list[int]) -> Value:
     """The mask of the largest entries, times dy over the number of them in its window."""
     x = node.x
-    largest = _enlarge(node.y, kernel)
+    largest = layout.enlarge(node.y, kernel)
     mask = layout.equal(x, largest)
     share = dy.graph.emit("AveragePool", [mask], dy.shape, kernel_shape=kernel, strides=kernel)
-    return _enlarge(dy * (1 / math.prod(kernel)) / share, kernel) * mask
+    return layout.enlarge(dy * (1 / math.prod(kernel)) / share, kernel) * mask
 
 
 @rule("GlobalMaxPool")

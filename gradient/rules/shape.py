@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...artifacts.front import WHOLE
+from .. import layout
 from ..errors import MissingRule
 from ..linear import contract, response, selection
 from ..value import Value
@@ -47,9 +48,19 @@ def cast(node: Node, dy: Value) -> Gradients:
 
 @rule("Transpose")
 def transpose(node: Node, dy: Value) -> Gradients:
-    """Y has x's dimensions in the order perm; dx has dy's in the inverse order."""
-    perm = node.integers("perm", range(node.x.rank)[::-1])
-    return dy.transpose(*np.argsort(perm).tolist())
+    """Y has x's dimensions in the order perm; dx has dy's in the inverse order.
+
+    Where columns become the last dimension, a product of matrices exchanges its factors instead, as
+    (A B)^T = B^T A^T: what is left to move are whole rows.
+    """
+    perm = np.argsort(node.integers("perm", range(node.x.rank)[::-1])).tolist()
+    maker, r = node.graph.producer.get(dy.name), dy.rank
+    if maker is not None and maker.op_type == "MatMul" and perm[-1] == r - 2:
+        left, right = (node.graph.value(name) for name in maker.input)
+        if min(left.rank, right.rank) > 1:
+            order = [*range(r - 2), r - 1, r - 2]
+            return (right.mT @ left.mT).transpose(*(order[k] for k in perm))
+    return dy.transpose(*perm)
 
 
 @rule("Expand")
@@ -141,7 +152,13 @@ def depth_space(node: Node, dy: Value) -> Gradients:
 
 @rule("Resize")
 def resize(node: Node, dy: Value) -> Gradients:
-    """Interpolation, in any mode: along each axis y = M x, so dx = M^T dy (see `linear`)."""
+    """Interpolation, in any mode: along each axis y = M x, so dx = M^T dy (see `linear`).
+
+    A single pixel is repeated over the whole image.
+    """
+    kept = node.text("coordinate_transformation_mode") != "tf_crop_and_resize"
+    if kept and node.x.shape == (*dy.shape[:2], 1, 1):
+        return layout.total(dy)
     axes = node.integers("axes") or range(node.x.rank)
     attributes = node.attributes() | {"extrapolation_value": 0.0}
     for name in ("axes", "keep_aspect_ratio_policy"):

@@ -34,6 +34,9 @@ ROWS = {
     "vgg19": (32, 32),
     "vit192": (32, 32),
     "resnet50": (4, 224),
+    "convnext_tiny": (2, 224),
+    "efficientnet_b0": (8, 224),
+    "mobilenet_v3_large": (8, 224),
 }
 """Batch and image size of each network."""
 
@@ -45,10 +48,10 @@ Contest = dict[str, Callable[[], object]]
 
 
 def build(name: str) -> torch.nn.Module:
-    if name == "resnet50":
-        from torchvision.models import resnet50
+    if ROWS[name][1] == 224:
+        from torchvision.models import get_model
 
-        return resnet50(weights=None, num_classes=K).eval().requires_grad_(False)
+        return get_model(name, weights=None, num_classes=K).eval().requires_grad_(False)
     return network(name)
 
 
