@@ -100,7 +100,7 @@ def run(app: typer.Typer) -> None:
     except VivavoceError as error:
         _stop(error, f"error: {error}", BAD_INPUT)
     except KeyboardInterrupt as error:
-        _stop(error, "stopped", INTERRUPTED)
+        _stop(error, str(error) or "stopped", INTERRUPTED)
     except SystemExit as error:
         if isinstance(error.__context__, BrokenPipeError):
             os._exit(0)  # the reader of our output has gone (Typer and Rich exit with 1, a regression)
@@ -253,18 +253,18 @@ def terminal(stderr: bool = False) -> Console:
     return PlainConsole(stderr=stderr, soft_wrap=not sys.stdout.isatty())
 
 
-def progress_bar() -> Bar:
+def progress_bar(width: int = 40) -> Bar:
     """A progress bar with rate and time left on a terminal; silent elsewhere. On standard error."""
-    from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn
 
-    from .terminal import Bar, PlainColumn
+    from .terminal import Bar, PlainColumn, TimeLeft
 
     console = terminal(stderr=True)
     return Bar(
         PlainColumn(),
-        BarColumn(),
+        BarColumn(width),
         MofNCompleteColumn(),
-        TimeRemainingColumn(),
+        TimeLeft(),
         PlainColumn("note"),
         console=console,
         transient=True,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.console import Console, RenderableType
-from rich.progress import Progress, ProgressColumn, Task
+from rich.progress import Progress, ProgressColumn, Task, TimeRemainingColumn
 from rich.text import Text
 
-from .text import plain
+from .text import duration, plain
 
 
 class PlainConsole(Console):
@@ -37,6 +38,21 @@ class PlainColumn(ProgressColumn):
         """Show the field."""
         shown = task.description if self._field is None else str(task.fields[self._field])
         return Text(plain(shown), no_wrap=True)
+
+
+class TimeLeft(TimeRemainingColumn):
+    """The time left until the task's field `end`, a `time.monotonic()`; by default Rich's estimate."""
+
+    def render(self, task: Task) -> Text:
+        """Show it; `end` is None until it is known."""
+        if "end" not in task.fields:
+            return super().render(task)
+        end = task.fields["end"]
+        if end is None:
+            return Text("time left known after the first batch", style="progress.remaining", no_wrap=True)
+        return Text(
+            f"about {duration(end - time.monotonic())} left", style="progress.remaining", no_wrap=True
+        )
 
 
 class Bar(Progress):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 import unicodedata
 from collections import Counter
@@ -127,3 +128,11 @@ def numbered(names: tuple[str, ...]) -> tuple[str, ...]:
         taken.add(fresh)
         result.append(fresh)
     return tuple(result)
+
+
+def duration(seconds: float) -> str:
+    """A duration as people say it, rounded up: `40 s`, `12 min`, `3 h 20 min`."""
+    if seconds < 100:
+        return f"{max(math.ceil(seconds), 1)} s"
+    minutes = math.ceil(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..console import Losses, make_app, progress_bar, run, showing, terminal
+from ..console import Losses, make_app, progress_bar, run, say, showing, terminal
 from ..options import NO_PREPROCESSING, Device, ModelArgument, Preprocessing, Trust, takes_preprocessing
 from .explaining.cli import explain
 from .gate.cli import check, compare, quantize_check
 from .gradient_file import gradient
 from .options import (
     Address,
+    BudgetOption,
     Epsilons,
     PatchSizes,
     Severities,
@@ -112,6 +113,7 @@ def robustness(
     wav: Annotated[
         Path | None, typer.Option(help="Folder for the spoken answers to a few clean and adversarial images.")
     ] = None,
+    budget: BudgetOption = None,
     resume: Annotated[
         Path | None, typer.Option(help="Save the state in this file, and resume from it if it exists.")
     ] = None,
@@ -139,9 +141,13 @@ def robustness(
     Example: audit robustness model.onnx --data photos/ --protocol quick --protocol natural -o baseline.json
     """
     from ..artifacts import open_model
+    from .budget import Budget
+    from .kept import keep
     from .plan import Settings
     from .protocol import default, resolve
+    from .report import joined
     from .several import audit_all, check_protocols
+    from .state import kept_in
     from .writing.outputs import Finished, check_outputs, check_sounds, write_outputs, write_sounds
     from .writing.patterns import check_patterns, write_patterns
     from .writing.table import show_all
@@ -149,8 +155,10 @@ def robustness(
     if baselines:
         typer.echo("note: --baselines is now --references; the next release removes the old name", err=True)
     check_outputs(output or [])
-    check_protocols(protocol or (), resume=resume, wav=wav, save_patterns=save_patterns)
+    check_protocols(protocol or (), budget=budget, resume=resume, wav=wav, save_patterns=save_patterns)
     check_engine(engine, address=address, workers=workers)
+    if budget is not None:
+        Budget.read(budget)
     opened = open_model(model, preprocessing, device, trust_model)
     check_sounds(opened, wav)
     sizes = read_patch_sizes(patch_size, attack, epsilon)
@@ -180,6 +188,7 @@ def robustness(
         straight_through=straight_through,
         targets=targets,
         resume=resume,
+        budget=budget,
         references=references or baselines,
         command=command_line(),
     )
@@ -188,16 +197,22 @@ def robustness(
 
         spread = RayShards(model, preprocessing, device, trust_model, data, address, workers)
         settings = replace(settings, spread=spread)
-    with watching() as progress:
-        audits = audit_all(opened, settings, chosen, progress)
+    if resume and resume.exists():
+        say(f"resuming: {resume} has {kept_in(resume)}", err=True)
+    with watching(estimated=engine == "local") as progress:
+        audits = audit_all(opened, settings, chosen, progress, progress.left)
     losses = Losses()
     with losses.noting(), showing():
         show_all([audit.report for audit in audits], terminal())
     write_outputs([Finished(audit.report, audit) for audit in audits], output or [], losses)
     write_sounds(audits[0], wav, losses)
     write_patterns(audits[0], save_patterns, losses)
+    if not output and (path := keep(joined([audit.report for audit in audits]))):
+        say(f"kept {path}; audit show opens it", err=True)
     losses.end()
-    if resume:
+    if resume and audits[0].report.data.planned:
+        say(f"{resume} keeps the finished images; run the same command again to go on", err=True)
+    elif resume:
         resume.unlink(missing_ok=True)
 
 

@@ -40,7 +40,7 @@ def evaluate(
     protocol: Protocol,
     *,
     seed: int = 0,
-    batch_size: int = 64,
+    batch_size: int | Callable[[int], int] = 64,
     goals: np.ndarray | None = None,
     progress: BatchDone = lambda images, attack: None,
     start: Evaluation | None = None,
@@ -59,7 +59,7 @@ def evaluate(
         indices: which images.
         protocol: attacks and epsilons.
         seed: decides the target classes and every random draw.
-        batch_size: images at a time.
+        batch_size: images at a time, or what gives them from the number of finished images.
         goals: target class of every audited image, int64 [n]; None: drawn from the seed.
         progress: called after each batch.
         start: an interrupted evaluation to resume.
@@ -74,8 +74,9 @@ def evaluate(
     fit = Fit.of(target.model.manifest.input)
     if any(ATTACKS[name].needs_others for name in protocol.attacks):
         target.others = to_float(images.pixels(images.sample(OTHERS, seed), fit))
-    for first in range(len(evaluation.digests), len(indices), batch_size):
-        part = np.arange(first, min(first + batch_size, len(indices)))
+    while (first := len(evaluation.digests)) < len(indices):
+        size = batch_size if isinstance(batch_size, int) else batch_size(first)
+        part = np.arange(first, min(first + size, len(indices)))
         pixels = images.pixels(indices[part], fit)
         labels = evaluation.labels[part]
         evaluation.digests += [image_digest(*pair) for pair in zip(pixels, labels, strict=True)]

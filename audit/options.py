@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 import shlex
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..console import progress_bar
 
 if TYPE_CHECKING:
-    from .run import Progress
+    from ..terminal import Bar
 
 Address = Annotated[
     str | None,
@@ -26,6 +27,15 @@ Address = Annotated[
 ]
 
 
+BudgetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--budget",
+        metavar="<time>",
+        help="End after this time (90s, 10m, 1h30m) or so many gradients (2000g), with the images that were "
+        "finished, a random part of the sample.",
+    ),
+]
 StraightThrough = Annotated[
     bool,
     typer.Option("--straight-through", help="Differentiate Sign, Round and the like as the identity."),
@@ -126,16 +136,32 @@ def command_line() -> str:
     return shlex.join(["audit", *(Path(a).name if Path(a).is_absolute() else a for a in sys.argv[1:])])
 
 
+class Watching:
+    """The progress of an audit on a bar; call it as `run.Progress`.
+
+    Args:
+        bar: where it is shown.
+        estimated: the audit estimates the time that is left, for `left`; otherwise the bar does.
+    """
+
+    def __init__(self, bar: Bar, estimated: bool) -> None:
+        fields: dict[str, Any] = {"end": None} if estimated else {}
+        self._bar, self._task = bar, bar.add_task("attacking", total=None, note="", **fields)
+
+    def __call__(self, what: str, done: int, steps: int) -> None:
+        """Show what is going on, and how far it is."""
+        if steps:
+            self._bar.update(self._task, completed=done, total=steps, note=what)
+        else:
+            self._bar.update(self._task, note=what)
+
+    def left(self, seconds: float) -> None:
+        """Show that so many seconds are left."""
+        self._bar.update(self._task, end=time.monotonic() + seconds)
+
+
 @contextmanager
-def watching() -> Iterator[Progress]:
-    """A progress bar for audits."""
-    with progress_bar() as bar:
-        task = bar.add_task("attacking", total=None, note="")
-
-        def watch(what: str, done: int, steps: int) -> None:
-            if steps:
-                bar.update(task, completed=done, total=steps, note=what)
-            else:
-                bar.update(task, note=what)
-
-        yield watch
+def watching(estimated: bool = False) -> Iterator[Watching]:
+    """A progress bar for audits; see `Watching`."""
+    with progress_bar(20 if estimated else 40) as bar:
+        yield Watching(bar, estimated)

@@ -12,6 +12,8 @@ from ..artifacts.identity import files_of
 from ..errors import VivavoceError
 from ..images import Fit, ImageSet, match, open_images, paired
 from ..images.imageset import to_float
+from .attacks.catalogue import ATTACKS
+from .budget import Budget
 from .learning import judged, learns, lessons
 from .natural.choice import with_shift
 from .natural.shift import SHIFTED
@@ -51,6 +53,9 @@ class Settings:
 
     The file outlives the audit, so that a report that can't be written costs no attack; remove it afterwards.
     """
+    budget: str | None = None
+    """End after this time (`90s`, `10m`, `1h30m`) or so many gradients (`2000g`): the images are attacked in
+    random order, and the report is about those that were finished. None: all of them."""
     references: bool = False
     """Also measure random noise and the smallest perturbation, to compare the attacks with."""
     command: str = ""
@@ -81,6 +86,7 @@ class Plan:
     batch_size: int
     seed: int
     command: str
+    budget: Budget | None = None
     shifted: str | None = None
     """The set that the source is compared with, likewise."""
     training: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -115,6 +121,7 @@ class Plan:
             images=images,
             source=source,
             shifted=settings.shifted,
+            budget=_budget(settings, target, protocol),
             matching=matching,
             planned=len(sample),
             indices=indices,
@@ -200,6 +207,21 @@ def source_of(model: ExportedModel, data: str | None) -> str:
     if source is None:
         raise VivavoceError(f"{model.path.name} does not record its training data; give --data")
     return source
+
+
+def _budget(settings: Settings, target: Target, protocol: Protocol) -> Budget | None:
+    """The budget, if one is given.
+
+    Raises:
+        VivavoceError: it is not one, or is in gradients where there are none.
+    """
+    budget = Budget.read(settings.budget) if settings.budget is not None else None
+    if budget and budget.in_gradients and not any(ATTACKS[name].needs_gradient for name in protocol.attacks):
+        why = target.gradient_missing or f"the attacks are {', '.join(protocol.attacks[:3])}"
+        raise VivavoceError(
+            f"--budget {budget.text} counts gradients, and there are none ({why}); give a time"
+        )
+    return budget
 
 
 def _goals(settings: Settings, images: ImageSet, indices: np.ndarray, classes: int) -> np.ndarray:

@@ -14,9 +14,10 @@ from ..errors import VivavoceError
 from ..files import check_parent
 from ..images.imageset import to_float
 from .attacks.base import Ball
+from .budget import ANSWERED, DIAGNOSED, Pace
 from .diagnosis.observing import observe, observe_answers
-from .diagnosis.probes import Probes, choose, telling_epsilon
-from .diagnosis.table import OF_ANSWERS, diagnose
+from .diagnosis.probes import FEWEST, Probes, choose, most, telling_epsilon
+from .diagnosis.table import OF_ANSWERS, Check, diagnose
 from .digests import image_digests, joint_digest
 from .evaluate import Enough, blank, evaluate
 from .learning import learn, named_patterns
@@ -26,7 +27,7 @@ from .plan import Plan, Settings
 from .references import Reference, references
 from .report import Report
 from .sharding import Spread
-from .state import StateFile, fingerprint
+from .state import Running, StateFile, fingerprint
 from .summary import write_report
 
 PROBED = Ball("linf", np.full((1, 1, 1), 8 / 255, np.float32))
@@ -51,6 +52,7 @@ def robustness(
     settings: Settings | None = None,
     progress: Progress = lambda *_: None,
     enough: Enough | None = None,
+    left: Callable[[float], None] = lambda seconds: None,
 ) -> Audit:
     """Audit an opened model.
 
@@ -60,11 +62,43 @@ def robustness(
         progress: called after every batch and check of the diagnosis.
         enough: ends the attacks early, on whole images; see `evaluate`. Its evaluation is in the order of the
             attacks, which is random; the report has the finished images in the order of the data set.
+        left: called after every batch with the seconds that are left, diagnosis included, by estimate.
 
     Raises:
         VivavoceError: the data do not fit the model, or an input of `settings` cannot be used.
+        KeyboardInterrupt: Ctrl-C; its text says what was kept and how to go on.
     """
     settings, started = settings or Settings(), time.perf_counter()
+    _check(settings, enough)
+    plan = Plan.of(model, settings).in_random_order()
+    target = plan.target
+    learning = _named(progress, "learning")
+    target.patterns = learn(target, plan.images, plan.training, plan.protocol, plan.seed, learning)
+    start = blank(target, plan.images, plan.indices, plan.protocol)
+    running = Running(start, target, _state(plan, settings.resume) if settings.resume else None)
+    passes = ANSWERED if plan.protocol.natural else DIAGNOSED
+    pace = Pace(target, plan.planned, plan.batch_size, most(plan.fit), passes, plan.budget, started)
+    try:
+        evaluation = _evaluate(plan, running, pace, settings.spread, progress, enough, left)
+        evaluation = evaluation.at(np.argsort(evaluation.indices))
+        plan = plan.of_images(evaluation.indices)
+        probes = _probes(plan, evaluation, running, pace.diagnosable(FEWEST))
+        checks = _diagnosed(plan, evaluation, probes, _named(progress, "diagnosis"))
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(running.ending) from None
+    beside: tuple[Reference, ...] = ()
+    if settings.references:
+        beside = tuple(references(probes, _named(progress, "references")))
+    report = write_report(plan, evaluation, checks, beside, time.perf_counter() - started)
+    return Audit(report, evaluation, model, named_patterns(target, plan.protocol))
+
+
+def _check(settings: Settings, enough: Enough | None) -> None:
+    """Refuse settings that do not go together.
+
+    Raises:
+        VivavoceError: they do not.
+    """
     if settings.shifted and (settings.spread or settings.resume):
         raise VivavoceError(
             "--shifted needs no --resume or --engine ray: it only asks the model; leave them out"
@@ -75,25 +109,13 @@ def robustness(
         )
     if settings.protocol and settings.protocol.natural and (settings.references or settings.targets):
         raise VivavoceError("--references and --targets need attacks; --protocol natural has none")
-    plan = Plan.of(model, settings).in_random_order()
-    target = plan.target
-    learning = _named(progress, "learning")
-    target.patterns = learn(target, plan.images, plan.training, plan.protocol, plan.seed, learning)
-    state = _state(plan, settings.resume) if settings.resume else None
-    evaluation = _evaluate(plan, state, settings.spread, progress, enough)
-    evaluation = evaluation.at(np.argsort(evaluation.indices))
-    plan = plan.of_images(evaluation.indices)
-    probes = _probes(plan, evaluation)
-    if plan.protocol.natural:
-        checks = diagnose(observe_answers(probes, evaluation), OF_ANSWERS)
-        evaluation.examples = worst_examples(plan, evaluation)
-    else:
-        checks = diagnose(observe(probes, evaluation, plan.protocol, _named(progress, "diagnosis")))
-    beside: tuple[Reference, ...] = ()
-    if settings.references:
-        beside = tuple(references(probes, _named(progress, "references")))
-    report = write_report(plan, evaluation, checks, beside, time.perf_counter() - started)
-    return Audit(report, evaluation, model, named_patterns(target, plan.protocol))
+    if settings.spread and (enough or settings.budget):
+        raise VivavoceError(
+            "an audit with --engine ray cannot end early, as its shards run at the same time; "
+            "leave out --budget, or give a smaller --limit"
+        )
+    if settings.references and settings.budget:
+        raise VivavoceError("--references has no place in a --budget; leave one of them out")
 
 
 def _named(progress: Progress, what: str) -> Callable[[str], None]:
@@ -113,12 +135,16 @@ def _state(plan: Plan, path: Path) -> StateFile:
 
 
 def _evaluate(
-    plan: Plan, state: StateFile | None, spread: Spread | None, progress: Progress, enough: Enough | None
+    plan: Plan,
+    running: Running,
+    pace: Pace,
+    spread: Spread | None,
+    progress: Progress,
+    enough: Enough | None,
+    left: Callable[[float], None],
 ) -> Evaluation:
     """The protocol itself."""
-    start = blank(plan.target, plan.images, plan.indices, plan.protocol)
-    if state and state.path.exists():
-        state.load(start, plan.target)
+    start = running.evaluation
     steps = len(plan.indices) * len(start.outcomes)
     done = len(start.digests) * steps // max(len(plan.indices), 1)
 
@@ -127,34 +153,57 @@ def _evaluate(
         done += count
         progress(attack, done, steps)
 
-    if spread and enough:
-        raise VivavoceError("an audit on Ray cannot end early: its shards run at the same time")
+    def keep(evaluation: Evaluation, finished: int) -> None:
+        pace.mark(finished)
+        left(pace.seconds_left)
+        running.save()
+
     if spread:
         return spread(plan.shard, plan.target, plan.images, advance)
+    pace.mark(len(start.digests))
     return evaluate(
         plan.target,
         plan.images,
         plan.indices,
         plan.protocol,
         seed=plan.seed,
-        batch_size=plan.batch_size,
+        batch_size=pace.size,
         goals=plan.goals,
         progress=advance,
         start=start,
-        keep=lambda evaluation, _: state.save(evaluation, plan.target) if state else None,
-        enough=enough or (lambda evaluation, done: False),
+        keep=keep,
+        enough=lambda *found: pace.enough(*found) or (enough is not None and enough(*found)),
     )
 
 
-def _probes(plan: Plan, evaluation: Evaluation) -> Probes:
+def _diagnosed(
+    plan: Plan, evaluation: Evaluation, probes: Probes, progress: Callable[[str], None]
+) -> tuple[Check, ...]:
+    """Whether the attacks can be trusted."""
+    if plan.protocol.natural:
+        evaluation.examples = worst_examples(plan, evaluation)
+        return diagnose(observe_answers(probes, evaluation), OF_ANSWERS)
+    return diagnose(observe(probes, evaluation, plan.protocol, progress))
+
+
+def _probes(plan: Plan, evaluation: Evaluation, running: Running, count: int) -> Probes:
     """The images of the diagnosis, and its ball."""
     fit = plan.fit
-    places = choose(evaluation, plan.seed, fit)
+    places = choose(evaluation, plan.seed, count)
     indices = evaluation.indices[places]
     empty = np.zeros((0, fit.height, fit.width, fit.channels), np.uint8)
     pixels = plan.images.pixels(indices, fit) if len(indices) else empty
     ball = PROBED
     if plan.protocol.norm in ("linf", "l2"):
         ball = plan.protocol.ball(telling_epsilon(evaluation), plan.target.model.manifest.input)
-    labels = evaluation.labels[places]
-    return Probes(plan.target, to_float(pixels), labels, places, indices, ball, plan.seed)
+    return Probes(
+        plan.target,
+        to_float(pixels),
+        evaluation.labels[places],
+        places,
+        indices,
+        ball,
+        plan.seed,
+        known=running.probes,
+        keep=running.save,
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ..artifacts import ExportedModel
@@ -14,7 +14,11 @@ from .run import Audit, Progress, robustness
 
 
 def audit_all(
-    model: ExportedModel, settings: Settings, protocols: Sequence[Protocol], progress: Progress
+    model: ExportedModel,
+    settings: Settings,
+    protocols: Sequence[Protocol],
+    progress: Progress,
+    left: Callable[[float], None] = lambda seconds: None,
 ) -> list[Audit]:
     """Audit a model under every protocol.
 
@@ -23,11 +27,13 @@ def audit_all(
         settings: what all audits have in common.
         protocols: at least one.
         progress: as for `robustness`.
+        left: likewise, about the audit that is running.
 
     Raises:
         VivavoceError: as `robustness`.
     """
-    return [robustness(model, replace(settings, protocol=protocol), progress) for protocol in protocols]
+    each = [replace(settings, protocol=protocol) for protocol in protocols]
+    return [robustness(model, one, progress, left=left) for one in each]
 
 
 def whole(audits: Sequence[Audit]) -> Audit:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -20,7 +20,7 @@ from .sharding import Shard
 from .summary import versions
 from .target import Target
 
-MAGIC = b"vivavoce audit state 4\n"
+MAGIC = b"vivavoce audit state 5\n"
 """What a state begins with; then the SHA-256 of the rest, and the rest as MessagePack."""
 COUNTS = ("queries", "gradients", "dead", "compared", "strayed", "not_finite")
 """The counters of a target that a resumed audit goes on with."""
@@ -38,7 +38,7 @@ class StateFile:
     digests: Sequence[str]
     """Of all images that the audit is on."""
 
-    def save(self, evaluation: Evaluation, target: Target) -> None:
+    def save(self, evaluation: Evaluation, target: Target, probes: dict[str, bytes]) -> None:
         """Write the state, so that a kill leaves the old or the new one whole.
 
         Raises:
@@ -54,19 +54,22 @@ class StateFile:
         state = _State(
             self.fingerprint, len(evaluation.digests), {name: getattr(target, name) for name in COUNTS},
             target.notes,
-            evaluation.decisions.tobytes(), evaluation.near.tobytes(), outcomes, examples,
+            evaluation.decisions.tobytes(), evaluation.near.tobytes(), outcomes, examples, probes,
         )  # fmt: skip
         content = msgspec.msgpack.encode(state)
         write_whole(self.path, MAGIC + hashlib.sha256(content).digest() + content)
 
-    def load(self, evaluation: Evaluation, target: Target) -> None:
+    def load(self, evaluation: Evaluation, target: Target) -> dict[str, bytes]:
         """Restore a blank evaluation and a fresh target to the state of the interrupted audit.
+
+        Returns:
+            What its diagnosis has found, as `Probes.known`.
 
         Raises:
             VivavoceError: the file is not a state, is damaged, or belongs to a different audit.
         """
+        state = _read(self.path)
         try:
-            state = _decoded(read_bytes(self.path, LIMIT))
             changed = [name for name in self.fingerprint if state.fingerprint[name] != self.fingerprint[name]]
             if changed:
                 raise VivavoceError(
@@ -74,11 +77,9 @@ class StateFile:
                     "remove it to start over, or give a different --resume file"
                 )
             self._fill(evaluation, state, target)
-        except (ValueError, KeyError, msgspec.DecodeError) as error:
-            raise VivavoceError(
-                f"{self.path}: not the state of an audit, or damaged ({error}); "
-                "remove it to start over, or give a different --resume file"
-            ) from error
+        except (ValueError, KeyError) as error:
+            raise _unusable(self.path, error) from error
+        return state.probes
 
     def _fill(self, evaluation: Evaluation, state: _State, target: Target) -> None:
         if not 0 <= state.done <= len(self.digests):
@@ -101,6 +102,72 @@ class StateFile:
             setattr(target, name, state.tally[name])
         for note in state.notes:
             target.note(note)
+
+
+@dataclass
+class Running:
+    """An audit that is going on: what it has found so far, and the file that keeps it."""
+
+    evaluation: Evaluation
+    """All images of the audit, finished or not."""
+    target: Target
+    file: StateFile | None = None
+    probes: dict[str, bytes] = field(default_factory=dict)
+    """What the diagnosis has found, as `Probes.known`."""
+
+    def __post_init__(self) -> None:
+        if self.file and self.file.path.exists():
+            self.probes = self.file.load(self.evaluation, self.target)
+
+    def save(self) -> None:
+        """Write the file, if there is one.
+
+        Raises:
+            VivavoceError: it cannot be written.
+        """
+        if self.file:
+            self.file.save(self.evaluation, self.target, self.probes)
+
+    @property
+    def ending(self) -> str:
+        """What an interrupted audit leaves behind, and how to go on."""
+        done, n = len(self.evaluation.digests), len(self.evaluation.indices)
+        if self.file is None or not self.file.path.exists():
+            return f"stopped after {done} of {n} images; nothing is kept without --resume FILE"
+        return (
+            f"stopped after {done} of {n} images; {self.file.path} keeps them: "
+            "run the same command again to go on"
+        )
+
+
+def kept_in(path: Path) -> str:
+    """What the state of an unfinished audit holds, in words.
+
+    Raises:
+        VivavoceError: the file is not a state, or damaged.
+    """
+    state = _read(path)
+    images = f"{state.done} finished images"
+    return f"{images} and {len(state.probes)} checks of the diagnosis" if state.probes else images
+
+
+def _read(path: Path) -> _State:
+    """Read a state.
+
+    Raises:
+        VivavoceError: the file is not a state, or damaged.
+    """
+    try:
+        return _decoded(read_bytes(path, LIMIT))
+    except (ValueError, msgspec.DecodeError) as error:
+        raise _unusable(path, error) from error
+
+
+def _unusable(path: Path, error: Exception) -> VivavoceError:
+    return VivavoceError(
+        f"{path}: not the state of an audit, or damaged ({error}); "
+        "remove it to start over, or give a different --resume file"
+    )
 
 
 class _Outcome(msgspec.Struct):
@@ -127,6 +194,7 @@ class _State(msgspec.Struct):
     near: bytes
     outcomes: list[_Outcome]
     examples: list[_Example]
+    probes: dict[str, bytes]
 
 
 def _decoded(data: bytes) -> _State:

@@ -47,7 +47,7 @@ def write_report(
         diagnosis=checks,
         references=references,
         notes=tuple(target.notes),
-        verdict=_verdict(plan, evaluation, rows, checks) + _cut(len(evaluation.labels), plan.planned),
+        verdict=_verdict(plan, evaluation, rows, checks) + _cut(len(evaluation.labels), plan),
         images=_images(plan, evaluation),
         environment=_environment(plan, seconds),
         straight_through=target.straight_through,
@@ -99,9 +99,12 @@ def _data(plan: Plan, evaluation: Evaluation) -> Data:
     )
 
 
-def _cut(n: int, planned: int) -> str:
+def _cut(n: int, plan: Plan) -> str:
     """How many images an audit finished, in words; empty if all."""
-    return f"; {n} of {planned} images were finished" if n < planned else ""
+    if n == plan.planned:
+        return ""
+    within = f" within the budget of {plan.budget.text}" if plan.budget else ""
+    return f"; {n} of {plan.planned} images were finished{within}"
 
 
 def _sample(n: int, planned: int, total: int, seed: int) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # Where several processes share the tests, each has one thread.
 if SHARED := "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Audits keep their reports where the tests don't leave them.
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="vivavoce-state-")
 
 import pytest
 from filelock import FileLock

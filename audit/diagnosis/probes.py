@@ -37,7 +37,7 @@ class Probes:
     ball: Ball
     seed: int
     known: dict[str, bytes] = field(default_factory=dict)
-    """What finished attacks broke, by what determines it; an interrupted audit goes on from them."""
+    """What is found already, by what determines it; an interrupted audit goes on from it."""
     keep: Callable[[], None] = lambda: None
     """Called after each attack, to save what is known."""
 
@@ -57,8 +57,8 @@ class Probes:
         radius = ball.radius.ravel().tolist()
         key = f"{name} {attack.name} {ball.norm} {radius} {self.indices[places].tolist()}"
         found = np.zeros(len(self.labels), bool)
-        if key in self.known:
-            found[places] = np.frombuffer(self.known[key], bool)
+        if key in self.known and len(self.known[key]) == len(places):
+            found[places] = np.frombuffer(self.known[key], np.uint8) == 1
             return found
         size = self.target.at_a_time or len(places)
         for part in (places[k : k + size] for k in range(0, len(places), size)):
@@ -66,6 +66,14 @@ class Probes:
         self.known[key] = found[places].tobytes()
         self.keep()
         return found
+
+    def decision_on_grey(self) -> int:
+        """The class that the file decides for on a grey picture."""
+        if "grey" not in self.known:
+            grey = np.full((1, *self.clean.shape[1:]), 0.5, np.float32)
+            decided = judge(self.target, grey, self.labels[:1]).decisions[0]
+            self.known["grey"] = int(decided).to_bytes(8, "little", signed=True)
+        return int.from_bytes(self.known["grey"], "little", signed=True)
 
     def _broken(self, attack: Attack, ball: Ball, part: np.ndarray) -> np.ndarray:
         clean, labels = self.clean[part], self.labels[part]
@@ -93,12 +101,12 @@ def telling_epsilon(evaluation: Evaluation) -> float:
     return min(grid, key=lambda epsilon: abs(evaluation.robust(epsilon).mean() - half))
 
 
-def choose(evaluation: Evaluation, seed: int, fit: Fit) -> np.ndarray:
-    """Places among the audited images of the diagnosis's: right ones, drawn from the seed, in order."""
+def choose(evaluation: Evaluation, seed: int, count: int) -> np.ndarray:
+    """Places of the diagnosis's images among the audited ones: `count` right ones, drawn from the seed."""
     right = np.flatnonzero(evaluation.right)
-    return np.sort(np.random.default_rng(seed).permutation(right)[: _most(fit)])
+    return np.sort(np.random.default_rng(seed).permutation(right)[:count])
 
 
-def _most(fit: Fit) -> int:
+def most(fit: Fit) -> int:
     """Images of the diagnosis at this size: fewer of large ones."""
     return max(FEWEST, min(IMAGES, VALUES // (fit.height * fit.width * fit.channels)))

@@ -12,7 +12,6 @@ from ..attacks.fgsm import FGSM
 from ..attacks.iterative import Iterative
 from ..attacks.pgd import PGD
 from ..attacks.square import Square
-from ..judge import judge
 from ..outcomes import Evaluation
 from ..protocol import Protocol
 from ..statistics import sign_test
@@ -33,8 +32,7 @@ def searched(
     probes: Probes, evaluation: Evaluation, protocol: Protocol, progress: Names
 ) -> dict[str, np.ndarray]:
     """What every attack of the diagnosis breaks, bool [n] by the name of its observation."""
-    grey = np.full((1, *probes.clean.shape[1:]), HUGE, np.float32)
-    seen = {"grey": judge(probes.target, grey, probes.labels[:1]).decisions[0] != probes.labels}
+    seen: dict[str, np.ndarray] = {"grey": probes.labels != probes.decision_on_grey()}
     if probes.target.gradient_missing is not None:
         return seen
     run = Searches(probes, progress)

@@ -7,13 +7,16 @@ from typing import Annotated
 
 import typer
 
-from ...console import Losses, showing, terminal
+from ...console import Losses, say, showing, terminal
 
 
 def show(
     reports: Annotated[
-        list[Path], typer.Argument(metavar="REPORT...", help="A report.json, or two to compare.")
-    ],
+        list[Path] | None,
+        typer.Argument(
+            metavar="REPORT...", help="A report.json, or two to compare. Default: the newest that was kept."
+        ),
+    ] = None,
     output: Annotated[
         list[str] | None,
         typer.Option(
@@ -30,8 +33,12 @@ def show(
     Example: audit show yesterday.json today.json
     """
     from ...errors import VivavoceError
+    from ..kept import newest
     from ..report import load_report
 
+    if not reports:
+        reports = [newest()]
+        say(f"showing {reports[0]}", err=True)
     if len(reports) > 2:
         raise VivavoceError(f"{len(reports)} reports; give one, or two to compare")
     if len(reports) == 2:
