@@ -7,7 +7,15 @@ from vivavoce.audit.gate.pairing import Vector
 from vivavoce.audit.gate.rows import pair_up
 
 
-def outcomes(draw: np.random.Generator, n: int, rows: int, discordant: float, drop: float, dropped: int):
+def outcomes(
+    draw: np.random.Generator,
+    n: int,
+    rows: int,
+    discordant: float,
+    drop: float,
+    dropped: int,
+    right: float = 0.6,
+):
     """Vectors before and after: `rows` figures of n images, the first `dropped` of which truly fall.
 
     The same images tend to change in every row, as they do in an audit: each row takes its own half of
@@ -20,7 +28,7 @@ def outcomes(draw: np.random.Generator, n: int, rows: int, discordant: float, dr
         fall = drop if k < dropped else 0.0
         lost = own < (discordant + fall) / 2
         gained = (own >= 1 - (discordant - fall) / 2) & ~lost
-        before = np.where(lost, True, np.where(gained, False, draw.random(n) < 0.6))
+        before = np.where(lost, True, np.where(gained, False, draw.random(n) < right))
         after = np.where(lost, False, np.where(gained, True, before))
         pairs.append((Vector(f"r{k}", f"r{k}", before), Vector(f"r{k}", f"r{k}", after)))
     return pairs
