@@ -149,6 +149,7 @@ class Examination:
         __tracebackhide__ = True
         from .gate.checking import CheckResult as Result
         from .gate.comparison import compare_reports
+        from .gate.ending import endings_of
         from .gate.limits import Limits
         from .gate.repeating import audit_again, open_like
         from .gate.table import text
@@ -158,8 +159,10 @@ class Examination:
         earlier = load_report(baseline)
         opened: ExportedModel = open_like(self.model, earlier, self.preprocessing)
         shifted = self.shifted if earlier.data.shifted else None
-        audit = audit_again(opened, earlier, self.data, Path(baseline).parent, shifted=shifted)
-        comparison = compare_reports(earlier, audit.report, limits)
+        endings = endings_of(opened, earlier, limits)
+        folder = Path(baseline).parent
+        audit = audit_again(opened, earlier, self.data, folder, shifted=shifted, endings=endings)
+        comparison = compare_reports(earlier, audit.report, limits, endings=endings)
         if not comparison.passed:
             _fail(comparison.summary, text(comparison))
         return Result(comparison, audit)

@@ -7,9 +7,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
-from ..artifacts import ExportedModel
+from ..artifacts import ExportedModel, Manifest
 from ..artifacts.identity import identify
 from ..artifacts.preprocessing import Fixed
 from .diagnosis.table import Check
@@ -52,6 +53,26 @@ def write_report(
         environment=_environment(plan, seconds),
         straight_through=target.straight_through,
         speed=measure(target.model),
+    )
+
+
+def so_far(report: Report, evaluation: Evaluation, manifest: Manifest) -> Report:
+    """A report with the outcomes of a different model on some of its images; its other figures stay.
+
+    Args:
+        report: of the same protocol.
+        evaluation: of these images.
+        manifest: of the different model.
+    """
+    threshold = manifest.decoding.threshold is not None
+    images = zip(evaluation.labels, evaluation.decisions, evaluation.robust(), strict=True)
+    return msgspec.structs.replace(
+        report,
+        model=msgspec.structs.replace(report.model, manifest=manifest),
+        data=msgspec.structs.replace(report.data, n=len(evaluation.labels)),
+        clean=_clean(evaluation, manifest.decoding.rule == "nearest", threshold),
+        rows=tuple(_row(outcome, evaluation, threshold) for outcome in evaluation.outcomes),
+        images=tuple(ImageOutcome(int(k), int(decided), bool(robust)) for k, decided, robust in images),
     )
 
 

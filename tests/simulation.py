@@ -5,6 +5,7 @@ import numpy as np
 from vivavoce.audit import Limits
 from vivavoce.audit.gate.pairing import Vector
 from vivavoce.audit.gate.rows import pair_up
+from vivavoce.audit.gate.stopping import Row, Stopping
 
 
 def outcomes(
@@ -49,3 +50,26 @@ def failing(
         pairs = pair_up(outcomes(draw, n, rows, discordant, drop, dropped), limits)
         failed += any(pair.result == "failed" for pair in pairs)
     return failed / rounds
+
+
+def stopped(
+    pairs: list[tuple[np.ndarray, np.ndarray]],
+    steps: int,
+    alpha: float,
+    tolerance: float = 1.0,
+    looks: int = 20,
+    family: int | None = None,
+) -> tuple[str | None, int]:
+    """What a check decides early from values before and after, and after how many images.
+
+    None and all images if it needs all of them.
+    """
+    rule = Stopping([Row(old, steps, tolerance) for old, _ in pairs], alpha, family or len(pairs))
+    n = len(pairs[0][0])
+    for images in range(looks, n, looks):
+        seen = [new[:images] for _, new in pairs]
+        if any(rule.failing(seen)):
+            return "failed", images
+        if rule.passing(seen):
+            return "passed", images
+    return None, n

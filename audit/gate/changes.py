@@ -28,17 +28,17 @@ class Change(msgspec.Struct, frozen=True):
     """One line to show."""
 
 
-def changes(sides: Sequence[tuple[Report, Report]]) -> Iterator[Change]:
+def changes(sides: Sequence[tuple[str, Report, Report]]) -> Iterator[Change]:
     """Every change; `failed` if the new figures can no longer be trusted or compared.
 
     Args:
-        sides: the reports before and after, of each protocol.
+        sides: of each protocol its name, if there are several, and the reports before and after.
     """
-    for before, after in sides:
-        label = f"{before.protocol.name}: " if len(sides) > 1 else ""
+    for label, before, after in sides:
         for change in _of_diagnosis(before, after):
-            yield msgspec.structs.replace(change, name=label + change.name)
-    yield from _promises(*sides[0])
+            name = f"{label}: {change.name}" if label else change.name
+            yield msgspec.structs.replace(change, name=name)
+    yield from _promises(*sides[0][1:])
 
 
 def _of_diagnosis(before: Report, after: Report) -> Iterator[Change]:

@@ -10,6 +10,7 @@ from ..plan import Settings, source_of
 from ..report import Report, load_report
 from ..run import Audit, Progress, robustness
 from .comparison import Comparison, compare_reports
+from .ending import endings_of
 from .limits import Limits
 from .repeating import audit_again, open_like
 
@@ -29,6 +30,7 @@ def check(
     data: str | None = None,
     progress: Progress = lambda *_: None,
     shifted: str | None = None,
+    early: bool = True,
 ) -> CheckResult:
     """Audit a model as its baseline was, and compare image by image.
 
@@ -40,6 +42,7 @@ def check(
             folder or to the baseline.
         progress: as for `robustness`.
         shifted: where the baseline's shifted images are, likewise.
+        early: end the attacks where the answer is decided; the new audit is then of some images only.
 
     Raises:
         OtherData: the images are not the baseline's.
@@ -48,8 +51,9 @@ def check(
     report = baseline if isinstance(baseline, Report) else load_report(baseline)
     folder = None if isinstance(baseline, Report) else Path(baseline).parent
     opened = open_like(model, report) if isinstance(model, (str, Path)) else model
-    audit = audit_again(opened, report, data, folder, progress, shifted=shifted)
-    return CheckResult(compare_reports(report, audit.report, limits), audit)
+    endings = endings_of(opened, report, limits or Limits()) if early else []
+    audit = audit_again(opened, report, data, folder, progress, shifted=shifted, endings=endings)
+    return CheckResult(compare_reports(report, audit.report, limits, endings=endings), audit)
 
 
 def compare(

@@ -80,6 +80,7 @@ def check(
     from ...artifacts import find_model
     from ..report import load_report
     from .comparison import compare_reports
+    from .ending import endings_of
     from .limits import read_limits
     from .outputs import Compared, check_outputs, relative_path
     from .repeating import OtherData, audit_again, open_like
@@ -93,7 +94,10 @@ def check(
     folder, command, comparison = baseline.parent, command_line(), None
     with watching() as progress:
         try:
-            later = audit_again(opened, earlier, data, folder, progress, command, shifted=shifted).report
+            endings = [] if update else endings_of(opened, earlier, limits)
+            later = audit_again(
+                opened, earlier, data, folder, progress, command, shifted=shifted, endings=endings
+            ).report
         except OtherData as error:
             if not update:
                 raise OtherData(f"{error}; give the same data, or accept the new with --update") from None
@@ -102,7 +106,7 @@ def check(
                 opened, earlier, data, folder, progress, command, other_data=True, shifted=shifted
             ).report
         else:
-            comparison = compare_reports(earlier, later, limits)
+            comparison = compare_reports(earlier, later, limits, endings=endings)
     losses = Losses()
     if comparison is not None:
         _tell(Compared(comparison, earlier, later, relative_path(path)), output or [], losses)

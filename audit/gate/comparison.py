@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import msgspec
 import numpy as np
 
@@ -10,8 +13,9 @@ from ...errors import VivavoceError
 from ..report import Report
 from ..statistics import smallest_drop
 from .changes import Change, changes
+from .ending import Ended, Ending
 from .limits import Limits
-from .matching import figures, matched, names_of, verdict
+from .matching import Side, figures, matched, names_of, verdict
 from .rows import Pair, can_drop, pair_up
 
 
@@ -57,6 +61,8 @@ class Comparison(msgspec.Struct, frozen=True):
     """Smallest drop, as a share, that n images can show in one of the rows."""
     verdicts: tuple[str, str]
     """The verdicts of both audits, of each protocol."""
+    ended: tuple[Ended, ...] = ()
+    """The protocols whose attacks ended early, because their answer was decided."""
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -78,11 +84,16 @@ class Comparison(msgspec.Struct, frozen=True):
         return tuple(sorted(rows, key=lambda row: row.tolerance - row.largest_drop))
 
     @property
+    def planned(self) -> int:
+        """Images of the baseline."""
+        return self.ended[0].planned if self.ended else self.n
+
+    @property
     def resolution(self) -> str:
         """The smallest drop that could be seen, in words."""
         if self.smallest_drop is None:
-            return f"{self.n} images are too few to show any drop in {len(self.rows)} rows"
-        return f"the smallest drop that {self.n} images can show: {100 * self.smallest_drop:.1f} points"
+            return f"{self.planned} images are too few to show any drop in {len(self.rows)} rows"
+        return f"the smallest drop that {self.planned} images can show: {100 * self.smallest_drop:.1f} points"
 
     @property
     def summary(self) -> str:
@@ -94,14 +105,22 @@ class Comparison(msgspec.Struct, frozen=True):
         if self.passed and self.smallest_drop is None:
             return f"no regression found, but {self.resolution}"
         if self.passed:
-            return f"no regression: {self.after} passes in all {len(self.rows)} rows"
+            return f"no regression: {self.after} passes in all {len(self.rows)} rows{self._early}"
         dropped = [row for row in self.rows if row.result == "failed"]
         parts = [f"{c.name}: {c.meaning}" for c in self.changes if c.result == "failed"]
         parts += [ratio.line for ratio in self.ratios if ratio.failed]
         if dropped:
             worst = min(dropped, key=lambda row: row.points)
             parts.insert(0, f"{len(dropped)} of {len(self.rows)} rows dropped, most of all {worst.line}")
-        return f"regression: {'; '.join(parts)}"
+        return f"regression: {'; '.join(parts)}{self._early}"
+
+    @property
+    def _early(self) -> str:
+        """After how many images, for a sentence; empty if all were needed."""
+        if len(self.ended) == 1 and len({row.protocol for row in self.rows if row.protocol}) == 1:
+            return f", {self.ended[0].line}"
+        lines = [f"{ended.protocol} {ended.line}" for ended in self.ended]
+        return f" ({'; '.join(lines)})" if lines else ""
 
     def to_json(self) -> bytes:
         """Everything as indented JSON, with `passed`, `summary` and the names of the rows in `unsettled`."""
@@ -114,7 +133,11 @@ class Comparison(msgspec.Struct, frozen=True):
 
 
 def compare_reports(
-    before: Report, after: Report, limits: Limits | None = None, gate: bool = True
+    before: Report,
+    after: Report,
+    limits: Limits | None = None,
+    gate: bool = True,
+    endings: Sequence[Ending] = (),
 ) -> Comparison:
     """Compare two reports on the same images under the same protocols.
 
@@ -123,30 +146,42 @@ def compare_reports(
         after: the new one.
         limits: what passes; None: the defaults.
         gate: judge by the limits with one-sided tests; otherwise show differences with two-sided ones.
+        endings: what watched the attacks of the new report; where they ended early, their decision counts.
 
     Raises:
         VivavoceError: images or protocol differ, a report is damaged, or a limit names no row.
     """
     limits = limits or Limits()
-    sides = matched(before, after)
-    limits.check_patterns(names_of(sides))
-    pairs = figures(sides)
-    tested = sum(can_drop(old) for old, _ in pairs) if gate else len(pairs)
-    decisions = [np.array([image.clean for image in report.images]) for report in (before, after)]
+    sides = matched(before, after, ended=bool(endings))
+    limits.check_patterns(names_of(before))
+    pairs, all_images = figures(sides), figures([replace(side, before=side.whole) for side in sides])
+    tested = {old.name for old, _ in all_images if not gate or can_drop(old)}
+    decided = _decided(sides, endings)
+    first = sides[0].before, sides[0].after
+    decisions = [np.array([image.clean for image in report.images]) for report in first]
     return Comparison(
         gate=gate,
         before=before.model.file,
         after=after.model.file,
         data=before.data.name,
-        n=before.data.n,
+        n=first[0].data.n,
         alpha=limits.alpha,
-        rows=pair_up(pairs, limits, gate),
-        changes=tuple(changes(sides)),
+        rows=pair_up(pairs, limits, gate, tested, decided),
+        changes=tuple(changes([(side.label, side.before, side.after) for side in sides])),
         ratios=tuple(_ratios(before, after, limits)),
         agreement=float((decisions[0] == decisions[1]).mean()),
-        smallest_drop=smallest_drop(before.data.n, max(tested, 1), limits.alpha),
+        smallest_drop=smallest_drop(before.data.n, max(len(tested), 1), limits.alpha),
         verdicts=(verdict(before), verdict(after)),
+        ended=tuple(ending.ended for ending in endings if ending.ended),
     )
+
+
+def _decided(sides: Sequence[Side], endings: Sequence[Ending]) -> dict[str, bool]:
+    """Whether rows failed, of the protocols that ended early."""
+    found: dict[str, bool] = {}
+    for side, ending in zip(sides, endings, strict=False):
+        found |= ending.results([old.name for old, _ in figures([side])])
+    return found
 
 
 def _ratios(before: Report, after: Report, limits: Limits) -> list[Ratio]:

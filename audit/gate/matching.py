@@ -3,21 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+
+import msgspec
+import numpy as np
 
 from ...errors import VivavoceError
-from ..report import Report
+from ..report import Report, pack_bits, unpack_bits
+from ..statistics import wilson
 from .changes import same_threshold
 from .pairing import Vector, gradient_lost, refuse_mismatch, row_name, vectors
 
-Sides = Sequence[tuple[Report, Report]]
-"""The reports before and after, of each protocol."""
 CLEAN = ("clean", "clean/threshold")
 """Names of figures that need no attack."""
 
 
-def matched(before: Report, after: Report) -> Sides:
+@dataclass(frozen=True)
+class Side:
+    """One protocol of a comparison."""
+
+    label: str
+    """Its name, where there are several protocols; else empty."""
+    clean: str | None
+    """The label of its clean figures; None: those of the first protocol are the same."""
+    whole: Report
+    """The baseline."""
+    before: Report
+    """The baseline of the images that the new model was attacked on: of all, unless the check ended early."""
+    after: Report
+
+
+def matched(before: Report, after: Report, ended: bool = False) -> list[Side]:
     """The reports of each protocol.
+
+    Args:
+        before: the baseline.
+        after: the new report.
+        ended: whether it may have ended early, on some of the baseline's images.
 
     Raises:
         VivavoceError: images or protocols differ.
@@ -30,32 +52,42 @@ def matched(before: Report, after: Report) -> Sides:
             files = f"{after.model.file} cannot be compared with {before.model.file}"
             raise VivavoceError(f"{files}: the protocols differ ({told})")
         new = [found[part.protocol.name] for part in old]
-    sides = list(zip(old, new, strict=True))
-    for pair in sides:
-        refuse_mismatch(*pair)
+    sides = sides_of(before, new)
+    if ended:
+        sides = [replace(side, before=part_of(side.whole, side.after)) for side in sides]
+    for side in sides:
+        refuse_mismatch(side.before, side.after)
     return sides
 
 
-def figures(sides: Sides) -> list[tuple[Vector, Vector]]:
-    """Every figure that both sides have, with its protocol in its name if there are several.
+def sides_of(baseline: Report, new: Sequence[Report] | None = None) -> list[Side]:
+    """A baseline's protocols with the new reports, or with themselves."""
+    parts = list(baseline.parts)
+    found: list[Side] = []
+    for place, (old, after) in enumerate(zip(parts, new or parts, strict=True)):
+        label = old.protocol.name if len(parts) > 1 else ""
+        known = place and old.data.digest == parts[0].data.digest
+        found.append(Side(label, None if known else label if place else "", old, old, after))
+    return found
 
-    The clean figures are of the first protocol, unless others have different images.
+
+def figures(sides: Sequence[Side]) -> list[tuple[Vector, Vector]]:
+    """Every figure that both reports have, with its protocol in its name if there are several.
 
     Raises:
         VivavoceError: a report is damaged.
     """
     found = []
-    for place, (old, new) in enumerate(sides):
-        after = vectors(new)
-        known = place and old.data.digest == sides[0][0].data.digest
-        for name, vector in vectors(old).items():
+    for side in sides:
+        after = vectors(side.after)
+        for name, vector in vectors(side.before).items():
             clean = name in CLEAN
-            comparable = clean or not gradient_lost(old, new)
+            label = side.clean if clean else side.label
+            comparable = clean or not gradient_lost(side.before, side.after)
             if name.endswith("/threshold"):
-                comparable &= same_threshold(old, new)
-            if name in after and comparable and not (clean and known):
-                label = old.protocol.name if len(sides) > 1 and (place or not clean) else ""
-                protocol = "" if clean else old.protocol.name
+                comparable &= same_threshold(side.before, side.after)
+            if name in after and comparable and label is not None:
+                protocol = "" if clean else side.whole.protocol.name
                 found.append(tuple(_named(v, label, protocol) for v in (vector, after[name])))
     return found
 
@@ -63,12 +95,47 @@ def figures(sides: Sides) -> list[tuple[Vector, Vector]]:
 def _named(vector: Vector, label: str, protocol: str) -> Vector:
     if not label:
         return replace(vector, protocol=protocol)
-    return replace(vector, name=f"{label}:{vector.name}", title=f"{label}: {vector.title}", protocol=protocol)
+    name, title = f"{label}:{vector.name}", f"{label}: {vector.title}"
+    return replace(vector, name=name, title=title, protocol=protocol)
 
 
-def names_of(sides: Sides) -> list[str]:
-    """The names of all figures of the first side, compared or not."""
-    return [vector.name for vector, _ in figures([(old, old) for old, _ in sides])]
+def names_of(baseline: Report) -> list[str]:
+    """The names of all figures of a baseline, compared or not.
+
+    Raises:
+        VivavoceError: it is damaged.
+    """
+    return [vector.name for vector, _ in figures(sides_of(baseline))]
+
+
+def part_of(report: Report, later: Report) -> Report:
+    """The outcomes of a report on those of its images that a later one has.
+
+    Survivors, accuracies and single images are of these; other figures stay those of all images.
+    """
+    if later.data.n == report.data.n:
+        return report
+    wanted = {(image.file, image.index) for image in later.images}
+    places = np.array([(image.file, image.index) in wanted for image in report.images]).nonzero()[0]
+    images = tuple(report.images[place] for place in places)
+    n, kept = report.data.n, len(places)
+
+    def bits(text: str | None) -> str | None:
+        return None if text is None else pack_bits(unpack_bits(text, n)[places])
+
+    rows = []
+    for row in report.rows:
+        standing = unpack_bits(row.survivors, n)[places]
+        figures = {"accuracy": float(standing.mean()), "interval": wilson(int(standing.sum()), kept)}
+        near = bits(row.survivors_threshold)
+        rows.append(
+            msgspec.structs.replace(row, survivors=pack_bits(standing), survivors_threshold=near, **figures)
+        )
+    right = sum(image.clean == image.label for image in images)
+    clean = msgspec.structs.replace(
+        report.clean, accuracy=right / kept, interval=wilson(right, kept), near=bits(report.clean.near)
+    )
+    return msgspec.structs.replace(report, data=later.data, clean=clean, rows=tuple(rows), images=images)
 
 
 def verdict(report: Report) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from ...artifacts.model import has_manifest
 from ...errors import VivavoceError
 from ...images import Fit, match, open_images, paired
 from ..digests import image_digests, joint_digest
+from ..evaluate import Enough
 from ..plan import Settings, first_of, source_of
 from ..report import Report
 from ..run import Audit, Progress, robustness
@@ -56,6 +58,7 @@ def audit_again(
     command: str = "",
     other_data: bool = False,
     shifted: str | None = None,
+    endings: Sequence[Enough] = (),
 ) -> Audit:
     """Audit a model under the protocols of an earlier report, in the same boxes, on the same images.
 
@@ -68,12 +71,13 @@ def audit_again(
         command: the command line, for the new report.
         other_data: accept different images; the outcomes then cannot be paired.
         shifted: as for `check`.
+        endings: what ends the attacks of each protocol early; empty: attack all images.
 
     Raises:
         OtherData: the images are not the earlier ones.
         VivavoceError: model and report do not fit.
     """
-    names_of([(part, part) for part in earlier.parts])  # refuses a damaged report before the work
+    names_of(earlier)  # refuses a damaged report before the work
     _name_classes(model, earlier.model.manifest.classes)
     for difference in class_differences(earlier.model.manifest.classes, model.manifest.classes):
         raise VivavoceError(
@@ -84,7 +88,11 @@ def audit_again(
     if not other_data:
         for part, settings in zip(earlier.parts, wanted, strict=True):
             _refuse_other_data(model, part, settings)
-    return whole([robustness(model, replace(settings, command=command), progress) for settings in wanted])
+    audits = [
+        robustness(model, replace(settings, command=command), progress, enough)
+        for settings, enough in zip(wanted, endings or [None] * len(wanted), strict=True)
+    ]
+    return whole(audits)
 
 
 def _in_the_box_of(earlier: Report, model: ExportedModel, settings: Settings) -> Settings:

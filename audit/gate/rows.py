@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 import msgspec
@@ -9,6 +10,7 @@ import msgspec
 from ..statistics import holm, largest_drop, largest_mean_drop, sign_test
 from .limits import Limits
 from .pairing import Vector
+from .stopping import level
 
 Result = Literal["failed", "unproven", "tolerated", "same", "improved", "lower", "higher"]
 
@@ -54,24 +56,46 @@ class Pair(msgspec.Struct, frozen=True):
         )
 
 
-def pair_up(pairs: list[tuple[Vector, Vector]], limits: Limits, gate: bool = True) -> tuple[Pair, ...]:
-    """Test every pair of outcome vectors, with a correction for multiple tests."""
+def pair_up(
+    pairs: list[tuple[Vector, Vector]],
+    limits: Limits,
+    gate: bool = True,
+    tested: Collection[str] | None = None,
+    decided: Mapping[str, bool] | None = None,
+) -> tuple[Pair, ...]:
+    """Test every pair of outcome vectors, with a correction for multiple tests.
+
+    Args:
+        pairs: before and after.
+        limits: what passes.
+        gate: one-sided tests against a tolerance; else two-sided ones.
+        tested: names of the rows that the correction counts; None: those that can drop.
+        decided: rows whose attacks ended early, and whether they failed. Their p-value is of the images so
+            far, and counts for no other row.
+    """
+    decided = decided or {}
+    if tested is None:
+        tested = {old.name for old, _ in pairs if not gate or can_drop(old)}
     lost = [int((new.values < old.values).sum()) for old, new in pairs]
     gained = [int((new.values > old.values).sum()) for old, new in pairs]
     drops = [sign_test(*counts) for counts in zip(lost, gained, strict=True)]
     gains = [sign_test(*counts) for counts in zip(gained, lost, strict=True)]
     if not gate:
         drops = gains = [min(1.0, 2 * min(both)) for both in zip(drops, gains, strict=True)]
-    tested = [not gate or can_drop(old) for old, _ in pairs]
-    corrected = iter(holm([p for p, can in zip(drops, tested, strict=True) if can]))
-    drops, gains = [next(corrected) if can else 1.0 for can in tested], holm(gains)
+    names = [old.name for old, _ in pairs]
+    early = [min(1.0, len(tested) * p) for p in drops]
+    counted = {n: 1.0 if n in decided else p for n, p in zip(names, drops, strict=True) if n in tested}
+    corrected = dict(zip(counted, holm(list(counted.values())), strict=True))
+    drops, gains = [corrected.get(name, 1.0) for name in names], holm(gains)
     found = []
     for k, (old, new) in enumerate(pairs):
-        p = gains[k] if gained[k] > lost[k] else drops[k]
+        p = early[k] if old.name in decided else gains[k] if gained[k] > lost[k] else drops[k]
         tolerance = limits.tolerance(old.name) if gate else 0.0
         points = 100 * (old.share - new.share)
-        judge = _judged if gate else _shown
-        result = judge(points, p <= limits.alpha, tolerance)
+        if not gate:
+            result = _shown(points, p <= limits.alpha)
+        else:
+            result = _judged(points, decided.get(old.name, p <= level(limits.alpha)), tolerance)
         most = 100 * _largest_drop(old, new, lost[k], gained[k], limits.alpha)
         found.append(
             Pair(
@@ -101,7 +125,7 @@ def _judged(drop: float, significant: bool, tolerance: float) -> Result:
     return "improved" if drop < 0 and significant else "same"
 
 
-def _shown(drop: float, significant: bool, _: float) -> Result:
+def _shown(drop: float, significant: bool) -> Result:
     if drop == 0:
         return "same"
     return ("lower" if drop > 0 else "higher") if significant else "unproven"

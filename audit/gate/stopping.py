@@ -1,15 +1,15 @@
 """When a check can end before it has attacked all images: what all of them would show is decided.
 
-The images come in random order. Of all n images, D would go down in a row (in a row of one attack: be lost) and
-U would go up. After m images, d of them down, u up and s neither, the probability of this sequence is
+The images come in random order. Of all n images, D would go down in a row (in a row of one attack: be lost)
+and U would go up. After m images, d of them down, u up and s neither, the probability of this sequence is
 
     P(D, U) = C(n-m, D-d) / C(n, D)  *  C(n-m-(D-d), U-u) / C(n-D, U)
 
-For any distribution Q of such sequences, Q / P(D, U) is a martingale with mean 1 under the true D and U, so the
-probability that it ever reaches 1 / delta is at most delta (Ville 1939). Every D and U for which it does is
-excluded. This is the confidence sequence for sampling without replacement of Waudby-Smith and Ramdas 2020
-(NeurIPS 33, arXiv 2006.04347), on the idea of Robbins 1970. Q learns the two rates as it goes (Krichevsky and
-Trofimov 1981). What cannot happen any more has P = 0, so the sequence also holds what is certain.
+For any distribution Q of such sequences, Q / P(D, U) is a martingale with mean 1 under the true D and U, so
+the probability that it ever reaches 1 / delta is at most delta (Ville 1939). Every D and U for which it does
+is excluded. This is a confidence sequence for sampling without replacement (Waudby-Smith and Ramdas 2020,
+NeurIPS 33, arXiv 2006.04347), after Robbins 1970. Q learns the two rates as it goes (Krichevsky and Trofimov
+1981). What cannot happen any more has P = 0, so the sequence also knows what is certain.
 """
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-
-from ..statistics import holm
 
 Decision = Literal["passed", "failed"]
 
@@ -136,7 +134,8 @@ class _State:
     def can_fail(self, delta: float, family: int) -> bool:
         """Whether all images may show a drop beyond the tolerance at the level of a family."""
         beyond = np.ceil(self.net + self.most_down + self.up - self.allowed).astype(np.int64) - 1
-        return self._possible(np.full_like(beyond, self.up), np.minimum(self._rejected(family), beyond), delta)
+        most = np.minimum(self._rejected(family), beyond)
+        return self._possible(np.zeros_like(most), most, delta)
 
     def can_be_small(self, delta: float) -> bool:
         """Whether all images may show a drop within the tolerance that is not chance."""
@@ -197,7 +196,7 @@ def _largest_sums(values: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=64)
 def _most_up(n: int, level: float) -> np.ndarray:
-    """int64 [n + 1]: for every number D of images down, the most up with which the sign test rejects; -1: none."""
+    """int64 [n + 1]: the most images up with which the sign test rejects, by those down; -1: never."""
     found = np.full(n + 1, -1)
     least, tail = 1, 0.0  # the fewest of `total` that must be down, and the probability of as many or more
     for total in range(n + 1):
