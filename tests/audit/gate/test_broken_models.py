@@ -49,7 +49,8 @@ def baseline():
 def checked(name, path, baseline=None):
     """Against the stored baseline, or another."""
     with mock.patch.object(probes, "IMAGES", FEW if baseline else probes.IMAGES):
-        return check(path, baseline or open_model(name).path.with_suffix(".json")).comparison
+        baseline = baseline or open_model(name).path.with_suffix(".json")
+        return check(path, baseline, early=False).comparison
 
 
 @pytest.mark.parametrize("case", PASS)

@@ -260,7 +260,7 @@ def test_compare_refuses_what_is_a_judgement_and_what_does_not_match(room, tmp_p
 CRASH = """
 import sys
 import vivavoce.audit.gate.comparison as room
-def crash(*_): raise RuntimeError("on purpose")
+def crash(*_, **__): raise RuntimeError("on purpose")
 room.compare_reports = crash
 sys.argv = ["audit", "check", "model.onnx"]
 from vivavoce.audit.cli import main
