@@ -17,12 +17,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from breaking import changed, with_noise
 
 from vivavoce.artifacts import open_model
-from vivavoce.audit.diagnosis import probes
+from vivavoce.audit.evaluate import evaluate
 from vivavoce.audit.gate.limits import Limits
 from vivavoce.audit.gate.pairing import SMALLEST, vectors
 from vivavoce.audit.gate.rows import can_drop, pair_up
 from vivavoce.audit.gate.stopping import Row, Stopping
-from vivavoce.audit.plan import Settings
+from vivavoce.audit.plan import Plan, Settings
 from vivavoce.audit.protocol import resolve
 from vivavoce.audit.run import robustness
 from vivavoce.audit.statistics import wilson
@@ -69,10 +69,14 @@ def check(report, model, settings, gates):
         decided = [gate.look(after, order, done) for gate in gates]
         return all(decided) and done < len(order)
 
-    new = robustness(model, settings, enough=enough).report
-    after = vectors(new)
+    plan = Plan.of(model, settings).in_random_order()
+    found = evaluate(
+        plan.target, plan.images, plan.indices, plan.protocol,
+        seed=plan.seed, batch_size=plan.batch_size, goals=plan.goals, enough=enough,
+    )  # fmt: skip
+    after = vectors(so_far(report, found.at(np.argsort(found.indices)), model.manifest))
     for gate in gates:
-        gate.end(after, new.data.n)
+        gate.end(after, len(found.indices))
     return after
 
 
@@ -83,8 +87,8 @@ def main():
     parser.add_argument("--noise", type=float, nargs="+", default=[0, 5, 12, 25])
     parser.add_argument("--limit", type=int, default=200)
     parser.add_argument("--trials", type=int, default=20)
+    parser.add_argument("--first", type=int, default=0, help="seed of the first trial")
     given = parser.parse_args()
-    probes.IMAGES = 2  # only rows are counted
     settings = Settings(protocol=resolve("quick"), data=given.data, limit=given.limit, batch_size=BATCH)
     report = robustness(open_model(given.model), settings).report
     before, largest = vectors(report), report.protocol.written(report.protocol.epsilons[-1])
@@ -93,7 +97,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         for noise in given.noise:
             found = []
-            for seed in range(given.trials):
+            for seed in range(given.first, given.first + given.trials):
                 path = changed(given.model, Path(folder) / "copy.onnx", with_noise(noise / 100, seed))
                 gates = Gate(before, old), Gate(before, list(before))
                 own = settings if noise else replace(settings, batch_size=BATCH + seed)
