@@ -105,7 +105,7 @@ class Plan:
         if settings.shifted is not None:
             opened = paired(opened, open_images(settings.shifted))
         images, matching = match(opened, model.manifest.classes, model.named)
-        wanted = _protocol(settings, model)
+        wanted = protocol_of(settings, model)
         sample = judged(images, settings.limit, settings.seed, wanted)
         indices = first_of(sample, settings.finish, settings.seed)
         target = Target(model, straight_through=settings.straight_through)
@@ -177,7 +177,7 @@ def first_of(sample: np.ndarray, finish: int | None, seed: int) -> np.ndarray:
     return sample if finish is None else np.sort(sample[random_order(len(sample), seed)[:finish]])
 
 
-def _protocol(settings: Settings, model: ExportedModel) -> Protocol:
+def protocol_of(settings: Settings, model: ExportedModel) -> Protocol:
     """The protocol, with what the other settings add to it.
 
     Raises:

@@ -69,7 +69,7 @@ def robustness(
         KeyboardInterrupt: Ctrl-C; its text says what was kept and how to go on.
     """
     settings, started = settings or Settings(), time.perf_counter()
-    _check(settings, enough)
+    check_settings(settings, enough)
     plan = Plan.of(model, settings).in_random_order()
     target = plan.target
     learning = _named(progress, "learning")
@@ -93,7 +93,7 @@ def robustness(
     return Audit(report, evaluation, model, named_patterns(target, plan.protocol))
 
 
-def _check(settings: Settings, enough: Enough | None) -> None:
+def check_settings(settings: Settings, enough: Enough | None = None) -> None:
     """Refuse settings that do not go together.
 
     Raises:

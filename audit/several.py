@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from ..artifacts import ExportedModel
 from ..errors import VivavoceError
-from .plan import Settings
+from .plan import Settings, protocol_of
 from .protocol import Protocol
 from .report import check_distinct, joined
-from .run import Audit, Progress, robustness
+from .run import Audit, Progress, check_settings, robustness
 
 
 def audit_all(
@@ -33,6 +33,9 @@ def audit_all(
         VivavoceError: as `robustness`.
     """
     each = [replace(settings, protocol=protocol) for protocol in protocols]
+    for one in each:  # before the first of them starts
+        check_settings(one)
+        protocol_of(one, model)
     return [robustness(model, one, progress, left=left) for one in each]
 
 

@@ -11,6 +11,7 @@ from small import small_digits
 from vivavoce.audit import Limits, load_report
 from vivavoce.audit.cli import main
 from vivavoce.audit.gate.comparison import compare_reports
+from vivavoce.audit.pytest_plugin import Examiner
 from vivavoce.audit.statistics import holm, sign_test
 from vivavoce.errors import VivavoceError
 
@@ -126,7 +127,12 @@ def test_show_and_compare_understand_it(room, tmp_path):
     assert "the protocols differ (quick, paper, natural; natural)" in done.stderr
 
 
-def test_what_is_of_one_protocol_is_refused(room):
+def test_the_pytest_fixture_asserts_all_of_it(room):
+    with pytest.raises(AssertionError, match="natural:jpeg"):
+        Examiner().audit(room / "broken.onnx").assert_no_regression(room / "model.json")
+
+
+def test_what_is_of_one_protocol_is_refused_before_the_first_attack(room):
     for arguments, message in (
         (["--protocol", "quick", "--protocol", "quick"], "--protocol quick is given twice"),
         (
@@ -135,6 +141,11 @@ def test_what_is_of_one_protocol_is_refused(room):
         ),
         (["--protocol", "quick", "--protocol", "natural", "--severity", 3], "--severity needs --protocol"),
         (["--protocol", "quick", "--protocol", "slow"], "no protocol 'slow'"),
+        (["--protocol", "quick", "--protocol", "natural", "--references"], "--protocol natural has none"),
+        (
+            ["--protocol", "natural", "--protocol", "quick", "--shifted", "."],
+            "give --protocol natural with it",
+        ),
     ):
         done = call("robustness", "model.onnx", *arguments, cwd=room)
         assert done.returncode == 2
