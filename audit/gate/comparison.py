@@ -176,9 +176,9 @@ def compare_reports(
     )
 
 
-def _decided(sides: Sequence[Side], endings: Sequence[Ending]) -> dict[str, bool]:
-    """Whether rows failed, of the protocols that ended early."""
-    found: dict[str, bool] = {}
+def _decided(sides: Sequence[Side], endings: Sequence[Ending]) -> dict[str, bool | None]:
+    """Whether rows failed, of the protocols that ended early; None: not decided."""
+    found: dict[str, bool | None] = {}
     for side, ending in zip(sides, endings, strict=False):
         found |= ending.results([old.name for old, _ in figures([side])])
     return found

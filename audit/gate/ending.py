@@ -77,9 +77,12 @@ class Ending:
             self.ended = Ended(self.side.whole.protocol.name, decision, done, n)
         return self.ended is not None
 
-    def results(self, names: list[str]) -> dict[str, bool]:
-        """Whether each of these rows failed; empty if the attacks went on to the end."""
-        return {} if self.ended is None else {name: name in self.failing for name in names}
+    def results(self, names: list[str]) -> dict[str, bool | None]:
+        """Whether each of these rows failed, as far as it is decided; empty if all images were needed."""
+        if self.ended is None:
+            return {}
+        others = None if self.failing else False
+        return {name: True if name in self.failing else others for name in names}
 
 
 def endings_of(model: ExportedModel, baseline: Report, limits: Limits) -> list[Ending]:

@@ -12,7 +12,7 @@ from .limits import Limits
 from .pairing import Vector
 from .stopping import level
 
-Result = Literal["failed", "unproven", "tolerated", "same", "improved", "lower", "higher"]
+Result = Literal["failed", "undecided", "unproven", "tolerated", "same", "improved", "lower", "higher"]
 
 
 class Pair(msgspec.Struct, frozen=True):
@@ -38,7 +38,8 @@ class Pair(msgspec.Struct, frozen=True):
     alone."""
     result: Result
     """In a check `failed`: dropped by more than the tolerance, significantly; `unproven`: by more, but it
-    could be chance; `tolerated`: by less; `improved`: significantly. In a comparison `lower` or `higher`:
+    could be chance; `undecided`: by more, but the check failed and ended before this row was decided;
+    `tolerated`: by less; `improved`: significantly. In a comparison `lower` or `higher`:
     significantly; `unproven`: different, but it could be chance."""
 
     @property
@@ -61,7 +62,7 @@ def pair_up(
     limits: Limits,
     gate: bool = True,
     tested: Collection[str] | None = None,
-    decided: Mapping[str, bool] | None = None,
+    decided: Mapping[str, bool | None] | None = None,
 ) -> tuple[Pair, ...]:
     """Test every pair of outcome vectors, with a correction for multiple tests.
 
@@ -70,8 +71,8 @@ def pair_up(
         limits: what passes.
         gate: one-sided tests against a tolerance; else two-sided ones.
         tested: names of the rows that the correction counts; None: those that can drop.
-        decided: rows whose attacks ended early, and whether they failed. Their p-value is of the images so
-            far, and counts for no other row.
+        decided: rows whose attacks ended early, and whether they failed; None: not decided. Their p-value is
+            of the images so far, and counts for no other row.
     """
     decided = decided or {}
     if tested is None:
@@ -117,9 +118,9 @@ def _largest_drop(old: Vector, new: Vector, lost: int, gained: int, alpha: float
     return largest_mean_drop((old.values - new.values) / old.steps, alpha)
 
 
-def _judged(drop: float, significant: bool, tolerance: float) -> Result:
+def _judged(drop: float, significant: bool | None, tolerance: float) -> Result:
     if drop > tolerance + 1e-9:
-        return "failed" if significant else "unproven"
+        return "failed" if significant else "undecided" if significant is None else "unproven"
     if drop > 0:
         return "tolerated"
     return "improved" if drop < 0 and significant else "same"

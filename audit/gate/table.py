@@ -17,8 +17,8 @@ from .comparison import Comparison
 from .rows import Pair
 
 COLOURS = {
-    "failed": "bold red", "lower": "red", "unproven": "yellow", "improved": "green", "higher": "green",
-    "warning": "yellow", "better": "green",
+    "failed": "bold red", "lower": "red", "unproven": "yellow", "undecided": "yellow",
+    "improved": "green", "higher": "green", "warning": "yellow", "better": "green",
 }  # fmt: skip
 WIDTH = 120
 """Columns where there is no terminal: a log is scrolled, not wrapped."""
@@ -43,6 +43,8 @@ def footing(comparison: Comparison) -> list[str]:
     """Costs, and the resolution of the comparison."""
     test = "one-sided" if comparison.gate else "two-sided"
     how = f"p: exact {test} McNemar test, corrected over {len(comparison.rows)} rows by Holm"
+    if comparison.ended:
+        how += "; where the attacks ended early, of the images so far"
     return [*(ratio.line for ratio in comparison.ratios), how, comparison.resolution]
 
 

@@ -47,8 +47,8 @@ def test_a_broken_model_fails_after_some_images(room):
     assert f"the smallest drop that {N} images can show" in done.stdout
     for name in ("j.xml", "m.md"):
         assert line in (room / name).read_text()
-    failed = [row for row in found["rows"] if row["result"] == "failed"]
-    assert failed
+    assert {row["result"] for row in found["rows"]} <= {"failed", "undecided", "tolerated", "same"}
+    assert "failed" in {row["result"] for row in found["rows"]}
     for row in found["rows"]:  # both shares are of the same images
         change = round((row["after"] - row["before"]) * ended["n"])
         assert change == row["gained"] - row["lost"]
