@@ -104,6 +104,8 @@ def run(app: typer.Typer) -> None:
     except SystemExit as error:
         if isinstance(error.__context__, BrokenPipeError):
             os._exit(0)  # the reader of our output has gone (Typer and Rich exit with 1, a regression)
+        if interrupted := _interruption(error):  # Typer exits with 130 and says nothing
+            _stop(interrupted, str(interrupted) or "stopped", INTERRUPTED)
         raise
     except MemoryError as error:
         _stop(error, "error: this needs more memory than there is; try fewer or smaller images", BAD_INPUT)
@@ -113,6 +115,14 @@ def run(app: typer.Typer) -> None:
         _stop(error, f"error: {_refused(error)}", BAD_INPUT)
     except Exception as error:
         _fail(error)
+
+
+def _interruption(error: SystemExit) -> KeyboardInterrupt | None:
+    """The Ctrl-C that led to this exit; None if none did."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, KeyboardInterrupt):
+        cause = cause.__cause__ or cause.__context__
+    return cause
 
 
 def _settle_streams() -> None:

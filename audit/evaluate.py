@@ -22,7 +22,8 @@ from .protocol import Protocol, counts, target_classes
 from .target import Target
 
 BatchDone = Callable[[int, str], None]
-"""Called with the number of images just finished in one row, and the attack's name."""
+"""Called with the number of images just finished in one row, and the attack's name; first with no image and
+how many of the first batch are right without an attack."""
 Enough = Callable[[Evaluation, int], bool]
 """Called after each batch with the evaluation so far and the number of finished images, which are its first:
 whether the others are left out. An evaluation ends on whole images this way, never inside a batch."""
@@ -122,6 +123,9 @@ class _Batch:
         self.target.compare_next()
         seen = judge(self.target, self.clean, self.evaluation.labels[self.part])
         self.evaluation.decisions[self.part], self.evaluation.near[self.part] = seen.decisions, seen.near
+        if self.part[0] == 0:  # the first figure, long before the first attack is done
+            right = int(self.evaluation.right[self.part].sum())
+            progress(0, f"clean: {right} of {len(self.part)} right")
         if protocol.ensemble:
             self._ensemble(seen, progress)
         else:

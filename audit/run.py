@@ -148,14 +148,18 @@ def _evaluate(
     steps = len(plan.indices) * len(start.outcomes)
     done = len(start.digests) * steps // max(len(plan.indices), 1)
 
+    figure = ""
+
     def advance(count: int, attack: str) -> None:
         nonlocal done
         done += count
-        progress(attack, done, steps)
+        progress(attack + figure, done, steps)
 
     def keep(evaluation: Evaluation, finished: int) -> None:
+        nonlocal figure
         pace.mark(finished)
         left(pace.seconds_left)
+        figure = f", {evaluation.robust()[:finished].mean():.0%} of {finished} survive"
         running.save()
 
     if spread:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import wave
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from typer.testing import CliRunner
 
 from vivavoce.audit.cli import app as audit_app
 from vivavoce.cli import app
-from vivavoce.console import Losses, run
+from vivavoce.console import Losses, make_app, run
 from vivavoce.errors import VivavoceError
 
 FEW = ["--limit", "4", "--attack", "fgsm", "--epsilon", "0.1"]
@@ -119,6 +120,20 @@ def test_every_ending_is_a_status_and_a_line(error, status, shown, capsys):
     said = capsys.readouterr().err
     assert said.startswith(shown)
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("said", ["", "stopped after 3 of 9 images"])
+def test_an_interrupted_command_says_so(said, capsys):
+    commands = make_app("Made up.")
+
+    @commands.command()
+    def wait() -> None:
+        raise KeyboardInterrupt(*filter(None, [said]))
+
+    with mock.patch.object(sys, "argv", ["made-up", "wait"]), pytest.raises(SystemExit) as ended:
+        run(commands)
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == (said or "stopped") + "\n"
 
 
 def test_losses_are_one_line():
