@@ -13,7 +13,7 @@ from .target import Target
 
 TIME = re.compile(r"(?:(\d{1,6}(?:\.\d{1,6})?)h)?(?:(\d{1,6}(?:\.\d{1,6})?)m)?(?:(\d{1,9}(?:\.\d{1,6})?)s)?")
 GRADIENTS = re.compile(r"(\d{1,15})g")
-FIRST = 4
+FIRST = 2
 """Images of the first batch under a budget; the batches after it at most double."""
 RESERVED = 1 / 3
 """Share of a budget that is kept for the diagnosis at most."""

@@ -1,13 +1,15 @@
 """Audits under a budget as chance would order them, from the outcomes of single images in a report."""
 
+import sys
 from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
+import pytest
 
 from vivavoce.audit import budget as budgets
 from vivavoce.audit.budget import Budget, Pace
-from vivavoce.audit.report import Report, unpack_bits
+from vivavoce.audit.report import Report, load_report, unpack_bits
 from vivavoce.audit.statistics import wilson
 
 
@@ -59,3 +61,10 @@ def covered(report: Report, budget: str | None, orders: int, seed: int, monkeypa
         counts.append(done)
         over.append(cost[order[:done]].sum())
     return {"covered": hits / orders, "images": float(np.median(counts)), "seconds": float(np.median(over))}
+
+
+if __name__ == "__main__":
+    # python tests/audited_orders.py REPORT.json BUDGET ...: the table of docs/audit.md
+    report = load_report(sys.argv[1])
+    for text in sys.argv[2:]:
+        print(text, covered(report, text, 2000, 0, pytest.MonkeyPatch()))

@@ -96,7 +96,7 @@ def test_durations_are_said_as_people_say_them():
 def test_a_budget_ends_on_whole_images(model, whole):
     part = robustness(model, replace(SETTINGS, budget="400g")).report
     assert (part.data.n < 24, part.data.planned) == (True, 24)
-    assert part.data.n >= 4
+    assert part.data.n >= 2
     assert part.verdict.endswith(f"; {part.data.n} of 24 images were finished within the budget of 400g")
     outcomes = {image.index: image for image in whole.images}
     assert all(image == outcomes[image.index] for image in part.images)
@@ -171,5 +171,5 @@ def test_what_a_budget_cannot_go_with_is_one_line(model, changes, message):
 def test_changes_without_an_attacker_have_budgets_of_time(model):
     natural = replace(SETTINGS, protocol=resolve("natural", ["fog"]), budget="0.001s")
     report = robustness(model, natural).report
-    assert report.data.n == 4, "a batch that was begun is finished"
-    assert "4 of 24 images were finished within the budget of 0.001s" in report.verdict
+    assert report.data.n == 2, "a batch that was begun is finished"
+    assert "2 of 24 images were finished within the budget of 0.001s" in report.verdict
