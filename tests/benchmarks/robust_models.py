@@ -61,6 +61,8 @@ class Subject:
     images: ImageSet
     indices: np.ndarray
     epsilon: float
+    device: str = "cpu"
+    """Where pyautoattack runs; the model was opened for it."""
 
     def run(self, protocol: str, places: np.ndarray) -> tuple[np.ndarray, int, int]:
         """Who survives among some images, and the gradients and queries that it took."""
@@ -77,14 +79,15 @@ class Subject:
     def _theirs(self, places: np.ndarray) -> tuple[np.ndarray, int, int]:
         from pyautoattack import AutoAttack
 
-        counted = Counted(Rebuilt(self.model.graph).eval())  # type: ignore[attr-defined]
+        counted = Counted(Rebuilt(self.model.graph).eval().to(self.device))  # type: ignore[attr-defined]
         x = torch.from_numpy(to_float(self.images.pixels(places, Fit.of(self.model.manifest.input))))
         y = torch.from_numpy(self.images.labels[places])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            attack = AutoAttack(counted, norm="Linf", eps=self.epsilon, seed=0, version="standard")
+            attack = AutoAttack(counted, norm="Linf", eps=self.epsilon, seed=0, version="standard",
+                                device=self.device)  # fmt: skip
             out = attack.run_standard_evaluation(x, y, batch_size=len(x))
-        out = (out[0] if isinstance(out, tuple) else out).numpy()
+        out = (out[0] if isinstance(out, tuple) else out).cpu().numpy()
         return (
             decide(self.model.answer(out).scores) == self.images.labels[places],
             counted.gradients,

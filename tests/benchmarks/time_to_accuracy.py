@@ -7,12 +7,13 @@ its length and its test accuracy. A run's minutes are those of its training and 
 trained it, so compare runs of one machine only.
 
     python tests/benchmarks/time_to_accuracy.py --bank bank.npz [--dataset cifar10] [--target 0.92]
-        [--epochs 40 60 80]
+        [--epochs 40 60 80] [--encoder resnet32] [--recipe fast]
+    python tests/benchmarks/time_to_accuracy.py --label category [the same]
 
-trains ResNet-32 and the label decoder with the `fast` recipe once for each number of epochs, shortest
-first, and stops at the first run whose nearest-neighbour test accuracy is at least the highest target. A
-one-cycle run is at its best only at its end, so the time that counts is that of a whole run;
-reading the data and making the labels do not count, validation after every epoch does.
+trains a network (ResNet-32 with the `fast` recipe) once for each number of epochs, shortest first, and stops
+at the first run whose nearest-neighbour test accuracy is at least the highest target. A one-cycle run is at
+its best only at its end, so the time that counts is that of a whole run; reading the data and making the
+labels do not count, validation after every epoch does.
 """
 
 import argparse
@@ -70,8 +71,8 @@ def measure(options: argparse.Namespace) -> None:
     for epochs in sorted(options.epochs):
         with tempfile.TemporaryDirectory() as folder:
             choices = Choices(
-                options.dataset, encoder=options.encoder, bank=options.bank, seed=options.seed,
-                changes={"epochs": epochs},
+                options.dataset, label=options.label, encoder=options.encoder, recipe=options.recipe,
+                bank=options.bank, seed=options.seed, changes={"epochs": epochs},
             )  # fmt: skip
             trainer = prepare(choices, Path(folder) / "run", device, False, World())
             started = time.perf_counter()
@@ -95,14 +96,16 @@ def main() -> None:
     )
     parser.add_argument("runs", type=Path, nargs="*", help="folders of training runs")
     parser.add_argument("--bank", type=Path, help="made by `vivavoce labels build`")
+    parser.add_argument("--label", default="speech", choices=["speech", "category"])
     parser.add_argument("--dataset", default="cifar10")
     parser.add_argument("--encoder", default="resnet32")
+    parser.add_argument("--recipe", default="fast")
     parser.add_argument("--target", type=float, nargs="+", default=[0.85, 0.9, 0.92])
     parser.add_argument("--epochs", type=int, nargs="+", default=[40, 60, 80])
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    if bool(options.runs) == bool(options.bank):
-        parser.error("give folders of runs, or --bank to train")
+    if bool(options.runs) == bool(options.bank or options.label == "category"):
+        parser.error("give folders of runs, or --bank or --label category to train")
     if options.runs:
         print(table(options.runs, options.target))
     else:
