@@ -25,6 +25,8 @@ DISCRETE = frozenset(
      "TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor"]
 )  # fmt: skip
 """Operators that choose or measure: their outputs are constant almost everywhere and carry no gradient."""
+STEPS = frozenset(["Greater", "GreaterOrEqual", "Less", "LessOrEqual", "And", "Or", "Not"])
+"""Those of them that a straight-through estimate passes."""
 
 Observer: TypeAlias = Callable[[onnx.NodeProto, str], None]
 
@@ -35,11 +37,11 @@ def title(node: onnx.NodeProto) -> tuple[str, str]:
     return (f"{domain}.{operator}" if domain else operator), node.name or next(o for o in node.output if o)
 
 
-def dependent(nodes: list[onnx.NodeProto], source: str) -> set[str]:
+def dependent(nodes: list[onnx.NodeProto], source: str, straight_through: bool = False) -> set[str]:
     """Values through which the source can move the loss."""
-    names = {source}
+    names, barred = {source}, DISCRETE - STEPS if straight_through else DISCRETE
     for node in nodes:
-        if node.op_type not in DISCRETE and names.intersection(node.input):
+        if node.op_type not in barred and names.intersection(node.input):
             names.update(output for output in node.output if output)
     return names
 
@@ -78,13 +80,13 @@ def propagate(
         VivavoceError: the loss does not depend on the source at all.
     """
     nodes = list(graph.nodes)
-    depends = dependent(nodes, source)
+    depends = dependent(nodes, source, graph.straight_through)
     pending = dict(gradients_of)
     for proto in reversed(nodes):
         if not depends.intersection(proto.input) or not any(name in pending for name in proto.output):
             continue
         dys = [pending.pop(name, None) for name in proto.output]
-        if proto.op_type in DISCRETE:
+        if proto.op_type in DISCRETE and not (graph.straight_through and proto.op_type in STEPS):
             continue
         try:
             gradients = node_gradients(graph, proto, dys)

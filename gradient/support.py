@@ -10,7 +10,7 @@ from ..artifacts.front import LEAKY
 from ..errors import VivavoceError
 from .errors import UnsupportedOperator, preparing
 from .graph import Graph, key
-from .reverse import DISCRETE, dependent, differentiate, title
+from .reverse import DISCRETE, STEPS, dependent, differentiate, title
 from .rules import RULES
 from .specialisation import Specialiser
 
@@ -69,7 +69,7 @@ def _support(
         missing[refusal.node] = refusal.reason
     except VivavoceError as refusal:  # the scores are constant
         missing[title(nodes[-1])[1]] = str(refusal)
-    depends = dependent(nodes, prepared.image)
+    depends = dependent(nodes, prepared.image, straight_through)
     return [_judged(node, missing, graph) for node in nodes if depends.intersection(node.input)]
 
 
@@ -77,7 +77,7 @@ def _judged(node: onnx.NodeProto, missing: dict[str, str], graph: Graph) -> Supp
     operator, name = title(node)
     if name in missing:
         return Support(operator, name, "missing", missing[name])
-    if node.op_type in DISCRETE:
+    if node.op_type in DISCRETE and not (graph.straight_through and node.op_type in STEPS):
         return Support(operator, name, "exact", "a choice or a size: constant almost everywhere")
     rule = RULES.get(key(node))
     if rule is not None and rule.estimated:

@@ -180,11 +180,42 @@ def log_softmax(node: Node, dy: Value) -> Gradients:
 def hard(node: Node, dy: Value) -> Gradients:
     """A step function: its derivative is 0 almost everywhere, which no attack can use.
 
-    Refused, unless a straight-through estimator was asked for (Bengio et al. 2013, section 4):
+    Refused, unless a straight-through estimator is wanted (Bengio et al. 2013, section 4):
     Pixels that were rounded for a file that takes whole numbers pass: their steps are as fine as pixels are.
-    dx = dy, for Sign only where |x| <= 1 (Hubara et al. 2016, equation 4).
+    dx = dy, for Sign as in `jump`.
     """
     if not node.graph.straight_through and not node.proto.name.startswith(WHOLE):
         raise MissingRule("it is a step function, whose derivative is zero almost everywhere; "
-                          "a straight-through estimate must be asked for")  # fmt: skip
-    return layout.inside(node.x, -1.0, 1.0).where(dy, 0.0) if node.proto.op_type == "Sign" else dy
+                          "only a straight-through estimate is possible")  # fmt: skip
+    return jump(node.x, dy) if node.proto.op_type == "Sign" else dy
+
+
+def jump(x: Value, dy: Value) -> Value:
+    """What stands in for the derivative of Sign: dx = dy / (1 + |x| / s)^2, s the mean of |x| in an image.
+
+    That is the slope of the softsign of x / s. The gate |x| <= 1 (Hubara et al. 2016, equation 4) fits networks
+    in training; in a file, x can be sums of hundreds of signs, or never below 1, and the gate would stop all.
+    """
+    size = x.map("Abs")
+    scale = size.reduce("ReduceMean", range(1, x.rank) if x.rank > 1 else [0])
+    near = 1.0 / (size / (scale + 1e-12) + 1.0)
+    return dy * near * near
+
+
+@rule("Greater", "GreaterOrEqual", "Less", "LessOrEqual", integers=True, estimated="straight-through: as Sign")
+def comparison(node: Node, dy: Value) -> Gradients:
+    """y = 1 where a > b, else 0, which is (1 + sign(a - b)) / 2; used for straight-through estimates alone."""
+    a, b = node.input(0), node.input(1)
+    if a.dtype.kind != "f":
+        raise MissingRule("it compares whole numbers")
+    sign = 0.5 if node.proto.op_type.startswith("Greater") else -0.5
+    da = jump(a - b, dy * sign)
+    return [da.sum_to(a.shape), (-da).sum_to(b.shape)]
+
+
+@rule("And", "Or", "Not", integers=True, estimated="straight-through: as a sum")
+def logical(node: Node, dy: Value) -> Gradients:
+    """Truth as the numbers 0 and 1; used for straight-through estimates alone."""
+    if node.proto.op_type == "Not":
+        return -dy
+    return [dy.sum_to(node.input(k).shape) for k in (0, 1)]

@@ -80,10 +80,14 @@ def extreme(node: Node, dy: Value) -> Gradients:
 
 @rule("Where")
 def where(node: Node, dy: Value) -> Gradients:
-    """y = a where c, else b; da = dy where c, db = dy where not c."""
-    condition = node.input(0)
+    """y = a where c, else b; da = dy where c, db = dy where not c.
+
+    For a straight-through estimate c is a number, and y = b + c (a - b): dc = dy (a - b).
+    """
+    condition, a, b = (node.input(k) for k in range(3))
     da, db = condition.where(dy, 0.0), condition.where(0.0, dy)
-    return [None, da.sum_to(node.input(1).shape), db.sum_to(node.input(2).shape)]
+    dc = (dy * (a - b)).sum_to(condition.shape) if node.graph.straight_through else None
+    return [dc, da.sum_to(a.shape), db.sum_to(b.shape)]
 
 
 @rule("Mod")

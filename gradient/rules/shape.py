@@ -42,7 +42,7 @@ def cast(node: Node, dy: Value) -> Gradients:
     to_integer = node.x.dtype.kind == "f" and node.y.dtype.kind in "iub"
     if to_integer and not node.graph.straight_through and not node.proto.name.startswith(WHOLE):
         raise MissingRule("it rounds to integers, and the derivative of that is zero almost everywhere; "
-                          "a straight-through estimate must be asked for")  # fmt: skip
+                          "only a straight-through estimate is possible")  # fmt: skip
     return [dy]
 
 
