@@ -117,14 +117,20 @@ def check_smallest(attacks: Sequence[str], as_released: bool) -> None:
         raise VivavoceError("--smallest has an attack of its own; leave out --attack and --as-released")
 
 
-def check_boundary(protocol: Protocol, missing: str) -> tuple[str, ...]:
-    """The search for the smallest change without a gradient.
+def without_gradient(protocol: Protocol, missing: str | None) -> tuple[str, ...]:
+    """The searches for the smallest change that need no gradient; empty if there is none and none is needed.
+
+    Args:
+        protocol: in its norm.
+        missing: why there is no gradient; None: there is one.
 
     Raises:
-        VivavoceError: this norm has no such search.
+        VivavoceError: one is needed, and this norm has no such search.
     """
-    if protocol.norm not in ATTACKS["boundary-minimum"].norms:
-        raise VivavoceError(
-            f"--smallest in {protocol.norm} needs a gradient, which is missing ({missing}); use linf or l2"
-        )
-    return ("boundary-minimum",)
+    if protocol.norm in ATTACKS["boundary-minimum"].norms:
+        return ("boundary-minimum",)
+    if missing is None:
+        return ()
+    raise VivavoceError(
+        f"--smallest in {protocol.norm} needs a gradient, which is missing ({missing}); use linf or l2"
+    )

@@ -20,7 +20,6 @@ from .options import (
     PatchSizes,
     Severities,
     Shifted,
-    StraightThrough,
     check_engine,
     command_line,
     read_epsilons,
@@ -97,7 +96,6 @@ def robustness(
     batch_size: Annotated[
         str, typer.Option(help="Images at a time, or `auto`: as many as keep memory under 2 GB.")
     ] = "auto",
-    straight_through: StraightThrough = False,
     output: Annotated[
         list[Path] | None,
         typer.Option(
@@ -185,7 +183,6 @@ def robustness(
         limit=limit,
         seed=seed,
         batch_size=images_at_a_time(batch_size),
-        straight_through=straight_through,
         targets=targets,
         resume=resume,
         budget=budget,

@@ -11,7 +11,6 @@ import typer
 from ..artifacts.preprocessing import Preprocessing
 from ..console import say, terminal
 from ..options import NO_PREPROCESSING, ModelArgument, takes_preprocessing
-from .options import StraightThrough
 
 if TYPE_CHECKING:
     import onnx
@@ -48,7 +47,9 @@ def gradient(
         Literal["portable", "ort-cpu"],
         typer.Option(help="portable, for any runtime, or ort-cpu, for onnxruntime's fast kernels on a CPU."),
     ] = "portable",
-    straight_through: StraightThrough = False,
+    straight_through: Annotated[
+        bool, typer.Option("--straight-through", help="Estimate the gradient of Sign, Round and the like.")
+    ] = False,
     preprocessing: Preprocessing = NO_PREPROCESSING,
 ) -> None:
     """Write the gradient of a model's loss as an ONNX file.

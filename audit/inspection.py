@@ -91,7 +91,7 @@ class Gradient(msgspec.Struct, frozen=True):
 
     available: bool
     reason: str | None
-    """Why it is not."""
+    """Why it is not, or why it is an estimate."""
     operators: tuple[Operator, ...]
     """For ONNX files; empty for others."""
 
@@ -221,14 +221,14 @@ def _label(manifest: Manifest) -> dict[str, Any] | None:
 
 
 def _gradient(model: ExportedModel) -> Gradient:
-    target = Target(model)
+    target = Target(model, straight_through=True)
     target.try_gradient(_noise(model.manifest, 2))
     if not isinstance(model, OnnxModel):
         return Gradient(target.gradient_missing is None, target.gradient_missing, ())
     from ..gradient.support import support
 
     try:
-        found = support(model.graph)
+        found = support(model.graph, straight_through=target.estimated is not None)
     except VivavoceError as error:
         return Gradient(False, str(error), ())
     kinds: dict[tuple[str, Status], list[str]] = {}
@@ -239,7 +239,8 @@ def _gradient(model: ExportedModel) -> Gradient:
         Operator(operator, status, len(reasons), tuple(dict.fromkeys(filter(None, reasons))))
         for (operator, status), reasons in kinds.items()
     )
-    return Gradient(target.gradient_missing is None, target.gradient_missing, operators)
+    why = target.gradient_missing or target.estimated
+    return Gradient(target.gradient_missing is None, why, operators)
 
 
 def _noise(manifest: Manifest, count: int) -> np.ndarray:

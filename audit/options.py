@@ -36,10 +36,6 @@ BudgetOption = Annotated[
         "finished, a random part of the sample.",
     ),
 ]
-StraightThrough = Annotated[
-    bool,
-    typer.Option("--straight-through", help="Differentiate Sign, Round and the like as the identity."),
-]
 PatchSizes = Annotated[
     list[str] | None,
     typer.Option(

@@ -44,8 +44,6 @@ class Settings:
     seed: int = 0
     batch_size: int | None = None
     """Images at a time; None: what keeps resident memory under 2 GB, at most 64."""
-    straight_through: bool = False
-    """Treat step functions as the identity in the gradient; otherwise they have no gradient."""
     targets: Path | tuple[int, ...] | None = None
     """A target class for every audited image: a CSV file `file,target`, or their numbers."""
     resume: Path | None = None
@@ -108,7 +106,7 @@ class Plan:
         wanted = protocol_of(settings, model)
         sample = judged(images, settings.limit, settings.seed, wanted)
         indices = first_of(sample, settings.finish, settings.seed)
-        target = Target(model, straight_through=settings.straight_through)
+        target = Target(model, straight_through=True)
         fit = Fit.of(model.manifest.input)
         batch_size = settings.batch_size or (_only_asked(fit) if wanted.natural else target.fitting_batch())
         target.limit(batch_size, only_answers=wanted.natural)
@@ -162,7 +160,6 @@ class Plan:
             protocol=self.protocol,
             seed=self.seed,
             batch_size=self.batch_size,
-            straight_through=self.target.straight_through,
             patterns=self.target.patterns,
         )
 

@@ -17,7 +17,6 @@ from .attacks.norms import Norm
 from .attacks.universal import Universal
 from .choices import (
     check_attacks,
-    check_boundary,
     check_counts,
     check_epsilons,
     check_names,
@@ -27,6 +26,7 @@ from .choices import (
     check_smallest,
     shaped,
     with_patches,
+    without_gradient,
 )
 from .customs import COUNTED, EPSILONS, FREE, GRIDS, PIECEWISE, SMALLEST, STANDARD
 from .natural.choice import refuse_kinds, with_kinds
@@ -118,8 +118,9 @@ class Protocol(msgspec.Struct, frozen=True):
         """Adapt the protocol to one model; nothing else changes a protocol.
 
         Label models get an attack on the decision's margin beside the paper's own, unless attacks were
-        chosen by name. Without a gradient only the attacks that need none are left, or else Square. Models
-        whose scores are piecewise constant get the attacks made for those.
+        chosen by name. Without a gradient only the attacks that need none are left, or else Square, with many
+        queries in `fast` too. Models whose scores are piecewise constant get the attacks made for those.
+        Where the gradient is an estimate, all of these run besides the attacks that follow it.
 
         Raises:
             VivavoceError: an attack is unknown, which can come from another version's report; or a patch
@@ -132,14 +133,22 @@ class Protocol(msgspec.Struct, frozen=True):
         if target.model.manifest.label and self.name == "paper" and not self.settled:
             attacks = tuple(dict.fromkeys((*attacks, "margin")))
         check_room(self, target.model.manifest.input)
-        boxed = self.norm in ("linf", "l2")
-        if target.gradient_missing is not None and target.piecewise_constant and boxed and not self.settled:
-            attacks = PIECEWISE
-        elif target.gradient_missing is not None and any(ATTACKS[a].minimal for a in attacks):
-            attacks = check_boundary(self, target.gradient_missing)
-        elif target.gradient_missing is not None:
-            attacks = tuple(a for a in attacks if not ATTACKS[a].needs_gradient) or FREE[self.norm]
+        if target.gradient_missing is not None:
+            attacks = self._without_gradient(attacks, target)
+        elif target.estimated is not None and (not self.settled or any(ATTACKS[a].minimal for a in attacks)):
+            led = (a for a in attacks if ATTACKS[a].needs_gradient)
+            attacks = tuple(dict.fromkeys((*led, *self._without_gradient(attacks, target))))
         return msgspec.structs.replace(self, attacks=attacks, settled=True)
+
+    def _without_gradient(self, attacks: tuple[str, ...], target: Target) -> tuple[str, ...]:
+        """The attacks that remain without a gradient, or what replaces them."""
+        if any(ATTACKS[a].minimal for a in attacks):
+            return without_gradient(self, target.gradient_missing)
+        if target.piecewise_constant and self.norm in ("linf", "l2") and not self.settled:
+            return PIECEWISE
+        left = tuple(a for a in attacks if not ATTACKS[a].needs_gradient) or FREE[self.norm]
+        whole = self.name == "fast" and not self.settled
+        return tuple("square" if whole and a == "square-300" else a for a in left)
 
     def grid(self) -> Iterator[tuple[str, bool, float]]:
         """Every row of a report: attack, whether it is targeted, epsilon."""

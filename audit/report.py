@@ -183,8 +183,6 @@ class Report(msgspec.Struct, frozen=True):
     verdict: str
     images: tuple[ImageOutcome, ...]
     environment: Environment
-    straight_through: bool = False
-    """Whether the gradient treated step functions as the identity."""
     speed: Speed | None = None
     further: tuple[Report, ...] = ()
     """The same model under other protocols; a check repeats all of them."""

@@ -27,7 +27,6 @@ class Shard:
     protocol: Protocol
     seed: int
     batch_size: int
-    straight_through: bool
     patterns: dict[tuple[str, ...], np.ndarray] = field(default_factory=dict)
     """What universal attacks have learned."""
 
@@ -66,7 +65,7 @@ Spread = Callable[[Shard, Target, ImageSet, Callable[[int, str], None]], Evaluat
 
 def attack(model: ExportedModel, images: ImageSet, shard: Shard) -> Found:
     """Attack one shard with a freshly opened model."""
-    target = Target(model, straight_through=shard.straight_through)
+    target = Target(model, straight_through=True)
     target.limit(shard.batch_size, only_answers=shard.protocol.natural)
     target.patterns = shard.patterns
     found = evaluate(

@@ -237,7 +237,7 @@ def fingerprint(target: Target, whole: Shard, digests: Sequence[str], lessons: s
         "the model or its settings": answers_digest(model),
         "the images": _digest([joint_digest(digests), whole.indices.tolist(), lessons]),
         "the targets": _digest(whole.goals.tolist()),
-        "the protocol": _digest([whole.protocol, whole.straight_through]),
+        "the protocol": _digest(whole.protocol),
         "the seed or batch size": f"{whole.seed} {whole.batch_size}",
         "the device": getattr(model, "device", "cpu"),
         "the versions of packages": _digest(versions(model)),

@@ -51,7 +51,6 @@ def write_report(
         verdict=_verdict(plan, evaluation, rows, checks) + _cut(len(evaluation.labels), plan),
         images=_images(plan, evaluation),
         environment=_environment(plan, seconds),
-        straight_through=target.straight_through,
         speed=measure(target.model),
     )
 

@@ -10,8 +10,9 @@ from ..artifacts import ExportedModel, Outputs, decide
 from ..artifacts.onnx_model import OnnxModel
 from ..errors import VivavoceError
 from ..gradient.agreement import FLOAT32, SHARE, strayed
-from ..gradient.errors import PiecewiseConstant, preparing
+from ..gradient.errors import PiecewiseConstant, UnsupportedOperator, preparing
 from ..images import ImageSet
+from ..text import plain
 from .grid import Grid
 from .saturation import STAND_INS, flattened, vanished
 
@@ -47,7 +48,7 @@ class Target:
         loss: what attacks climb that choose none themselves: `smooth-l1` (to the class's bank row) or
             one on the scores, see `gradient.losses`; None: smooth L1 for models trained on labels,
             cross-entropy for the others (Chen et al. 2021, section 4.2).
-        straight_through: take step functions as the identity in the gradient, instead of having none.
+        straight_through: where step functions leave no gradient, take a straight-through estimate of it.
     """
 
     def __init__(self, model: ExportedModel, loss: str | None = None, straight_through: bool = False) -> None:
@@ -73,7 +74,9 @@ class Target:
         if model.understood and model.understood.head.logarithms:
             self.note(f"the file gives {model.understood.head.text}")
         self.piecewise_constant = False
-        """Whether there is no gradient because the scores are piecewise constant, as those of trees."""
+        """Whether there is no exact gradient because the scores are piecewise constant, as those of trees."""
+        self.estimated: str | None = None
+        """Why the gradient is a straight-through estimate; None if it is not."""
         self.under: tuple[ImageSet, np.ndarray]
         """The data set of the images under attack, and their places in it, int64 [N]."""
         self.others = np.zeros((0, 1, 1, 1), np.float32)
@@ -111,8 +114,22 @@ class Target:
         return self._decisions
 
     def _lack(self, error: VivavoceError) -> None:
-        """Remember why there is no gradient."""
-        self._missing, self.piecewise_constant = str(error), isinstance(error, PiecewiseConstant)
+        """Take an estimate of a gradient that is not there, or remember why there is none."""
+        first, self.estimated = self.estimated is None, None
+        if first:
+            self.piecewise_constant = isinstance(error, PiecewiseConstant)
+        if first and self.straight_through and isinstance(error, UnsupportedOperator):
+            try:
+                with preparing():
+                    self._gradient = self._make_gradient(straight_through=True)
+            except VivavoceError:
+                self._gradient = None
+            else:
+                self.estimated = f"{error.operator} at `{plain(error.node)}` is a step function"
+                if self.at_a_time is not None:
+                    self._gradient.limit(self.at_a_time, MEMORY)
+                return
+        self._missing = str(error)
 
     def try_gradient(self, images: np.ndarray) -> None:
         """Compute one uncounted gradient, and disable gradients if they belong to a different function.
@@ -129,6 +146,8 @@ class Target:
             off = self._strayed(images, scores)
         except VivavoceError as error:
             self._lack(error)
+            if self.estimated is not None:
+                self.try_gradient(images)
             return
         if off.mean() > SHARE:
             self._missing = (
@@ -281,7 +300,7 @@ class Target:
         off = self._gradient.strayed(scores)
         return off & ~strayed(self._ask(images).scores, scores, FLOAT32) if off.any() else off
 
-    def _make_gradient(self) -> Gradient:
+    def _make_gradient(self, straight_through: bool = False) -> Gradient:
         model = self.model
         if isinstance(model, OnnxModel):
             from ..gradient.losses import LOSSES
@@ -292,7 +311,7 @@ class Target:
                 self.loss,
                 also=tuple(n for n in LOSSES if LOSSES[n].output == "scores" or self._by_smooth_l1),
                 device=model.device,
-                straight_through=self.straight_through,
+                straight_through=straight_through,
             )
         from ..gradient.torchscript import gradient_of
 

@@ -27,7 +27,12 @@ def no_gradient(seen: Observations) -> Finding | None:
     """The audit has no gradient: an operator of the file has no gradient rule, or the gradient's graph could
     not be prepared or gives scores that differ from the file's. Only attacks that need nothing but scores
     could run. They are weaker than attacks that follow the gradient, which might break the images that
-    survive."""
+    survive. The gradient of a step function, such as Sign in a binarised network, is zero. There the attacks
+    follow a straight-through estimate, besides those that need only scores. Every adversarial image is
+    verified on the file, but better estimates might find more."""
+    if seen.gradients_estimated is not None:
+        because = f"because {seen.gradients_estimated}, and the figure an upper bound"
+        return 1.0, 0.0, "suspicious", f"the gradient is a straight-through estimate, {because}"
     if seen.piecewise_constant:
         return None
     if seen.gradients_missing is None:
@@ -42,7 +47,7 @@ def piecewise_constant(seen: Observations) -> Finding | None:
     gradients do not apply. The audit uses attacks that need only scores or decisions: Square with many
     queries, and steps along the decision boundary from images of other classes. They can miss adversarial
     examples, so robust accuracy is an upper bound."""
-    if not seen.piecewise_constant:
+    if not seen.piecewise_constant or seen.gradients_estimated is not None:
         return None
     meaning = (
         "the model's scores are piecewise constant, as those of decision trees are, so it has no gradient; "

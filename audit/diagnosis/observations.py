@@ -27,8 +27,10 @@ class Observations:
     """Share of all gradients of the audit that were zero everywhere, or not finite."""
     gradients_missing: str | None = None
     """Why there is no gradient; None if there is one."""
+    gradients_estimated: str | None = None
+    """Why it is a straight-through estimate; None if it is not."""
     piecewise_constant: bool = False
-    """Whether that is because the scores are piecewise constant."""
+    """Whether there is no exact gradient because the scores are piecewise constant."""
     strayed: tuple[int, int] = (0, 0)
     """Images whose scores behind a gradient were compared with the file's, and how many differed."""
     not_finite: tuple[int, int] = (0, 0)

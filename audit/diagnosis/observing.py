@@ -41,6 +41,7 @@ def observe(
         clean_total=len(evaluation.labels),
         dead=target.dead / max(target.gradients, 1),
         gradients_missing=target.gradient_missing,
+        gradients_estimated=target.estimated,
         piecewise_constant=target.piecewise_constant,
         strayed=(target.compared, target.strayed),
         not_finite=(target.not_finite, target.queries),

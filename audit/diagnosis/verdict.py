@@ -7,8 +7,8 @@ import numpy as np
 from ..statistics import wilson
 from .table import PIECEWISE, Check
 
-ALWAYS = ("scores that are not finite", "box below one pixel step")
-"""Suspicious checks that a verdict names even where gradients are masked: its figure means little then."""
+ALWAYS = ("no gradient", "scores that are not finite", "box below one pixel step")
+"""Suspicious checks that a verdict names even where gradients are masked."""
 
 
 def verdict(survived: np.ndarray, under: str, checks: tuple[Check, ...]) -> str:

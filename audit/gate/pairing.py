@@ -149,7 +149,7 @@ def _differences(before: Report, after: Report) -> Iterator[str]:
         yield f"the data differ ({told})"
     pair = [msgspec.structs.asdict(r.protocol) | {"std": None, "settled": True} for r in (before, after)]
     for report, conduct in zip((before, after), pair, strict=True):
-        conduct |= {"seed": report.environment.seed, "straight-through": report.straight_through}
+        conduct |= {"seed": report.environment.seed}
         chosen = [image.target for image in report.images if image.target is not None]
         conduct["targets"] = f"{len(chosen)} chosen, {hash(tuple(chosen)):x}" if chosen else "drawn"
     if gradient_lost(before, after):

@@ -146,7 +146,6 @@ def settings_of(
         limit=0 if planned == report.data.total else planned,
         finish=None if report.data.planned is None else report.data.n,
         seed=report.environment.seed,
-        straight_through=report.straight_through,
         targets=targets or None,
     )
 

@@ -154,6 +154,8 @@ def _gradient_lines(gradient: Gradient, onnx: bool) -> list[str]:
     ]
     if gradient.reason is not None and not missing:
         missing = [gradient.reason]
+    if gradient.available and gradient.reason is not None:
+        return [f"a straight-through estimate: {gradient.reason}", *lines]
     return [f"{'' if gradient.available else 'not '}available from the file itself", *lines, *missing]
 
 

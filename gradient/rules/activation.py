@@ -193,8 +193,8 @@ def hard(node: Node, dy: Value) -> Gradients:
 def jump(x: Value, dy: Value) -> Value:
     """What stands in for the derivative of Sign: dx = dy / (1 + |x| / s)^2, s the mean of |x| in an image.
 
-    That is the slope of the softsign of x / s. The gate |x| <= 1 (Hubara et al. 2016, equation 4) fits networks
-    in training; in a file, x can be sums of hundreds of signs, or never below 1, and the gate would stop all.
+    That is the slope of the softsign of x / s. The gate |x| <= 1 (Hubara et al. 2016, equation 4) suits
+    training. In a file, x can be a sum of hundreds of signs, or never below 1, and the gate would stop all.
     """
     size = x.map("Abs")
     scale = size.reduce("ReduceMean", range(1, x.rank) if x.rank > 1 else [0])
@@ -202,9 +202,9 @@ def jump(x: Value, dy: Value) -> Value:
     return dy * near * near
 
 
-@rule("Greater", "GreaterOrEqual", "Less", "LessOrEqual", integers=True, estimated="straight-through: as Sign")
+@rule("Greater", "GreaterOrEqual", "Less", "LessOrEqual", integers=True, estimated="straight-through")
 def comparison(node: Node, dy: Value) -> Gradients:
-    """y = 1 where a > b, else 0, which is (1 + sign(a - b)) / 2; used for straight-through estimates alone."""
+    """y = 1 where a > b, else 0: (1 + sign(a - b)) / 2. Used for straight-through estimates alone."""
     a, b = node.input(0), node.input(1)
     if a.dtype.kind != "f":
         raise MissingRule("it compares whole numbers")
@@ -213,7 +213,7 @@ def comparison(node: Node, dy: Value) -> Gradients:
     return [da.sum_to(a.shape), (-da).sum_to(b.shape)]
 
 
-@rule("And", "Or", "Not", integers=True, estimated="straight-through: as a sum")
+@rule("And", "Or", "Not", integers=True, estimated="straight-through")
 def logical(node: Node, dy: Value) -> Gradients:
     """Truth as the numbers 0 and 1; used for straight-through estimates alone."""
     if node.proto.op_type == "Not":

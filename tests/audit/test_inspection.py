@@ -8,6 +8,7 @@ import pytest
 from commands import inside
 from dressed import ROWS, SIDE, F, K, behind_input, node
 from onnx import TensorProto, helper
+from trees import write_majority
 
 from vivavoce.audit.cli import main
 from vivavoce.cli import main as whole
@@ -92,14 +93,23 @@ def test_json_of_a_model_with_a_manifest_and_a_search():
     assert found["search"]["accuracy"] > 0.9
 
 
-def test_json_says_why_there_is_no_gradient(tmp_path):
+def test_json_says_why_the_gradient_is_an_estimate(tmp_path):
     path = dressed.save(tmp_path / "m.onnx", [node("Round", ["scores"], ["y"])], {"y": (F, ROWS)})
-    found = inspect(path)
-    assert not found["gradient"]["available"]
-    assert "Round" in found["gradient"]["reason"]
-    (missing,) = [o for o in found["gradient"]["operators"] if o["status"] == "missing"]
-    assert missing["operator"] == "Round"
-    assert "step function" in missing["reasons"][0]
+    found = inspect(path)["gradient"]
+    assert found["available"]
+    assert found["reason"].startswith("Round at `")
+    assert found["reason"].endswith("is a step function")
+    (estimated,) = [o for o in found["operators"] if o["status"] != "exact"]
+    assert (estimated["operator"], estimated["status"]) == ("Round", "estimated")
+    assert "a straight-through estimate: Round at" in inside(main, "inspect", path).stdout
+
+
+def test_json_says_why_there_is_no_gradient(tmp_path):
+    found = inspect(write_majority(tmp_path / "trees.onnx"))["gradient"]
+    assert not found["available"]
+    assert "piecewise constant" in found["reason"]
+    (missing,) = [o for o in found["operators"] if o["status"] == "missing"]
+    assert missing["operator"].startswith("ai.onnx.ml.TreeEnsemble")
 
 
 def test_the_page_says_it_in_words(folder):

@@ -127,7 +127,8 @@ def test_weights_that_are_not_numbers_decide_for_no_class(tmp_path):
 def test_what_is_left_of_a_protocol_without_a_gradient(monkeypatch):
     monkeypatch.setattr(Target, "gradient_missing", "Round has none")
     target = Target(open_model("digits-speech"))
-    assert resolve("standard").fitted(target).attacks == ("square",)
+    for name in ("standard", "fast"):
+        assert resolve(name).fitted(target).attacks == ("square",)
     assert resolve("paper").fitted(target).attacks == ("square-300",)
 
 

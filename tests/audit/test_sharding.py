@@ -29,7 +29,6 @@ def shard(indices, goals, protocol=QUICK, batch_size=10, seed=0):
         protocol=protocol,
         seed=seed,
         batch_size=batch_size,
-        straight_through=False,
     )
 
 

@@ -148,7 +148,6 @@ def test_what_changed_is_named_and_refused(name, killed):
         ({"seed": 1}, "the seed"),
         ({"batch_size": 5}, "batch size"),
         ({"protocol": resolve("paper", attacks=["fgsm", "iterative"], epsilons=[0.0, 0.3])}, "the protocol"),
-        ({"straight_through": True}, "the protocol"),
         ({"limit": 9}, "the images"),
     ],
 )

@@ -12,6 +12,7 @@ from vivavoce.audit.diagnosis import probes
 from vivavoce.audit.plan import Settings
 from vivavoce.audit.protocol import resolve
 from vivavoce.audit.run import robustness
+from vivavoce.audit.target import Target
 
 PASS = {
     "as it is": lambda name, path: changed(name, path, lambda graph: None),
@@ -91,9 +92,18 @@ def fails(name, case, tmp_path, baseline=None):
 
 
 @pytest.mark.full
-def test_a_model_whose_gradient_is_gone_fails(tmp_path):
+def test_a_model_whose_gradient_becomes_an_estimate_fails(tmp_path):
     path = changed("digits-category", tmp_path / "model.onnx", breaking.rounded_scores)
     comparison = checked("digits-category", path)
+    assert len(comparison.rows) > 1
+    assert "no gradient" in comparison.summary
+    assert "straight-through estimate" in comparison.summary
+
+
+@pytest.mark.full
+def test_a_model_whose_gradient_is_gone_fails(tmp_path, monkeypatch):
+    monkeypatch.setattr(Target, "gradient_missing", "Round has none")
+    comparison = checked("digits-category", "digits-category")
     assert [row.name for row in comparison.rows] == ["clean"]
     assert "no gradient" in comparison.summary
 

@@ -178,7 +178,6 @@ MISMATCHES = {
     "epsilons: 0.1, 0.15; 0.1)": lambda r: narrowed(r, epsilons=(0.1,)),
     "attacks: fgsm, iterative; fgsm)": lambda r: narrowed(r, attacks=("fgsm",)),
     "norm: linf; l2": lambda r: replace(r, protocol=replace(r.protocol, norm="l2")),
-    "straight-through": lambda r: replace(r, straight_through=True),
     "targets: drawn; 360 chosen": lambda r: replace(r, images=tuple(replace(i, target=1) for i in r.images)),
     "are different boxes": lambda r: replace(r, rows=tuple(map(elsewhere, r.rows))),
     "9 classes instead of 10": lambda r: renamed(r, r.model.manifest.classes[:9]),

@@ -79,3 +79,12 @@ def test_step_functions_are_refused_unless_estimated(gradients_of, operator):
     with pytest.raises(UnsupportedOperator, match=rf"{operator} \(node `node`\).*step function"):
         gradients_of(operator, {"x": flat})
     assert gradients_of(operator, {"x": flat}, straight_through=True)["x"].any()
+
+
+def test_the_estimate_of_a_sign_is_as_wide_as_its_input_is_large(gradients_of):
+    """However large x is, no entry's gradient vanishes; a comparison has half of it."""
+    dy = gradients_of("Floor", {"x": flat}, straight_through=True)["x"]
+    slope = 1 / (1 + np.abs(flat) / np.abs(flat).mean((1, 2), keepdims=True)) ** 2
+    for scale in (1e-3, 1e3):
+        found = gradients_of("Sign", {"x": scale * flat}, straight_through=True)["x"]
+        np.testing.assert_allclose(found, dy * slope, rtol=1e-4)
