@@ -15,9 +15,11 @@ from .attacks.base import Shape
 from .attacks.catalogue import ATTACKS
 from .attacks.norms import NORMS, Norm
 from .attacks.pasting import room_for
+from .customs import FREE, PIECEWISE
 
 if TYPE_CHECKING:
     from .protocol import Protocol
+    from .target import Target
 
 
 def with_patches(attacks: Sequence[str]) -> bool:
@@ -117,20 +119,27 @@ def check_smallest(attacks: Sequence[str], as_released: bool) -> None:
         raise VivavoceError("--smallest has an attack of its own; leave out --attack and --as-released")
 
 
-def without_gradient(protocol: Protocol, missing: str | None) -> tuple[str, ...]:
-    """The searches for the smallest change that need no gradient; empty if there is none and none is needed.
-
-    Args:
-        protocol: in its norm.
-        missing: why there is no gradient; None: there is one.
+def without_gradient(protocol: Protocol, attacks: tuple[str, ...], target: Target) -> tuple[str, ...]:
+    """The attacks of a protocol that remain without a gradient, or what replaces them.
 
     Raises:
-        VivavoceError: one is needed, and this norm has no such search.
+        VivavoceError: the model has no gradient, and no search for the smallest change in this norm does
+            without one.
     """
-    if protocol.norm in ATTACKS["boundary-minimum"].norms:
+    if any(ATTACKS[name].minimal for name in attacks):
+        return _smallest_without_gradient(protocol.norm, target.gradient_missing)
+    if target.piecewise_constant and protocol.norm in ("linf", "l2") and not protocol.settled:
+        return PIECEWISE
+    left = tuple(name for name in attacks if not ATTACKS[name].needs_gradient) or FREE[protocol.norm]
+    whole = protocol.name == "fast" and not protocol.settled
+    return tuple("square" if whole and name == "square-300" else name for name in left)
+
+
+def _smallest_without_gradient(norm: Norm, missing: str | None) -> tuple[str, ...]:
+    if norm in ATTACKS["boundary-minimum"].norms:
         return ("boundary-minimum",)
     if missing is None:
         return ()
     raise VivavoceError(
-        f"--smallest in {protocol.norm} needs a gradient, which is missing ({missing}); use linf or l2"
+        f"--smallest in {norm} needs a gradient, which is missing ({missing}); use linf or l2"
     )

@@ -28,7 +28,7 @@ from .choices import (
     with_patches,
     without_gradient,
 )
-from .customs import COUNTED, EPSILONS, FREE, GRIDS, PIECEWISE, SMALLEST, STANDARD
+from .customs import COUNTED, EPSILONS, GRIDS, SMALLEST, STANDARD
 from .natural.choice import refuse_kinds, with_kinds
 from .natural.kinds import KINDS
 
@@ -134,21 +134,11 @@ class Protocol(msgspec.Struct, frozen=True):
             attacks = tuple(dict.fromkeys((*attacks, "margin")))
         check_room(self, target.model.manifest.input)
         if target.gradient_missing is not None:
-            attacks = self._without_gradient(attacks, target)
+            attacks = without_gradient(self, attacks, target)
         elif target.estimated is not None and (not self.settled or any(ATTACKS[a].minimal for a in attacks)):
             led = (a for a in attacks if ATTACKS[a].needs_gradient)
-            attacks = tuple(dict.fromkeys((*led, *self._without_gradient(attacks, target))))
+            attacks = tuple(dict.fromkeys((*led, *without_gradient(self, attacks, target))))
         return msgspec.structs.replace(self, attacks=attacks, settled=True)
-
-    def _without_gradient(self, attacks: tuple[str, ...], target: Target) -> tuple[str, ...]:
-        """The attacks that remain without a gradient, or what replaces them."""
-        if any(ATTACKS[a].minimal for a in attacks):
-            return without_gradient(self, target.gradient_missing)
-        if target.piecewise_constant and self.norm in ("linf", "l2") and not self.settled:
-            return PIECEWISE
-        left = tuple(a for a in attacks if not ATTACKS[a].needs_gradient) or FREE[self.norm]
-        whole = self.name == "fast" and not self.settled
-        return tuple("square" if whole and a == "square-300" else a for a in left)
 
     def grid(self) -> Iterator[tuple[str, bool, float]]:
         """Every row of a report: attack, whether it is targeted, epsilon."""

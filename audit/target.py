@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import numpy as np
 
 from ..artifacts import ExportedModel, Outputs, decide
@@ -13,6 +11,7 @@ from ..gradient.agreement import FLOAT32, SHARE, strayed
 from ..gradient.errors import PiecewiseConstant, UnsupportedOperator, preparing
 from ..images import ImageSet
 from ..text import plain
+from .differentiable import Gradient, gradient_of
 from .grid import Grid
 from .saturation import STAND_INS, flattened, vanished
 
@@ -20,24 +19,6 @@ MEMORY = 2_000_000_000
 """Resident memory that an audit keeps to when it chooses its batch size, bytes."""
 LARGEST = 64
 """Most images at a time; larger batches are not faster."""
-
-
-class Gradient(Protocol):
-    """The losses of one model, and how they change with the image."""
-
-    def __call__(
-        self, images: np.ndarray, goals: np.ndarray, rivals: np.ndarray | None = None, /, *, loss: str
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Map images [N, C, H, W] and classes [N] to loss [N], gradient [N, C, H, W] and scores [N, K]."""
-        ...
-
-    def strayed(self, scores: np.ndarray, /) -> np.ndarray:
-        """Which images of the last call the file scores otherwise, beyond rounding: bool [N]."""
-        ...
-
-    def limit(self, count: int, budget: int, /) -> None:
-        """Compute at most `count` images at a time, and keep to the budget where that is possible."""
-        ...
 
 
 class Target:
@@ -121,7 +102,7 @@ class Target:
         if first and self.straight_through and isinstance(error, UnsupportedOperator):
             try:
                 with preparing():
-                    self._gradient = self._make_gradient(straight_through=True)
+                    self._gradient = self._make_gradient(estimated=True)
             except VivavoceError:
                 self._gradient = None
             else:
@@ -300,19 +281,5 @@ class Target:
         off = self._gradient.strayed(scores)
         return off & ~strayed(self._ask(images).scores, scores, FLOAT32) if off.any() else off
 
-    def _make_gradient(self, straight_through: bool = False) -> Gradient:
-        model = self.model
-        if isinstance(model, OnnxModel):
-            from ..gradient.losses import LOSSES
-            from ..gradient.session import InputGradient
-
-            return InputGradient(
-                model.graph,
-                self.loss,
-                also=tuple(n for n in LOSSES if LOSSES[n].output == "scores" or self._by_smooth_l1),
-                device=model.device,
-                straight_through=straight_through,
-            )
-        from ..gradient.torchscript import gradient_of
-
-        return gradient_of(model, self.loss)  # type: ignore[arg-type]
+    def _make_gradient(self, estimated: bool = False) -> Gradient:
+        return gradient_of(self.model, self.loss, self._by_smooth_l1, estimated)
