@@ -127,8 +127,6 @@ class Target:
             off = self._strayed(images, scores)
         except VivavoceError as error:
             self._lack(error)
-            if self.estimated is not None:
-                self.try_gradient(images)
             return
         if off.mean() > SHARE:
             self._missing = (
@@ -268,9 +266,17 @@ class Target:
         self, images: np.ndarray, classes: np.ndarray, loss: str, rivals: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Loss, gradient and scores, as the gradient gives them, not counted."""
-        if self._gradient is None:
-            self._gradient = self._make_gradient()
-        return self._gradient(images, classes, rivals, loss=loss)
+        if self._gradient is None and self.gradient_missing is not None:
+            self._gradient = self._make_gradient()  # which raises the reason
+        assert self._gradient is not None
+        try:
+            return self._gradient(images, classes, rivals, loss=loss)
+        except UnsupportedOperator as error:  # of a file that leaves sizes open
+            if self.estimated is None:
+                self._lack(error)
+            if self.estimated is None:
+                raise
+            return self._gradient(images, classes, rivals, loss=loss)
 
     def _strayed(self, images: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """Which images the gradient just taken scores otherwise than the file: bool [N].
