@@ -77,7 +77,7 @@ def robustness(
     start = blank(target, plan.images, plan.indices, plan.protocol)
     running = Running(start, target, _state(plan, settings.resume) if settings.resume else None)
     passes = ANSWERED if plan.protocol.natural else DIAGNOSED
-    pace = Pace(target, plan.planned, plan.batch_size, most(plan.fit), passes, plan.budget, started)
+    pace = Pace(target, len(plan.indices), plan.batch_size, most(plan.fit), passes, plan.budget, started)
     try:
         evaluation = _evaluate(plan, running, pace, settings.spread, progress, enough, left)
         evaluation = evaluation.at(np.argsort(evaluation.indices))
