@@ -1,5 +1,6 @@
 """Ways in which an exported model gets worse, for the tests of the gate."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,15 +8,23 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from vivavoce.artifacts import open_model
+from vivavoce.artifacts import LabelBank, open_model
+from vivavoce.artifacts.manifest import METADATA_KEY
 from vivavoce.images import Fit, open_images
 from vivavoce.images.imageset import to_float
 
 
 def changed(name: str, path: Path, change: Callable[[onnx.GraphProto], None]) -> Path:
-    """A copy of a shipped model whose graph is changed in place."""
+    """A copy of a shipped model whose graph is changed in place, and that states the digest of its bank."""
     model = onnx.load(open_model(name).path)
     change(model.graph)
+    bank = next((numpy_helper.to_array(t) for t in model.graph.initializer if t.name == "label_bank"), None)
+    if bank is not None:
+        stated = next(p for p in model.metadata_props if p.key == METADATA_KEY)
+        manifest = json.loads(stated.value)
+        label = manifest["label"]
+        label["digest"] = LabelBank(label["kind"], bank, tuple(manifest["classes"])).digest
+        stated.value = json.dumps(manifest)
     onnx.save(model, path)
     return path
 
