@@ -15,9 +15,16 @@ from vivavoce.images.imageset import to_float
 
 
 def changed(name: str, path: Path, change: Callable[[onnx.GraphProto], None]) -> Path:
-    """A copy of a shipped model whose graph is changed in place, and that states the digest of its bank."""
+    """A copy of a shipped model whose graph is changed in place."""
     model = onnx.load(open_model(name).path)
     change(model.graph)
+    onnx.save(model, path)
+    return path
+
+
+def restated(path: Path) -> Path:
+    """Let the manifest state the digest of the label bank that the file holds, if it has one."""
+    model = onnx.load(path)
     bank = next((numpy_helper.to_array(t) for t in model.graph.initializer if t.name == "label_bank"), None)
     if bank is not None:
         stated = next(p for p in model.metadata_props if p.key == METADATA_KEY)
@@ -25,7 +32,7 @@ def changed(name: str, path: Path, change: Callable[[onnx.GraphProto], None]) ->
         label = manifest["label"]
         label["digest"] = LabelBank(label["kind"], bank, tuple(manifest["classes"])).digest
         stated.value = json.dumps(manifest)
-    onnx.save(model, path)
+        onnx.save(model, path)
     return path
 
 

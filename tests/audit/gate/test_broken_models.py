@@ -20,7 +20,9 @@ PASS = {
 }
 FAIL = {
     "noise that costs 5 points": (lambda name, path: noise_that_costs(5, name, path), "clean"),
-    "two classes swapped": (lambda name, path: changed(name, path, breaking.swapped_classes), "clean"),
+    "two classes swapped": (
+        lambda name, path: breaking.restated(changed(name, path, breaking.swapped_classes)), "clean",
+    ),
     "another normalisation": (lambda name, path: changed(name, path, breaking.other_normalisation), "clean"),
     "a softmax at the end": (
         lambda name, path: changed(name, path, breaking.softmax), "probabilities for scores",
