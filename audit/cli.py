@@ -33,6 +33,7 @@ from .writing.cli import show as show_report
 if TYPE_CHECKING:
     from ..artifacts import ExportedModel
     from .preprocessing_search import Search
+    from .run import Audit
 
 app = make_app("Audit the robustness of an exported image classifier, on the file itself.")
 
@@ -140,15 +141,12 @@ def robustness(
     """
     from ..artifacts import open_model
     from .budget import Budget
-    from .kept import keep
     from .plan import Settings
     from .protocol import default, resolve
-    from .report import joined
     from .several import audit_all, check_protocols
     from .state import kept_in
-    from .writing.outputs import Finished, check_outputs, check_sounds, write_outputs, write_sounds
-    from .writing.patterns import check_patterns, write_patterns
-    from .writing.table import show_all
+    from .writing.outputs import check_outputs, check_sounds
+    from .writing.patterns import check_patterns
 
     if baselines:
         typer.echo("note: --baselines is now --references; the next release removes the old name", err=True)
@@ -198,19 +196,30 @@ def robustness(
         say(f"resuming: {resume} has {kept_in(resume)}", err=True)
     with watching(estimated=engine == "local") as progress:
         audits = audit_all(opened, settings, chosen, progress, progress.left)
-    losses = Losses()
-    with losses.noting(), showing():
-        show_all([audit.report for audit in audits], terminal())
-    write_outputs([Finished(audit.report, audit) for audit in audits], output or [], losses)
-    write_sounds(audits[0], wav, losses)
-    write_patterns(audits[0], save_patterns, losses)
-    if not output and (path := keep(joined([audit.report for audit in audits]))):
-        say(f"kept {path}; audit show opens it", err=True)
-    losses.end()
+    _deliver(audits, output or [], wav, save_patterns)
     if resume and audits[0].report.data.planned:
         say(f"{resume} keeps the finished images; run the same command again to go on", err=True)
     elif resume:
         resume.unlink(missing_ok=True)
+
+
+def _deliver(audits: list[Audit], output: list[Path], wav: Path | None, save_patterns: Path | None) -> None:
+    """Show finished audits, write their files, and keep the reports if no file was asked for."""
+    from .kept import keep
+    from .report import joined
+    from .writing.outputs import Finished, write_outputs, write_sounds
+    from .writing.patterns import write_patterns
+    from .writing.table import show_all
+
+    reports, losses = [audit.report for audit in audits], Losses()
+    with losses.noting(), showing():
+        show_all(reports, terminal())
+    write_outputs([Finished(audit.report, audit) for audit in audits], output, losses)
+    write_sounds(audits[0], wav, losses)
+    write_patterns(audits[0], save_patterns, losses)
+    if not output and (path := keep(joined(reports))):
+        say(f"kept {path}; audit show opens it", err=True)
+    losses.end()
 
 
 def images_at_a_time(text: str) -> int | None:

@@ -50,7 +50,7 @@ def newest() -> Path:
     """The newest kept report.
 
     Raises:
-        VivavoceError: there is none.
+        VivavoceError: no report is kept.
     """
     found = kept()
     if not found:

@@ -210,13 +210,13 @@ def _budget(settings: Settings, target: Target, protocol: Protocol) -> Budget | 
     """The budget, if one is given.
 
     Raises:
-        VivavoceError: it is not one, or is in gradients where there are none.
+        VivavoceError: the text is not a budget, or it counts gradients and no attack takes any.
     """
     budget = Budget.read(settings.budget) if settings.budget is not None else None
     if budget and budget.in_gradients and not any(ATTACKS[name].needs_gradient for name in protocol.attacks):
         why = target.gradient_missing or f"the attacks are {', '.join(protocol.attacks[:3])}"
         raise VivavoceError(
-            f"--budget {budget.text} counts gradients, and there are none ({why}); give a time"
+            f"--budget {budget.text} counts gradients, but no attack takes one ({why}); give a time"
         )
     return budget
 

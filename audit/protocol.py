@@ -29,7 +29,7 @@ from .choices import (
     without_gradient,
 )
 from .customs import COUNTED, EPSILONS, GRIDS, SMALLEST, STANDARD
-from .natural.choice import refuse_kinds, with_kinds
+from .natural.choice import refuse_attacks, refuse_kinds, with_kinds
 from .natural.kinds import KINDS
 
 if TYPE_CHECKING:
@@ -217,13 +217,9 @@ def resolve(
     check_names(name, PROTOCOLS, attacks, space, norm)
     protocol = PROTOCOLS[name]
     if protocol.natural:
-        if epsilons or space or norm or as_released or targeted:
-            raise VivavoceError(
-                "--protocol natural has no attacks in a ball: it takes --attack (kinds of change) and "
-                "--severity, but no epsilon, epsilon space, norm or targets"
-            )
-        if patch_shape or smallest:
-            raise VivavoceError("--protocol natural has no patches and no --smallest")
+        refuse_attacks(
+            bool(epsilons or space or norm or as_released or targeted), bool(patch_shape or smallest)
+        )
         return with_kinds(protocol, attacks, severities)
     refuse_kinds(attacks, severities)
     measure = cast(Norm, norm or protocol.norm)

@@ -95,7 +95,7 @@ class Target:
         return self._decisions
 
     def _lack(self, error: VivavoceError) -> None:
-        """Take an estimate of a gradient that is not there, or remember why there is none."""
+        """Fall back to an estimate of the gradient; without one, record why no gradient is available."""
         first, self.estimated = self.estimated is None, None
         if first:
             self.piecewise_constant = isinstance(error, PiecewiseConstant)

@@ -44,6 +44,25 @@ def with_kinds(protocol: Protocol, kinds: Sequence[str], chosen: Sequence[int]) 
     )
 
 
+def refuse_attacks(balls: bool, patches: bool) -> None:
+    """Refuse what only attacks have.
+
+    Args:
+        balls: whether an epsilon, its space, a norm, targets or the released variants were asked for.
+        patches: whether the shape of patches or the smallest change was.
+
+    Raises:
+        VivavoceError: either was.
+    """
+    if balls:
+        raise VivavoceError(
+            "--protocol natural has no attacks in a ball: it takes --attack (kinds of change) and "
+            "--severity, but no epsilon, epsilon space, norm or targets"
+        )
+    if patches:
+        raise VivavoceError("--protocol natural has no patches and no --smallest")
+
+
 def refuse_kinds(attacks: Sequence[str], severities: Sequence[int]) -> None:
     """Refuse what only the protocol `natural` has.
 

@@ -158,7 +158,10 @@ def test_an_interruption_without_a_state_says_so(model):
     [
         ({"spread": lambda *_: None}, "an audit with --engine ray cannot end early"),
         ({"references": True}, "--references has no place in a --budget"),
-        ({"protocol": resolve("natural", ["fog"]), "budget": "5g"}, "counts gradients, and there are none"),
+        (
+            {"protocol": resolve("natural", ["fog"]), "budget": "5g"},
+            "counts gradients, but no attack takes one",
+        ),
         ({"protocol": resolve("quick", ["square-300"]), "budget": "5g"}, "the attacks are square-300"),
         ({"budget": "soon"}, "--budget must be a time"),
     ],
