@@ -80,10 +80,10 @@ def evaluate(
         part = np.arange(first, min(first + size, len(indices)))
         pixels = images.pixels(indices[part], fit)
         labels = evaluation.labels[part]
-        evaluation.digests += [image_digest(*pair) for pair in zip(pixels, labels, strict=True)]
         target.under = images, indices[part]
         batch = _Batch(target, evaluation, part, to_float(pixels), goals[part], seed, watch)
         batch.attack(protocol, progress)
+        evaluation.digests += [image_digest(*pair) for pair in zip(pixels, labels, strict=True)]
         done = int(part[-1]) + 1
         keep(evaluation, done)
         if enough(evaluation, done):

@@ -132,8 +132,10 @@ class Running:
     def ending(self) -> str:
         """What an interrupted audit leaves behind, and how to go on."""
         done, n = len(self.evaluation.digests), len(self.evaluation.indices)
-        if self.file is None or not self.file.path.exists():
+        if self.file is None:
             return f"stopped after {done} of {n} images; nothing is kept without --resume FILE"
+        if not done:
+            return f"stopped before any of the {n} images was finished; nothing is kept yet"
         return (
             f"stopped after {done} of {n} images; {self.file.path} keeps them: "
             "run the same command again to go on"

@@ -16,6 +16,7 @@ from vivavoce.audit.plan import Settings
 from vivavoce.audit.protocol import resolve
 from vivavoce.audit.report import load_report
 from vivavoce.audit.run import robustness
+from vivavoce.audit.state import kept_in
 from vivavoce.errors import VivavoceError
 from vivavoce.text import duration
 
@@ -148,9 +149,30 @@ def test_an_interruption_without_a_state_says_so(model):
             raise KeyboardInterrupt
 
     with pytest.raises(
-        KeyboardInterrupt, match="stopped after 16 of 24 images; nothing is kept without --resume"
+        KeyboardInterrupt, match="stopped after 8 of 24 images; nothing is kept without --resume"
     ):
         robustness(model, SETTINGS, stop)
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        (16, "stopped after 8 of 24 images; .*st keeps them"),
+        (1, "stopped before any of the 24 images was finished; nothing is kept yet"),
+    ],
+)
+def test_an_interrupted_batch_counts_as_not_finished(model, tmp_path, steps, said):
+    """The state that is left behind holds as many images as the message says."""
+    path = tmp_path / "st"
+
+    def stop(what, done, n):
+        if done > steps:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt, match=said):
+        robustness(model, replace(SETTINGS, resume=path), stop)
+    assert path.exists() == (steps > 1)
+    assert steps == 1 or kept_in(path) == "8 finished images"
 
 
 @pytest.mark.parametrize(
