@@ -1,6 +1,8 @@
 # Every target makes what it needs, from a bare Python 3.11 or newer.
 PYTHON ?= python3
 export UV_PYTHON_DOWNLOADS = never
+# Where this is set, every process compiles every module that it imports: seconds for torch.
+unexport PYTHONDONTWRITEBYTECODE
 SPEC := pyproject.toml constraints.txt
 comma := ,
 EVERYTHING := cpu$(comma)train$(comma)download$(comma)plot$(comma)listen$(comma)serve$(comma)speech$(comma)espeak$(comma)bert$(comma)glove$(comma)ray

@@ -34,7 +34,8 @@ class LocalEngine:
         """See `Engine.run`."""
         context = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
         if sys.platform != "win32":
-            context.set_forkserver_preload([f"{__package__}.work", __name__])
+            # torch's optimisers import torch._dynamo when they are made, which takes seconds.
+            context.set_forkserver_preload([f"{__package__}.work", __name__, "torch._dynamo"])
         threads = _threads(self.workers)
         waiting, running = deque(records), dict[BaseProcess, Record]()
         try:

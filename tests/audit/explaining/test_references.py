@@ -16,16 +16,21 @@ from vivavoce.audit.explaining.layers import default_layer, spatial_values
 from vivavoce.audit.explaining.pixelwise import integrated_gradients
 from vivavoce.audit.explaining.subject import Subject
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # their dependencies' own
-    captum = pytest.importorskip("captum.attr")
-    cams = pytest.importorskip("pytorch_grad_cam")
-    targets = pytest.importorskip("pytorch_grad_cam.utils.model_targets")
-
-
 VISION = ("resnet18", "mobilenet_v3_small", "shufflenet_v2_x0_5")
 SHIPPED = ("cifar10-category", "cifar10-speech")
 NAMES = ["resnet", "vgg", *(pytest.param(name, marks=pytest.mark.full) for name in (*VISION, *SHIPPED))]
+
+
+def reference(module):
+    """A module of captum or pytorch-grad-cam, imported by the test that needs it: that takes seconds."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # their dependencies' own
+        return pytest.importorskip(module)
+
+
+@pytest.fixture(scope="module")
+def captum():
+    return reference("captum.attr")
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -82,7 +87,7 @@ def explained(case, method, **wishes):
     return explainer.explain(chosen, images, classes).attribution
 
 
-def test_saliency(case):
+def test_saliency(case, captum):
     _, module, _, images, classes = case
     exact = captum.Saliency(module).attribute(
         torch.from_numpy(images).requires_grad_(), torch.from_numpy(classes), abs=False
@@ -90,7 +95,7 @@ def test_saliency(case):
     close(explained(case, "saliency"), exact)
 
 
-def test_gradient_times_input(case):
+def test_gradient_times_input(case, captum):
     _, module, _, images, classes = case
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -100,7 +105,7 @@ def test_gradient_times_input(case):
     close(explained(case, "gradient-x-input"), exact)
 
 
-def by_captum(module, images, classes):
+def by_captum(captum, module, images, classes):
     """Integrated gradients with one piece and fifty points."""
     return captum.IntegratedGradients(module).attribute(
         torch.from_numpy(images),
@@ -111,17 +116,17 @@ def by_captum(module, images, classes):
     )
 
 
-def test_integrated_gradients(tmp_path):
+def test_integrated_gradients(tmp_path, captum):
     """On a network without kinks."""
     module = network("vit")
     onnx.save(to_onnx(module), tmp_path / "vit.onnx")
     images, classes = np.random.default_rng(1).random((3, 3, 32, 32), np.float32), np.array([3, 0, 7])
     subject = Subject(open_model(tmp_path / "vit.onnx"))
     found = integrated_gradients(subject, images, classes, 1, 50, 0).attribution
-    close(found, by_captum(module, images, classes))
+    close(found, by_captum(captum, module, images, classes))
 
 
-def test_integrated_gradients_differ_at_kinks_alone(case):
+def test_integrated_gradients_differ_at_kinks_alone(case, captum):
     """Of the fifty gradients, those that float32 rounds to the other side of a ReLU's kink.
 
     There the gradient jumps, in torch as well. The others agree with float64.
@@ -147,7 +152,7 @@ def test_integrated_gradients_differ_at_kinks_alone(case):
     close(integral(ours), integral(exact))
     close(found, images[0] * np.einsum("p,pchw->chw", weights / 2, ours))
     if good.all():
-        close(found[None], by_captum(module, images[:1], classes[:1]))
+        close(found[None], by_captum(captum, module, images[:1], classes[:1]))
 
 
 def last_block(name, module):
@@ -172,6 +177,7 @@ def scaled(maps):
 def test_activation_maps(case, method):
     """After the scaling of pytorch-grad-cam to 0..1, which comes before its enlargement."""
     name, module, _, images, classes = case
+    cams, targets = reference("pytorch_grad_cam"), reference("pytorch_grad_cam.utils.model_targets")
     kind = cams.GradCAM if method == "grad-cam" else cams.HiResCAM
     with kind(model=module, target_layers=[last_block(name, module)]) as cam:
         wanted = [targets.ClassifierOutputTarget(int(k)) for k in classes]
