@@ -9,6 +9,7 @@ import onnx
 from ..errors import VivavoceError
 from ..text import plain
 from . import layout, losses
+from .absorption import absorb
 from .choice import choose
 from .graph import FLOAT, INT, Graph
 from .reverse import differentiate, propagate
@@ -48,6 +49,7 @@ def assemble(
     graph = Graph(model, blocked=blocked, straight_through=straight_through)
     if blocked:
         layout.enlarge_gates(graph)
+        absorb(graph, {*(value.name for value in model.graph.output), *([of] if of else [])})
     output = losses.as_rows(graph.value(scores), count)
     losses.check_count(names[0], scores, output.shape[1])
     found = [losses.find(name) for name in names]

@@ -168,10 +168,12 @@ class Graph:
             self._values[name] = Value(self, name, shape, np.dtype(dtype))
         return [self._values[name] for name in names]
 
-    def replace(self, node: onnx.NodeProto, other: onnx.NodeProto) -> None:
-        """Put a node that makes the same values in the place of one of the model's."""
-        self.nodes[next(k for k, n in enumerate(self.nodes) if n is node)] = other
-        self.producer.update(dict.fromkeys(other.output, other))
+    def replace(self, node: onnx.NodeProto, *others: onnx.NodeProto) -> None:
+        """Put nodes that make the same values in the place of one of the model's."""
+        place = next(k for k, n in enumerate(self.nodes) if n is node)
+        self.nodes[place : place + 1] = others
+        for other in others:
+            self.producer.update(dict.fromkeys(other.output, other))
 
     def constant(self, array: np.ndarray) -> Value:
         """Add a constant; equal ones are stored once."""

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from .. import layout
+from ..absorption import centred
 from ..errors import MissingRule
 from ..linear import contract
 from ..value import Value
@@ -29,20 +30,29 @@ def batch_normalization(node: Node, dy: Value) -> Gradients:
 def _standardised(x: Value, g: Value, epsilon: float) -> Value:
     """Gradient through z = (x - mean(x)) / (var(x) + e)^(1/2) over the last axis, g that of z.
 
-    With r = (var(x) + e)^(-1/2): dx = r (g - mean(g) - z mean(g z)). One LayerNormalization of unit
-    scale gives z and r.
+    One LayerNormalization of unit scale gives z and r = (var(x) + e)^(-1/2).
     """
     ones = x.graph.constant(np.ones(x.shape[-1], np.float32))
     statistics = (*x.shape[:-1], 1)
     outputs = [(x.shape, x.dtype), (statistics, x.dtype), (statistics, x.dtype)]
     z, _, r = x.graph.emit_many("LayerNormalization", [x, ones], outputs, axis=-1, epsilon=epsilon)
-    return (g - g.mean([-1]) - z * (g * z).mean([-1])) * r
+    return _through(z, r, g)
+
+
+def _through(z: Value, r: Value, g: Value) -> Value:
+    """dx = r (c - z mean(c z)), c = g - mean(g) over the last axis, which leaves mean(g z) as it is."""
+    c = centred(g)
+    if c is None:
+        c = g - g.mean([-1])
+    return (c - z * (c * z).mean([-1])) * r
 
 
 @rule("LayerNormalization")
 def layer_normalization(node: Node, dy: Value) -> Gradients:
     """y = s z + b, z standardised over the last axes; see `_standardised`, with g = s dy."""
     x, axis = node.x, node.integer("axis", -1) % node.x.rank
+    if len(node.proto.output) == 3 and axis == x.rank - 1 and node.input(1).uniform == 1 and not node.has(2):
+        return _through(node.y, node.output(2), dy)
     rows = (*x.shape[:axis], math.prod(x.shape[axis:]))
     g = dy * node.input(1)
     return [_standardised(x.reshape(*rows), g.reshape(*rows), node.number("epsilon", 1e-5)).reshape(*x.shape)]
