@@ -214,7 +214,7 @@ def _deliver(audits: list[Audit], output: list[Path], wav: Path | None, save_pat
     reports, losses = [audit.report for audit in audits], Losses()
     with losses.noting(), showing():
         show_all(reports, terminal())
-    write_outputs([Finished(audit.report, audit) for audit in audits], output, losses)
+    write_outputs(Finished(joined(reports), audits), output, losses)
     write_sounds(audits[0], wav, losses)
     write_patterns(audits[0], save_patterns, losses)
     if not output and (path := keep(joined(reports))):

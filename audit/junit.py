@@ -27,19 +27,13 @@ def case(name: str, kind: str, line: str, failure: str | None = None, seconds: f
     return found
 
 
-def document(
-    command: str,
-    model: str,
-    cases: Sequence[Tree.Element],
-    summary: str,
-    seconds: float | None,
-    date: str | None,
-) -> str:
-    """The cases as a file with one suite.
+def suite(
+    name: str, cases: Sequence[Tree.Element], summary: str, seconds: float | None, date: str | None
+) -> Tree.Element:
+    """Cases that belong together.
 
     Args:
-        command: what tested.
-        model: what was tested.
+        name: what was tested.
         cases: from `case`.
         summary: one sentence.
         seconds: how long everything took; None: as long as the cases.
@@ -49,9 +43,26 @@ def document(
     total = sum(float(one.get("time", "0")) for one in cases) if seconds is None else seconds
     counts = {"tests": str(len(cases)), "failures": str(failed), "errors": "0", "time": f"{total:.3f}"}
     when = {} if date is None else {"timestamp": date}
-    whole = Tree.Element("testsuites", {"name": command, **counts})
-    suite = Tree.SubElement(whole, "testsuite", {"name": plain(model), "skipped": "0", **counts, **when})
-    suite.extend(cases)
-    Tree.SubElement(suite, "system-out").text = plain(summary)
+    found = Tree.Element("testsuite", {"name": plain(name), "skipped": "0", **counts, **when})
+    found.extend(cases)
+    Tree.SubElement(found, "system-out").text = plain(summary)
+    return found
+
+
+def document(command: str, suites: Sequence[Tree.Element]) -> str:
+    """The suites as a file.
+
+    Args:
+        command: what tested.
+        suites: from `suite`.
+    """
+    counts = {name: sum(int(one.get(name, "0")) for one in suites) for name in ("tests", "failures")}
+    total = sum(float(one.get("time", "0")) for one in suites)
+    attributes = {name: str(count) for name, count in counts.items()} | {
+        "errors": "0",
+        "time": f"{total:.3f}",
+    }
+    whole = Tree.Element("testsuites", {"name": command, **attributes})
+    whole.extend(suites)
     Tree.indent(whole, " ")
     return Tree.tostring(whole, encoding="unicode", xml_declaration=True) + "\n"

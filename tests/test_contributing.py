@@ -217,7 +217,7 @@ def test_a_kind_of_change(monkeypatch, tmp_path):
     result = CliRunner().invoke(app, [*command, f"--output={tmp_path / 'report.csv'}"])
     assert result.exit_code == 0, result.output
     assert "mean accuracy under vignette" in result.output
-    assert (tmp_path / "report.csv").read_text().count("\nvignette,") == 2
+    assert (tmp_path / "report.csv").read_text().count("\nnatural,vignette,") == 2
 
 
 def test_every_kind_of_change_is_in_the_docs(repository):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..junit import case, document
+from ..junit import case, document, suite
 from ..report import Report
 from .comparison import Comparison
 from .matching import seconds_of
@@ -23,7 +23,8 @@ def junit(comparison: Comparison, after: Report) -> str:
     spent = [part.environment.seconds for part in after.parts]
     whole = None if None in spent else sum(s for s in spent if s)
     date = after.parts[-1].environment.date
-    return document("vivavoce audit check", comparison.after, cases, comparison.summary, whole, date)
+    made = suite(comparison.after, cases, comparison.summary, whole, date)
+    return document("vivavoce audit check", [made])
 
 
 def _failure(result: str) -> str | None:

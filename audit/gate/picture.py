@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...drawing import rendered
 from ..report import Report, Row
-from ..writing.plots import explain_lines, panels_of_attacks
+from ..writing.plots import explain_lines, panels_of_attacks, size_of_panels
 from ..writing.table import columns, title
 from .comparison import Comparison
 
@@ -31,6 +31,7 @@ def _curves(figure, before: Report, after: Report) -> None:
     """A panel per attack, both models in it."""
     old, new = columns(before), columns(after)
     names = [title(*key) for key in old]
+    figure.set_size_inches(*size_of_panels(len(names)))
     panels = panels_of_attacks(figure, names, before.protocol)
     for panel, key in zip(panels, old, strict=True):
         _curve(panel, _from_clean(before, list(old[key].values())), OLD, 5, f"{before.model.file} (before)")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from html import escape
 
 from ...text import plain
-from ..report import Report, Row
+from ..report import Clean, Report, Row
 from ..sensitivity import curve
 from .heat import only_shift
 from .table import columns, titles
@@ -29,20 +29,36 @@ class Bar:
     share: float
     low: float
     high: float
+    near: float | None = None
+    """Threshold accuracy in per cent; None: the model has no threshold."""
+
+    @classmethod
+    def of(cls, name: str, figure: Clean | Row, near: float | None) -> Bar:
+        """The bar of one figure of a report, and of its threshold accuracy."""
+        low, high = figure.interval
+        return cls(
+            plain(name), 100 * figure.accuracy, 100 * low, 100 * high, None if near is None else 100 * near
+        )
+
+    @property
+    def figure(self) -> str:
+        """The figure as text, followed by a stroke and the threshold accuracy if there is one."""
+        text = f"{self.share:.1f}"
+        return text if self.near is None else f"{text} | {self.near:.1f}"
 
 
 def bars(report: Report) -> list[Bar]:
     """Clean accuracy, and what is left after each attack; empty if there are several epsilons."""
-    clean, shift = report.clean, report.data.shifted
-    found = [Bar("clean", 100 * clean.accuracy, *(100 * end for end in clean.interval))]
+    shift = report.data.shifted
+    found = [Bar.of("clean", report.clean, report.clean.threshold)]
     if only_shift(report) and shift is not None:
         row = report.rows[0]
-        return [*found, Bar(plain(shift.name), 100 * row.accuracy, *(100 * end for end in row.interval))]
+        return [*found, Bar.of(shift.name, row, row.threshold_accuracy)]
     if report.protocol.natural or not single(report):
         return []
     for name, rows in zip(titles(report), columns(report).values(), strict=True):
         row = rows[report.protocol.epsilons[-1]]
-        found.append(Bar(plain(name), 100 * row.accuracy, *(100 * end for end in row.interval)))
+        found.append(Bar.of(name, row, row.threshold_accuracy))
     return found
 
 

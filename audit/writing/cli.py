@@ -55,7 +55,7 @@ def show(
     losses = Losses()
     with losses.noting(), showing():
         show_all(report.parts, terminal())
-    write_outputs([Finished(part) for part in report.parts], paths, losses)
+    write_outputs(Finished(report), paths, losses)
     losses.end()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from xml.etree.ElementTree import Element
+
 from .. import junit as xml
 from .. import sarif as log
 from ..report import Report
@@ -14,10 +16,17 @@ RULES = {
 
 
 def junit(report: Report) -> str:
-    """A case for every attack, and for every check of the diagnosis, which fails if it is not fine."""
+    """A suite for every protocol, with a case for every attack and every check of the diagnosis.
+
+    The case of a check fails if the check is not fine.
+    """
+    return xml.document("vivavoce audit robustness", [_suite(*each) for each in _labelled(report)])
+
+
+def _suite(label: str, report: Report) -> Element:
     cases = [
         xml.case(
-            row_title(row, report.protocol),
+            label + row_title(row, report.protocol),
             "accuracy",
             f"accuracy {row.accuracy:.1%} (95 % interval {row.interval[0]:.1%} to {row.interval[1]:.1%})",
             seconds=row.seconds,
@@ -25,33 +34,35 @@ def junit(report: Report) -> str:
         for row in report.rows
     ]
     cases += [
-        xml.case(check.name, "diagnosis", check.meaning, None if check.level == "fine" else check.level)
+        xml.case(
+            label + check.name, "diagnosis", check.meaning, None if check.level == "fine" else check.level
+        )
         for check in report.diagnosis
     ]
     environment = report.environment
-    return xml.document(
-        "vivavoce audit robustness",
-        report.model.file,
-        cases,
-        report.verdict,
-        environment.seconds,
-        environment.date,
-    )
+    return xml.suite(label + report.model.file, cases, report.verdict, environment.seconds, environment.date)
 
 
 def sarif(report: Report) -> str:
     """A finding for every check of the diagnosis that is not fine."""
     found = []
-    for check in report.diagnosis:
-        masked = check.level == "masked"
-        if check.level != "fine":
-            found.append(
-                log.Finding(
-                    "masked-gradient" if masked else "untrusted-robustness",
-                    check.name,
-                    f"{check.name}: {check.meaning}",
-                    report.model.file,
-                    "error" if masked else "warning",
+    for label, part in _labelled(report):
+        for check in part.diagnosis:
+            masked = check.level == "masked"
+            if check.level != "fine":
+                found.append(
+                    log.Finding(
+                        "masked-gradient" if masked else "untrusted-robustness",
+                        label + check.name,
+                        f"{label}{check.name}: {check.meaning}",
+                        report.model.file,
+                        "error" if masked else "warning",
+                    )
                 )
-            )
     return log.document(found, RULES)
+
+
+def _labelled(report: Report) -> list[tuple[str, Report]]:
+    """The report of each protocol after its name, which is empty where there is only one."""
+    several = len(report.parts) > 1
+    return [(f"{part.protocol.name}: " if several else "", part) for part in report.parts]

@@ -96,12 +96,16 @@ def _page_line(report: Report, line: Line) -> list[Cell]:
     ]
 
 
+def size(report: Report) -> tuple[float, float]:
+    """Width and height of the heat map in inches."""
+    return 1.9 + 0.62 * (len(severities(report)) + 1), 1.3 + 0.24 * len(lines(report.rows))
+
+
 def draw(figure, report: Report) -> None:
     """The heat map on a figure of matplotlib."""
     from matplotlib.colors import LinearSegmentedColormap
 
     found, columns = lines(report.rows), severities(report)
-    figure.set_size_inches(1.9 + 0.62 * (len(columns) + 1), 1.3 + 0.24 * len(found))
     panel = figure.subplots()
     cells = [list(_cells(report, line)) for line in found]
     shares = [

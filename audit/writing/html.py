@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import resources
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -28,12 +29,12 @@ SIDE = 128
 """Side of a picture on the page, pixels."""
 
 
-def page(report: Report, audit: Audit | None = None) -> str:
+def page(report: Report, audits: Sequence[Audit] = ()) -> str:
     """Render the page; it loads nothing from other hosts.
 
     Args:
-        report: what was found.
-        audit: the data behind the pictures of images; None: the page has none.
+        report: what was found, under each protocol.
+        audits: the data behind the pictures of images, for each protocol; empty: the page has none.
     """
     import jinja2
 
@@ -41,24 +42,30 @@ def page(report: Report, audit: Audit | None = None) -> str:
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
+    parts = [_part(part, audit) for part, audit in zip_longest(report.parts, audits[: len(report.parts)])]
+    return environment.from_string(source).render(report=report, parts=parts)
+
+
+def _part(report: Report, audit: Audit | None) -> dict[str, Any]:
+    """What the page shows of one protocol."""
     natural = report.protocol.natural
-    return environment.from_string(source).render(
-        report=report,
-        heading=heading(report),
-        tone=tone(report),
-        plainly=plainly(report),
-        bars=bars(report),
-        curves=curves(report),
-        columns=[] if natural else [*epsilon_titles(report), *titles(report)],
-        rows=[] if natural else list(_rows(report)),
-        natural=natural,
-        heat=page_cells(report) if natural and not only_shift(report) else [],
-        severities=severities(report) if natural else [],
-        legend=legend(report),
-        remarks=remarks(report),
-        shifts=list(shift_lists(report)),
-        examples=None if audit is None else _examples(audit),
-    )
+    return {
+        "report": report,
+        "heading": heading(report),
+        "tone": tone(report),
+        "plainly": plainly(report),
+        "bars": bars(report),
+        "curves": curves(report),
+        "columns": [] if natural else [*epsilon_titles(report), *titles(report)],
+        "rows": [] if natural else list(_rows(report)),
+        "natural": natural,
+        "heat": page_cells(report) if natural and not only_shift(report) else [],
+        "severities": severities(report) if natural else [],
+        "legend": legend(report),
+        "remarks": remarks(report),
+        "shifts": list(shift_lists(report)),
+        "examples": None if audit is None else _examples(audit),
+    }
 
 
 def _rows(report: Report) -> Iterator[list[str]]:

@@ -11,7 +11,7 @@ from ...console import Losses, need, say
 from ...errors import VivavoceError
 from ...files import check_parent, write_whole
 from ...sound.speaking import check_voice
-from ..report import Report, joined
+from ..report import Report
 from ..run import Audit
 
 
@@ -20,8 +20,9 @@ class Finished:
     """What is written."""
 
     report: Report
-    audit: Audit | None = None
-    """The data behind the pictures of images; None: only the report is left."""
+    """Of all protocols."""
+    audits: Sequence[Audit] = ()
+    """The data behind the pictures of images, for each protocol; empty: only the report is left."""
 
 
 def _json(finished: Finished, kind: str) -> bytes:
@@ -61,7 +62,7 @@ def _picture(finished: Finished, kind: str) -> bytes:
 def _html(finished: Finished, kind: str) -> bytes:
     from .html import page
 
-    return page(finished.report, finished.audit).encode()
+    return page(finished.report, finished.audits).encode()
 
 
 WRITERS: dict[str, Callable[[Finished, str], bytes]] = {
@@ -85,22 +86,17 @@ def check_outputs(paths: list[Path]) -> None:
             need("matplotlib", "plot", "a picture")
 
 
-def write_outputs(finished: Sequence[Finished], paths: list[Path], losses: Losses) -> None:
-    """Write the reports of one model to every path, in the format of its suffix; note what cannot be written.
+def write_outputs(finished: Finished, paths: list[Path], losses: Losses) -> None:
+    """Write a report to every path, in the format of its suffix; note what cannot be written.
 
-    Reports of several protocols are one `.json`. Of other formats each has a file of its own:
-    `page.quick.html`, `page.natural.html`.
+    Every format holds all protocols of a report in one file.
     """
+    names = [part.protocol.name for part in finished.report.parts]
+    held = f" ({', '.join(names)})" if len(names) > 1 else ""
     for path in paths:
-        kind = path.suffix.removeprefix(".")
-        if len(finished) == 1 or path.suffix == ".json":
-            files = {path: Finished(joined([each.report for each in finished]), finished[0].audit)}
-        else:
-            files = {path.with_suffix(f".{each.report.protocol.name}.{kind}"): each for each in finished}
-        for file, each in files.items():
-            with losses.noting():
-                write_whole(file, WRITERS[path.suffix](each, kind))
-                say(f"wrote {file}", err=True)
+        with losses.noting():
+            write_whole(path, WRITERS[path.suffix](finished, path.suffix.removeprefix(".")))
+            say(f"wrote {path}{held}", err=True)
 
 
 def check_sounds(model: ExportedModel, folder: Path | None) -> None:

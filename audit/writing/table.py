@@ -174,9 +174,14 @@ def _show_checks(report: Report, console: Console) -> None:
 
 
 def markdown(report: Report) -> str:
-    """The report as a Markdown section."""
+    """The report as Markdown: a section for each protocol."""
+    several = len(report.parts) > 1
+    return "\n".join(_section(part, f", {part.protocol.name}" if several else "") for part in report.parts)
+
+
+def _section(report: Report, name: str) -> str:
     text = [
-        f"## {escape(report.model.file)}",
+        f"## {escape(report.model.file + name)}",
         "",
         *(f"- {escape(line)}" for line in [*heading(report)[1:], *remarks(report)]),
         f"- {escape(report.verdict)}",
@@ -209,11 +214,11 @@ def _heat_cells(report: Report) -> Iterator[list[str]]:
 
 
 def comma_separated(report: Report) -> str:
-    """One line per attack and epsilon, with every figure of its row; one number in a cell."""
+    """One line per protocol, attack and epsilon, with every figure of its row; one number in a cell."""
     left_out = {"survivors", "survivors_threshold"}
     written = []
-    for row in report.rows:
-        line: dict[str, object] = {}
+    for protocol, row in ((part.protocol.name, row) for part in report.parts for row in part.rows):
+        line: dict[str, object] = {"protocol": in_cell(protocol)}
         for name, value in msgspec.structs.asdict(row).items():
             if isinstance(value, tuple):
                 parts = ("low", "high") if name == "interval" else map(str, range(1, len(value) + 1))
@@ -222,7 +227,8 @@ def comma_separated(report: Report) -> str:
                 line[name] = in_cell(value)
         written.append(line)
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(written[0]) if written else [], lineterminator="\n")
+    names = dict.fromkeys(name for line in written for name in line)
+    writer = csv.DictWriter(text, list(names), lineterminator="\n")
     writer.writeheader()
     writer.writerows(written)
     return text.getvalue()

@@ -15,7 +15,7 @@ from vivavoce.audit.plan import Settings
 from vivavoce.audit.protocol import resolve
 from vivavoce.audit.report import load_report
 from vivavoce.audit.run import robustness
-from vivavoce.audit.writing.charts import BOTTOM, HIGH, LEFT, TOP, curves
+from vivavoce.audit.writing.charts import BOTTOM, HIGH, LEFT, TOP, bars, curves
 from vivavoce.audit.writing.headline import tone
 from vivavoce.audit.writing.html import page
 
@@ -33,7 +33,7 @@ def speech_page(tmp_path_factory):
     settings = Settings(protocol=resolve("paper", epsilons=[0.0, 0.15, 0.3]), limit=40, command="audit …")
     path = tmp_path_factory.mktemp("page") / "report.html"
     audit = robustness(open_model("digits-speech"), settings)
-    path.write_text(page(audit.report, audit), encoding="utf-8")
+    path.write_text(page(audit.report, [audit]), encoding="utf-8")
     return path
 
 
@@ -69,6 +69,19 @@ def test_one_epsilon_is_bars_and_the_news_is_bad(standard_page):
     assert 'class="verdict bad"' in text
     assert "The model classifies 91 % of the 1000 images correctly. " in text
     assert "After changes of every pixel by at most 3.1 %, it classifies 0 % correctly." in text
+
+
+def test_bars_of_label_models_show_the_threshold_accuracy():
+    whole = load_report(str(MODELS / "digits-robust-speech.standard.json"))
+    text, found = page(whole), bars(whole)
+    near = [whole.clean.threshold, *(row.threshold_accuracy for row in whole.rows)]
+    assert [bar.near for bar in found] == [share and 100 * share for share in near]
+    assert None not in near
+    shares = re.findall(r'class="share">(.*?) %<', text)
+    assert shares == [f"{bar.share:.1f} | {bar.near:.1f}" for bar in found]
+    widths = re.findall(r'class="fill near" style="width: (.*?)%"', text)
+    assert widths == [f"{bar.near:.1f}" for bar in found]
+    assert "dark: the prediction is also within the threshold" in text
 
 
 def test_curves_begin_at_the_clean_images():

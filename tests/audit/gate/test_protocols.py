@@ -1,11 +1,15 @@
 """One baseline with several protocols: all are repeated, tested together, and named in every output."""
 
+import csv
+import html
 import json
+import re
 
 import pytest
 from breaking import changed, with_noise
 from commands import inside
 from junitparser import JUnitXml
+from PIL import Image
 from small import small_digits
 
 from vivavoce.audit import Limits, load_report
@@ -53,13 +57,25 @@ def checked(room):
 ROWS = ["clean", "quick:fgsm@4/255", "paper:fgsm-targeted@0.01569", "natural:natural", "natural:jpeg"]
 
 
-def test_one_command_makes_the_baseline_and_an_output_for_each_protocol(room):
+def test_one_command_makes_the_baseline_and_every_output_holds_all_protocols(room):
     report = load_report(room / "two.json")
     assert [part.protocol.name for part in report.parts] == ["quick", "paper"]
     assert report.speed == report.further[0].speed  # measured once
-    for name in ("page.quick.html", "page.paper.html", "rows.quick.csv", "rows.paper.csv"):
-        assert (room / name).exists()
-    assert not (room / "page.html").exists()
+    page = (room / "page.html").read_text()
+    assert "The pictures need the model" not in page
+    assert re.findall(r'id="(.*?)">Protocol (\w+)', page) == [
+        ("protocol-1", "quick"),
+        ("protocol-2", "paper"),
+    ]
+    for part in report.parts:
+        assert html.escape(part.verdict) in page
+    labels = re.findall('aria-label="(.*?)"', page)
+    assert len(set(labels)) == len(labels), "landmarks have names of their own"
+    rows = list(csv.DictReader((room / "rows.csv").read_text().splitlines()))
+    assert [row["protocol"] for row in rows] == ["quick"] + ["paper"] * (len(rows) - 1)
+    assert [float(row["accuracy"]) for row in rows] == [
+        row.accuracy for part in report.parts for row in part.rows
+    ]
 
 
 def test_a_check_repeats_every_protocol_and_names_it_in_every_row(checked, room):
@@ -110,14 +126,27 @@ def test_update_keeps_every_protocol(room, tmp_path):
 
 
 def test_show_and_compare_understand_it(room, tmp_path):
-    done = call("show", "model.json", "-o", tmp_path / "t.md", "-o", tmp_path / "t.json", cwd=room)
+    names = ["t.md", "t.json", "t.xml", "t.sarif", "t.html", "t.csv", "t.png"]
+    outputs = [part for name in names for part in ("-o", tmp_path / name)]
+    done = call("show", "model.json", *outputs, cwd=room)
     assert done.returncode == 0, done.stderr
     assert [line for line in done.stdout.splitlines() if line.startswith("protocol ")] == [
         "protocol quick", "protocol paper", "protocol natural",
     ]  # fmt: skip
-    assert sorted(p.name for p in tmp_path.iterdir()) == [
-        "t.json", "t.natural.md", "t.paper.md", "t.quick.md",
-    ]  # fmt: skip
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(names)
+    assert f"wrote {tmp_path / 't.md'} (quick, paper, natural)" in done.stderr
+    assert (tmp_path / "t.md").read_text().count("\n## ") == 2
+    suites = list(JUnitXml.fromfile(str(tmp_path / "t.xml")))
+    assert [suite.name for suite in suites] == [
+        f"{name}: model.onnx" for name in ("quick", "paper", "natural")
+    ]
+    cases = [case.name for suite in suites for case in suite]
+    assert len(set(cases)) == len(cases) == JUnitXml.fromfile(str(tmp_path / "t.xml")).tests
+    parts = load_report(room / "model.json").parts
+    wrong = sum(check.level != "fine" for part in parts for check in part.diagnosis)
+    assert len(json.loads((tmp_path / "t.sarif").read_text())["runs"][0]["results"]) == wrong
+    with Image.open(tmp_path / "t.png") as picture:
+        assert picture.height > picture.width
     assert load_report(tmp_path / "t.json") == load_report(room / "model.json")
     done = call("compare", "model.json", tmp_path / "t.json", cwd=room)
     assert done.returncode == 0, done.stderr
