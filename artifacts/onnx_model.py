@@ -14,6 +14,7 @@ from .classical import read_as_scores
 from .configs import with_declared
 from .contract import check_bank, check_graph, check_normalisation
 from .decoding import Outputs
+from .device import DeviceArray, rounded_up, run
 from .foreign import adapt, with_settings_file
 from .graph import part
 from .manifest import METADATA_KEY, NAME_AUDIO, Manifest
@@ -77,24 +78,26 @@ class OnnxModel:
         """The onnxruntime session of the file."""
         return session_of(self.graph, str(self.path), self.device)
 
-    def answer(self, images: np.ndarray) -> Outputs:
-        """Run the file on images [N, C, H, W] in 0..1.
+    def answer(self, images: np.ndarray | DeviceArray) -> Outputs:
+        """Run the file on images [N, C, H, W] in 0..1, where they are.
+
+        On a GPU convolutions are tuned for every batch size, so there batches are filled up to powers of two.
 
         Raises:
             VivavoceError: onnxruntime fails on them, or its answers have other shapes than those declared.
         """
-        size = self.pinned or len(images)
+        size = self.pinned or (rounded_up(len(images)) if self.device == "cuda" else len(images))
         parts = [self._run(images[i : i + size], size) for i in range(0, len(images), size)]
         whole = {name: np.concatenate([getattr(part, name) for part in parts]) for name in self._wanted}
         return Outputs(whole["scores"], whole.get("label"), whole.get("loss"))
 
-    def _run(self, images: np.ndarray, size: int) -> Outputs:
-        """One run, filled up with the last image where the file's batch size is fixed."""
+    def _run(self, images: np.ndarray | DeviceArray, size: int) -> Outputs:
+        """One run, filled up to a size with the last image."""
         n = len(images)
         if n < size:
-            images = np.concatenate([images, np.repeat(images[-1:], size - n, axis=0)])
+            images = images[np.minimum(np.arange(size), n - 1)]
         try:
-            outputs = self.session.run(self._wanted, {"image": images})
+            outputs = run(self.session, self._wanted, {"image": images})
         except Exception as error:  # onnxruntime's exceptions share no base class
             raise VivavoceError(f"{self.path}: onnxruntime failed on a batch: {first_line(error)}") from error
         found = {

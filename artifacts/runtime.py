@@ -26,6 +26,9 @@ BOUNDED = (1, 26)
 """The release of onnxruntime from which a spin can be short; before, it lasts for milliseconds."""
 
 
+ON_CUDA = {"arena_extend_strategy": "kSameAsRequested"}
+"""Each session has its own arena on the card; by default it doubles whenever it grows, at others' expense."""
+
 _threads = 0
 """Of sessions that are not told how many; 0: as many as there are cores."""
 
@@ -93,7 +96,7 @@ def make_session(
     options.enable_mem_pattern = False
     for key, value in SPINNING if _release(onnxruntime.__version__) >= BOUNDED else BLOCKING:
         options.add_session_config_entry(key, value)
-    providers = [PROVIDERS[device], *(["CPUExecutionProvider"] if device != "cpu" else [])]
+    providers = [PROVIDERS["cpu"]] if device == "cpu" else [(PROVIDERS[device], ON_CUDA), PROVIDERS["cpu"]]
     try:
         session = onnxruntime.InferenceSession(model, options, providers=providers)
     except Exception as error:  # onnxruntime's exceptions share no base class

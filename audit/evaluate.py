@@ -207,7 +207,7 @@ class _Batch:
         streams = Streams.of(self.seed, attack.name, self.evaluation.indices[places])
         balls = [outcome.ball for outcome in outcomes]
         whole = balls[-1].whole(clean.shape[1:]) if attack.minimal else None
-        results = attack.sweep(self.target, clean, goal, [*balls, *([whole] if whole else [])], streams)
+        results = attack.results(self.target, clean, goal, [*balls, *([whole] if whole else [])], streams)
         for outcome in outcomes:
             started, asked, followed = time.perf_counter(), self.target.queries, self.target.gradients
             adversarial = next(results)

@@ -18,8 +18,9 @@ from .learning import judged, learns, lessons
 from .natural.choice import with_shift
 from .natural.shift import SHIFTED
 from .protocol import PROTOCOLS, Protocol, default, target_classes
+from .room import LARGEST
 from .sharding import Shard, Spread
-from .target import LARGEST, Target
+from .target import Target
 from .targets import read_targets
 
 VALUES = 2_500_000

@@ -52,7 +52,7 @@ def _minimum_norm(probes: Probes) -> Reference:
     reach = 1.0 if probes.ball.norm == "linf" else probes.clean[0].size ** 0.5
     whole = Ball(probes.ball.norm, np.full((1, 1, 1), reach, np.float32))
     streams = Streams.of(probes.seed, "minimum norm", probes.indices)
-    (result,) = FAB(minimum=True).sweep(
+    (result,) = FAB(minimum=True).results(
         probes.target, probes.clean, Goal(probes.labels, None), [whole], streams
     )
     result = whole.settle(result, probes.clean, probes.target.grid)

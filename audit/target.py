@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+from typing import cast
+
 import numpy as np
 
 from ..artifacts import ExportedModel, Outputs, decide
+from ..artifacts.device import DeviceArray
 from ..artifacts.onnx_model import OnnxModel
 from ..errors import VivavoceError
 from ..gradient.agreement import FLOAT32, SHARE, strayed
@@ -13,12 +17,11 @@ from ..images import ImageSet
 from ..text import plain
 from .differentiable import Gradient, gradient_of
 from .grid import Grid
+from .room import LARGEST, most, room
 from .saturation import STAND_INS, flattened, vanished
 
-MEMORY = 2_000_000_000
-"""Resident memory that an audit keeps to when it chooses its batch size, bytes."""
-LARGEST = 64
-"""Most images at a time; larger batches are not faster."""
+KEEPING = ("cuda",)
+"""Devices on which the images of an attack stay from its first step to its last."""
 
 
 class Target:
@@ -87,6 +90,12 @@ class Target:
                 self._lack(error)
         return self._missing
 
+    def place(self, images: np.ndarray) -> np.ndarray:
+        """The images where the model runs: on a GPU a `DeviceArray`, which attacks use like a numpy array."""
+        if not isinstance(self.model, OnnxModel) or self.model.device not in KEEPING:
+            return images
+        return cast(np.ndarray, DeviceArray.upload(images, self.model.device))
+
     @property
     def decisions_of_others(self) -> np.ndarray:
         """int64 [M]: the classes that the model decides for on `others`; asked once."""
@@ -108,7 +117,7 @@ class Target:
             else:
                 self.estimated = f"{error.operator} at `{plain(error.node)}` is a step function"
                 if self.at_a_time is not None:
-                    self._gradient.limit(self.at_a_time, MEMORY)
+                    self._gradient.limit(self.at_a_time, self._room)
                 return
         self._missing = str(error)
 
@@ -190,7 +199,7 @@ class Target:
             UnsupportedOperator: no gradient is available; attacks without gradients still work.
         """
         if not len(images):
-            return np.zeros(0, np.float32), np.zeros_like(images), self._no_answers().scores
+            return np.zeros(0, np.float32), images.copy(), self._no_answers().scores
         value, gradient, scores = self._differentiate(images, classes, loss, rivals)
         if self._due:
             self._due = False
@@ -239,23 +248,20 @@ class Target:
             self.notes.append(text)
 
     def fitting_batch(self) -> int:
-        """How many images at a time keep resident memory under `MEMORY`."""
-        if self.gradient_missing is not None:
-            return LARGEST
-        if not isinstance(self.model, OnnxModel):
-            from ..gradient.torchscript import batch_size as of_torch
+        """How many images at a time fit the memory; see `room`."""
+        return LARGEST if self.gradient_missing is not None else most(self.model, self._gradient, self._room)
 
-            return of_torch(self.model, MEMORY, LARGEST)  # type: ignore[arg-type]
-        from ..gradient.memory import fitting
-
-        return fitting(self._gradient, MEMORY, LARGEST)  # type: ignore[arg-type]
+    @cached_property
+    def _room(self) -> int:
+        """Asked once: later the model and its gradient are in the memory already."""
+        return room(self.model)
 
     def limit(self, count: int, only_answers: bool = False) -> None:
         """Let the file and the gradient get at most `count` images at a time, and keep memory for those."""
         self.at_a_time = count
         if not only_answers and self.gradient_missing is None:
             assert self._gradient is not None
-            self._gradient.limit(count, MEMORY)
+            self._gradient.limit(count, self._room)
 
     def _ask(self, images: np.ndarray) -> Outputs:
         """The file's answers, not counted."""

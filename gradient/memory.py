@@ -80,6 +80,17 @@ def fitting(gradient: InputGradient, budget: int, largest: int, shape: tuple[int
     return 1
 
 
+def most_on_host(budget: int, image: int, largest: int) -> int:
+    """The largest power of two of images whose attacks fit a budget of the host, if the model runs elsewhere.
+
+    Args:
+        budget: resident memory of the whole process, in bytes.
+        image: bytes of an image.
+        largest: upper bound.
+    """
+    return min(largest, 1 << max((budget - OVERHEAD) // (ATTACKED * image), 1).bit_length() - 1)
+
+
 def sessions_beside(gradient: InputGradient, count: int, budget: int) -> int:
     """How many sessions fit the budget beside batches of `count` images, at least 1."""
     each, image = gradient.bytes_per_image()

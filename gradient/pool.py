@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ..artifacts.device import rounded_up
+
 if TYPE_CHECKING:
     import onnxruntime
 
@@ -20,10 +22,13 @@ class Pool:
 
     Args:
         make: makes the session for an input of a shape.
+        rounded: make sizes only that are powers of two, or the largest.
     """
 
-    def __init__(self, make: Callable[[tuple[int, ...]], onnxruntime.InferenceSession]) -> None:
-        self.make = make
+    def __init__(
+        self, make: Callable[[tuple[int, ...]], onnxruntime.InferenceSession], rounded: bool = False
+    ) -> None:
+        self.make, self.rounded = make, rounded
         self.largest: int | None = None
         """Most images of a run; None: any number."""
         self.kept = KEPT
@@ -38,7 +43,7 @@ class Pool:
         if fitting:
             return min(fitting)
         if not there or count > 2 * max(there) or len(self._sessions) < self.kept - 1:
-            return count
+            return min(rounded_up(count), self.largest or rounded_up(count)) if self.rounded else count
         if len(self._sessions) < self.kept:
             return 1
         return max((size for size in there if size <= count), default=min(there))

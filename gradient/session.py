@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import onnx
 
+from ..artifacts.device import DeviceArray, run, typed
 from ..artifacts.runtime import check_device, make_session
 from ..artifacts.sessions import give_back, session_of, weights_folder, write_apart
 from ..errors import VivavoceError
@@ -35,7 +36,7 @@ class Evaluation(NamedTuple):
     loss: np.ndarray
     """float32 [N]."""
     gradient: np.ndarray
-    """Gradient of each image's own loss, of the shape of the input or of the value `of`."""
+    """Gradient of each image's own loss, shaped as the input or the value `of`; where the images are."""
     value: np.ndarray | None
     """What the value `of` holds; None where the gradient is with respect to the input."""
 
@@ -101,7 +102,7 @@ class InputGradient:
         self._tolerance = tolerance(model, device, self._prepared.quantised)
         self.graph_scores = np.zeros((0, 0), np.float32)
         """float32 [N, K]: the scores of the last call by the prepared graph, whatever the file says."""
-        self.pool = Pool(self._make_session)
+        self.pool = Pool(self._make_session, rounded=device == "cuda")
         """The sessions, and how large they may be."""
         self._file = session_of(model, device=device, threads=threads) if self._prepared.quantised else None
         self._file_input = image if any(v.name == image for v in model.graph.input) else self._prepared.image
@@ -167,7 +168,7 @@ class InputGradient:
             )  # fmt: skip
 
     def __call__(
-        self, images: np.ndarray, goals: np.ndarray, rivals: np.ndarray | None = None,
+        self, images: np.ndarray | DeviceArray, goals: np.ndarray, rivals: np.ndarray | None = None,
         *, loss: str | None = None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
         """Loss, gradient and scores of a batch; see `evaluate`."""
@@ -176,7 +177,7 @@ class InputGradient:
 
     def evaluate(
         self,
-        images: np.ndarray,
+        images: np.ndarray | DeviceArray,
         goals: np.ndarray,
         rivals: np.ndarray | None = None,
         others: Mapping[str, np.ndarray] | None = None,
@@ -186,7 +187,8 @@ class InputGradient:
         """Everything the graph computes for a batch.
 
         Args:
-            images: [N, C, H, W], or whatever the input is: float32 unless the model takes another type.
+            images: [N, C, H, W], or whatever the input is: float32 unless the model takes another type. A
+                `DeviceArray` is used where it is.
             goals: int64 [N], the class that each image's loss is about.
             rivals: int64 [N], the class it is played off against, for losses between two classes.
             others: what the model's further inputs get, by name, if it has any.
@@ -197,7 +199,7 @@ class InputGradient:
                 the loss is not one of `losses` or needs more classes, or the model runs one batch size only,
                 and the value `of` does not have the images along its first axis.
         """
-        images, name = np.asarray(images, self._prepared.dtype), loss or self.name
+        images, name = typed(images, self._prepared.dtype), loss or self.name
         classes = self._checked_classes(len(images), name, goals, rivals)
         further = self._further(others or {})
         rows = classes | {k: v for k, v in further.items() if v.ndim and len(v) == len(images)}
@@ -256,7 +258,7 @@ class InputGradient:
         return strayed(self.graph_scores, scores, self._tolerance)
 
     def _run(
-        self, images: np.ndarray, rows: dict[str, np.ndarray], fixed: dict[str, np.ndarray],
+        self, images: np.ndarray | DeviceArray, rows: dict[str, np.ndarray], fixed: dict[str, np.ndarray],
         size: int, alone: bool,
     ) -> list[np.ndarray]:  # fmt: skip
         """Loss, gradient, scores, the graph's own scores, and the value if any, of one batch.
@@ -269,10 +271,10 @@ class InputGradient:
         if size > count:
             fill = np.arange(size) % count
             images, rows = images[fill], {name: array[fill] for name, array in rows.items()}
-        feeds = {self._prepared.image: np.ascontiguousarray(images), **rows, **fixed}
+        feeds = {self._prepared.image: images, **rows, **fixed}
         names = [LOSS, GRADIENT, self.scores, *([VALUE] if self.of else [])]
         with preparing():
-            found = [np.asarray(array) for array in self.pool.session(images.shape).run(names, feeds)]
+            found = run(self.pool.session(images.shape), names, feeds, kept=[GRADIENT])
         if not alone and len(found[1]) != size:
             raise VivavoceError(
                 f"`{plain(self.of or '')}` does not have the images along its first axis, and the model runs "
@@ -282,7 +284,7 @@ class InputGradient:
         if self._file is None:
             return [loss, gradient, own, own, *value]
         given = {name: array for name, array in feeds.items() if name in self._prepared.others}
-        scores = self._file.run([self.scores], given | {self._file_input: images})[0]
+        scores = run(self._file, [self.scores], given | {self._file_input: images})[0]
         scores = np.asarray(scores).reshape(own.shape if alone else (size, -1))[:count]
         return [loss, gradient, scores, own, *value]
 

@@ -145,14 +145,15 @@ def batch_size(model: TorchModel, budget_bytes: int, largest: int) -> int:
     """
     entry, module = model.manifest.input, model.smooth or model.module
     least = getattr(module, "batch", None) or 1
-    kept = [_kept(module, (k * least, entry.channels, entry.height, entry.width)) for k in (1, 2)]
+    sizes = [(k * least, entry.channels, entry.height, entry.width) for k in (1, 2)]
+    kept = [_kept(module, shape, model.device) for shape in sizes]
     each = max((kept[1] - kept[0]) / least, 1)
     weights = model.path.stat().st_size
     fitting = int((budget_bytes - OVERHEAD - WEIGHT_COPIES * weights) / (each * WASTE))
     return max(1, min(largest, 1 << max(fitting, 1).bit_length() - 1))
 
 
-def _kept(module: Module, shape: tuple[int, ...]) -> int:
+def _kept(module: Module, shape: tuple[int, ...], device: str) -> int:
     """Bytes that the forward pass of images keeps for their gradient."""
     import torch
 
@@ -164,7 +165,7 @@ def _kept(module: Module, shape: tuple[int, ...]) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        outputs = module(torch.zeros(shape).requires_grad_(True))
+        outputs = module(torch.zeros(shape, device=device).requires_grad_(True))
     del outputs
     return sum(held.values())
 

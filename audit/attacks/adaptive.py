@@ -15,7 +15,7 @@ import numpy as np
 from ...artifacts import Outputs, decide
 from ...errors import VivavoceError
 from ..target import Target
-from .apgd import attack_in_turn
+from .apgd import APGD, attack_in_turn
 from .base import Attack, Ball, Goal
 from .objectives import others_by_score
 from .streams import Streams
@@ -45,6 +45,7 @@ class Rejection(Attack):
 
     name = "rejection"
     takes_target = False
+    on_device = APGD.on_device
 
     def __init__(self, steps: int = 100, restarts: int = 1) -> None:
         self.steps, self.restarts = steps, restarts
@@ -82,6 +83,7 @@ class FalseAcceptance(Attack):
 
     name = "false-acceptance"
     many_targets = True
+    on_device = APGD.on_device
 
     def __init__(self, steps: int = 100, restarts: int = 1, rivals: int | None = None) -> None:
         self.steps, self.restarts, self.rivals = steps, restarts, rivals

@@ -43,6 +43,7 @@ class APGD(Attack):
     """
 
     norms = ("linf", "l2", "l1")
+    on_device = ("linf", "l2")
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from ...artifacts import decide
+from ...artifacts.device import on_host
 from ..grid import ON_GRID, Grid
 from ..target import Target
 from .norms import GEOMETRIES, Norm
@@ -162,6 +163,17 @@ class Attack(ABC):
     """Whether every image gets it, also those that the model gets wrong, and its answer stands."""
     severities: tuple[int, ...] = ()
     """What it has instead of epsilons; empty for attacks in a ball."""
+    on_device: ClassVar[tuple[Norm, ...]] = ()
+    """The norms in which `sweep` also takes a `DeviceArray` of images; see `Target.place`."""
+
+    def results(
+        self, target: Target, images: np.ndarray, goal: Goal, balls: Sequence[Ball], streams: Streams
+    ) -> Iterator[np.ndarray]:
+        """Run `sweep` where the target keeps images, and bring the adversarial ones back."""
+        stays = all(ball.norm in self.on_device for ball in balls)
+        placed = target.place(images) if stays else images
+        for found in self.sweep(target, placed, goal, balls, streams):
+            yield on_host(found)
 
     @abstractmethod
     def sweep(

@@ -21,6 +21,7 @@ class FGSM(Attack):
 
     name = "fgsm"
     norms = ("linf",)
+    on_device = ("linf",)
 
     def sweep(
         self, target: Target, images: np.ndarray, goal: Goal, balls: Sequence[Ball], streams: Streams

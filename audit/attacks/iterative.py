@@ -21,6 +21,7 @@ class Iterative(Attack):
 
     name = "iterative"
     norms = ("linf",)
+    on_device = ("linf",)
 
     def __init__(self, steps: int = 5) -> None:
         self.steps = steps

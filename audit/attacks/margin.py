@@ -21,6 +21,7 @@ class Margin(Attack):
 
     name = "margin"
     takes_target = False
+    on_device = PGD.on_device
 
     def __init__(self, steps: int = 10) -> None:
         self.attack = PGD("margin", steps)

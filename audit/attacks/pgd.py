@@ -27,6 +27,7 @@ class PGD(Attack):
     """
 
     name = "pgd"
+    on_device = ("linf", "l2")
 
     def __init__(self, loss: str | None = None, steps: int = 20, restarts: int = 1) -> None:
         self.loss, self.steps, self.restarts = loss, steps, restarts

@@ -78,7 +78,7 @@ class Probes:
     def _broken(self, attack: Attack, ball: Ball, part: np.ndarray) -> np.ndarray:
         clean, labels = self.clean[part], self.labels[part]
         streams = Streams.of(self.seed, f"diagnosis {attack.name}", self.indices[part])
-        (result,) = attack.sweep(self.target, clean, Goal(labels, None), [ball], streams)
+        (result,) = attack.results(self.target, clean, Goal(labels, None), [ball], streams)
         adversarial = ball.settle(result, clean, self.target.grid)
         return judge(self.target, adversarial, labels).decisions != labels
 

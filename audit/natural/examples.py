@@ -50,5 +50,5 @@ def _made(plan: Plan, evaluation: Evaluation, outcome: Outcome, places: list[int
         clean = to_float(plan.images.pixels(indices, plan.fit))
         goal = Goal(evaluation.labels[place : place + 1], None)
         streams = Streams.of(plan.seed, attack.name, indices)
-        (changed,) = attack.sweep(target, clean, goal, [outcome.ball], streams)
+        (changed,) = attack.results(target, clean, goal, [outcome.ball], streams)
         yield Example(place, outcome.attack, outcome.epsilon, clean[0], changed[0])

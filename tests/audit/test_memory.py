@@ -9,7 +9,8 @@ import pytest
 from networks import to_onnx
 
 from vivavoce.artifacts import open_model
-from vivavoce.audit.target import MEMORY, Target
+from vivavoce.audit.room import MEMORY
+from vivavoce.audit.target import Target
 
 PEAK = """
 import resource, sys

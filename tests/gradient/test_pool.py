@@ -52,6 +52,17 @@ def test_one_session_takes_everything():
     assert made == [2]
 
 
+def test_a_gpu_gets_few_sizes():
+    """Powers of two, or the largest, so that the kernels are tuned for few shapes."""
+    pool, made = a_pool(KEPT, 48)
+    pool.rounded = True
+    for count in (100, 31, 23, 20, 9, 3, 5, 48, 47, 1, 2, 4):
+        found = sizes(pool, count)
+        assert sum(found) >= count
+        assert set(found) <= {1, 2, 4, 8, 16, 32, 48}
+    assert made == [48, 4, 32, 16, 8, 1]
+
+
 def test_a_much_larger_batch_takes_the_place_of_the_oldest():
     pool, made = a_pool(2)
     assert [sizes(pool, n) for n in (2, 1, 64)] == [[2], [2], [64]]
