@@ -201,6 +201,10 @@ class Losses:
         except VivavoceError as error:
             self._found.append(str(error))
 
+    def __bool__(self) -> bool:
+        """Whether anything was noted."""
+        return bool(self._found)
+
     def end(self) -> None:
         """Raise what was noted.
 

@@ -86,15 +86,40 @@ def _unwritable(path: Path, error: OSError) -> VivavoceError:
 
 
 def check_parent(path: Path) -> None:
-    """Check before work starts that the folder of an output exists and the output is not itself a folder.
+    """Check before work starts that an output file can be written: its folder exists, and it is no folder.
 
     Raises:
-        VivavoceError: one of the two.
+        VivavoceError: it cannot.
     """
     if path.is_dir():
         raise VivavoceError(f"{path}: is a folder; give a file name")
-    if not path.absolute().parent.is_dir():
+    folder = path.absolute().parent
+    if not folder.is_dir():
         raise VivavoceError(f"{path.parent}: no such folder to write to")
+    if not path.exists() and not os.access(folder, os.W_OK):
+        raise VivavoceError(f"{path.parent}: no permission to write to this folder")
+
+
+def is_folder(path: Path) -> bool:
+    """Whether an output that may be a file or a folder is a folder: it exists as one, or has no suffix."""
+    return path.is_dir() or not path.suffix
+
+
+def check_folder(path: Path) -> None:
+    """Check before work starts that an output folder exists, or that `make_folder` can make it.
+
+    Raises:
+        VivavoceError: it is a file, or what it would be made in is one or cannot be written.
+    """
+    existing = path.absolute()
+    while not os.path.lexists(existing):
+        existing = existing.parent
+    if not existing.is_dir():
+        raise VivavoceError(
+            f"{existing if existing != path.absolute() else path}: is not a folder; give a folder"
+        )
+    if not os.access(existing, os.W_OK):
+        raise VivavoceError(f"{path}: no permission to write to this folder")
 
 
 def read_bytes(path: Path, limit: int = TEXT_LIMIT) -> bytes:

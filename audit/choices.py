@@ -15,7 +15,7 @@ from .attacks.base import Shape
 from .attacks.catalogue import ATTACKS
 from .attacks.norms import NORMS, Norm
 from .attacks.pasting import room_for
-from .customs import FREE, PIECEWISE
+from .customs import EPSILONS, FREE, PIECEWISE
 
 if TYPE_CHECKING:
     from .protocol import Protocol
@@ -69,6 +69,15 @@ def check_epsilons(epsilons: Sequence[float], largest: float) -> None:
             raise VivavoceError(f"epsilon must be 0 or more, not {epsilon:g}")
         if epsilon > largest:
             raise VivavoceError(f"epsilon {epsilon:g}: pixels go from 0 to 1; did you mean {epsilon:g}/255?")
+
+
+def radii(protocol: Protocol, norm: Norm, epsilons: Sequence[float], space: str | None) -> tuple[float, ...]:
+    """The given epsilons, checked, or those of the norm, or the protocol's own; rising."""
+    in_pixels = (space or protocol.epsilon_space) == "pixel" and norm == "linf"
+    check_epsilons(epsilons, 1 if in_pixels else np.inf)
+    if norm == "l0":
+        check_counts(epsilons, space)
+    return tuple(sorted(set(epsilons or EPSILONS.get(norm, ())))) or protocol.epsilons
 
 
 def check_attacks(attacks: Sequence[str]) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..console import Losses, make_app, progress_bar, run, say, showing, terminal
+from ..console import Losses, make_app, run, say, showing, terminal
 from ..options import NO_PREPROCESSING, Device, ModelArgument, Preprocessing, Trust, takes_preprocessing
 from .explaining.cli import explain
-from .gate.cli import check, compare, quantize_check
+from .gate.cli import check, compare
+from .gate.quantisation_cli import quantize_check
 from .gradient_file import gradient
+from .inspection_cli import inspect
 from .options import (
     Address,
     BudgetOption,
@@ -22,6 +25,7 @@ from .options import (
     Shifted,
     check_engine,
     command_line,
+    images_at_a_time,
     read_epsilons,
     read_patch_sizes,
     read_severities,
@@ -32,7 +36,7 @@ from .writing.cli import show as show_report
 
 if TYPE_CHECKING:
     from ..artifacts import ExportedModel
-    from .preprocessing_search import Search
+    from .protocol import Protocol
     from .run import Audit
 
 app = make_app("Audit the robustness of an exported image classifier, on the file itself.")
@@ -142,8 +146,8 @@ def robustness(
     from ..artifacts import open_model
     from .budget import Budget
     from .plan import Settings
-    from .protocol import default, resolve
-    from .several import audit_all, check_protocols
+    from .report import check_distinct
+    from .several import audit_all
     from .state import kept_in
     from .writing.outputs import check_outputs, check_sounds
     from .writing.patterns import check_patterns
@@ -151,30 +155,27 @@ def robustness(
     if baselines:
         typer.echo("note: --baselines is now --references; the next release removes the old name", err=True)
     check_outputs(output or [])
-    check_protocols(protocol or (), budget=budget, resume=resume, wav=wav, save_patterns=save_patterns)
+    check_distinct(protocol or ())
     check_engine(engine, address=address, workers=workers)
     if budget is not None:
         Budget.read(budget)
     opened = open_model(model, preprocessing, device, trust_model)
     check_sounds(opened, wav)
-    sizes = read_patch_sizes(patch_size, attack, epsilon)
-    usual = "natural" if shifted else default(opened.manifest, norm, attack or (), smallest).name
-    chosen = [
-        resolve(
-            name,
-            attack or (["shifted"] if shifted and not protocol else []),
-            sizes or read_epsilons(epsilon),
-            epsilon_space,
-            norm,
-            as_released,
-            targets is not None,
-            read_severities(severity),
-            patch_shape,
-            smallest,
-        )
-        for name in protocol or [usual]
-    ]
-    check_patterns(save_patterns, chosen[0])
+    chosen = _chosen(
+        opened,
+        protocol,
+        shifted is not None,
+        attacks=attack or (),
+        epsilons=read_patch_sizes(patch_size, attack, epsilon) or read_epsilons(epsilon),
+        space=epsilon_space,
+        norm=norm,
+        as_released=as_released,
+        targeted=targets is not None,
+        severities=read_severities(severity),
+        patch_shape=patch_shape,
+        smallest=smallest,
+    )
+    check_patterns(save_patterns, chosen)
     settings = Settings(
         data=data,
         shifted=shifted,
@@ -196,15 +197,39 @@ def robustness(
         say(f"resuming: {resume} has {kept_in(resume)}", err=True)
     with watching(estimated=engine == "local") as progress:
         audits = audit_all(opened, settings, chosen, progress, progress.left)
-    _deliver(audits, output or [], wav, save_patterns)
-    if resume and audits[0].report.data.planned:
-        say(f"{resume} keeps the finished images; run the same command again to go on", err=True)
-    elif resume:
-        resume.unlink(missing_ok=True)
+    _deliver(audits, output or [], wav, save_patterns, resume)
 
 
-def _deliver(audits: list[Audit], output: list[Path], wav: Path | None, save_patterns: Path | None) -> None:
-    """Show finished audits, write their files, and keep the reports if no file was asked for."""
+def _chosen(
+    model: ExportedModel, names: list[str] | None, shifted: bool, *, attacks: Sequence[str], **asked: Any
+) -> list[Protocol]:
+    """The protocols that the options name, or the usual one for the model.
+
+    Args:
+        model: opened.
+        names: as given to `--protocol`.
+        shifted: whether a second set of images is given.
+        attacks: as given to `--attack`.
+        asked: the other arguments of `resolve`.
+    """
+    from .protocol import default, resolve
+
+    if names:
+        return [resolve(name, attacks, **asked) for name in names]
+    if shifted:
+        return [resolve("natural", attacks or ["shifted"], **asked)]
+    usual = default(model.manifest, asked["norm"], attacks, asked["smallest"]).name
+    return [resolve(usual, attacks, **asked)]
+
+
+def _deliver(
+    audits: list[Audit],
+    output: list[Path],
+    wav: Path | None,
+    save_patterns: Path | None,
+    resume: Path | None,
+) -> None:
+    """Show finished audits, write their files, and keep the reports if no file holds them."""
     from .kept import keep
     from .report import joined
     from .writing.outputs import Finished, write_outputs, write_sounds
@@ -215,73 +240,18 @@ def _deliver(audits: list[Audit], output: list[Path], wav: Path | None, save_pat
     with losses.noting(), showing():
         show_all(reports, terminal())
     write_outputs(Finished(joined(reports), audits), output, losses)
-    write_sounds(audits[0], wav, losses)
-    write_patterns(audits[0], save_patterns, losses)
-    if not output and (path := keep(joined(reports))):
+    write_sounds(audits, wav, losses)
+    write_patterns(audits, save_patterns, losses)
+    if (not output or losses) and (path := keep(joined(reports))):
         say(f"kept {path}; audit show opens it", err=True)
     losses.end()
+    if resume and any(report.data.planned for report in reports):
+        say(f"{resume} keeps the finished images; run the same command again to go on", err=True)
+    elif resume:
+        resume.unlink(missing_ok=True)
 
 
-def images_at_a_time(text: str) -> int | None:
-    """Read `--batch-size`: a number, or None for `auto`."""
-    from ..errors import VivavoceError
-
-    if text == "auto":
-        return None
-    if not text.isdecimal() or int(text) < 1:
-        raise VivavoceError(f"--batch-size must be a number of images or `auto`, not {text!r}")
-    return int(text)
-
-
-@app.command()
-@takes_preprocessing
-def inspect(
-    model: ModelArgument,
-    data: Annotated[
-        str | None,
-        typer.Option(help="Labelled images: also measure the accuracy on 64, with the usual preprocessings."),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    device: Device = "cpu",
-    trust_model: Trust = False,
-    preprocessing: Preprocessing = NO_PREPROCESSING,
-) -> None:
-    """Show what a model file contains, how vivavoce reads it, and whether its gradient is available.
-
-    With --data it finds out which preprocessing the model expects: scale, mean and std, order of the
-    channels, layout, and order of the classes.
-
-    Example: audit inspect digits-speech
-
-    Example: audit inspect model.onnx --data photos/
-    """
-    from ..artifacts import open_model
-    from .inspection import inspect_model
-    from .preprocessing_search import describe, record
-    from .writing.inspection import json_text, show_inspection
-
-    opened = open_model(model, preprocessing, device, trust_model)
-    found = inspect_model(opened)
-    if not as_json:
-        show_inspection(found, terminal())
-    tried = None if data is None else search_preprocessing(opened, data, preprocessing)
-    if as_json:
-        print(json_text(found, tried and record(tried)))
-    elif tried:
-        terminal().print("preprocessing", style="bold")
-        for line in describe(tried):
-            terminal().print(f"  {line}")
-
-
-def search_preprocessing(model: ExportedModel, data: str, given: Preprocessing) -> Search:
-    """Search for the preprocessing that fits, with a progress bar."""
-    from .preprocessing_search import search
-
-    with progress_bar() as bar:
-        task = bar.add_task("preprocessing", total=None, note="")
-        return search(model, data, given, lambda done, n: bar.update(task, completed=done, total=n))
-
-
+app.command()(inspect)
 app.command()(gradient)
 app.command()(explain)
 app.command()(verify)

@@ -6,7 +6,7 @@ import math
 import shlex
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +17,7 @@ from ..console import progress_bar
 
 if TYPE_CHECKING:
     from ..terminal import Bar
+    from .protocol import Protocol
 
 Address = Annotated[
     str | None,
@@ -106,6 +107,40 @@ def read_patch_sizes(
         if not text.endswith("%") or not math.isfinite(found[-1]):
             raise VivavoceError(f"--patch-size must be a share of the image, such as 5%, not {text!r}")
     return found
+
+
+def images_at_a_time(text: str) -> int | None:
+    """Read `--batch-size`: a number, or None for `auto`."""
+    from ..errors import VivavoceError
+
+    if text == "auto":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise VivavoceError(f"--batch-size must be a number of images or `auto`, not {text!r}")
+    return int(text)
+
+
+def protocols_of(
+    names: Sequence[str] | None, usual: str, epsilons: Sequence[float] = (), kinds: Sequence[str] = ()
+) -> list[Protocol]:
+    """The protocols of a command that takes `--protocol` and `--epsilon`.
+
+    Args:
+        names: as given; None: the usual one.
+        usual: its name.
+        epsilons: as for `resolve`.
+        kinds: attacks of the usual protocol, instead of its own.
+
+    Raises:
+        VivavoceError: as `resolve`, or a name is given twice.
+    """
+    from .protocol import resolve
+    from .report import check_distinct
+
+    check_distinct(names or ())
+    if not names:
+        return [resolve(usual, kinds, epsilons)]
+    return [resolve(name, epsilons=epsilons) for name in names]
 
 
 def check_engine(engine: str, **of_ray: object) -> None:

@@ -17,18 +17,17 @@ from .attacks.norms import Norm
 from .attacks.universal import Universal
 from .choices import (
     check_attacks,
-    check_counts,
-    check_epsilons,
     check_names,
     check_norm,
     check_patches,
     check_room,
     check_smallest,
+    radii,
     shaped,
     with_patches,
     without_gradient,
 )
-from .customs import COUNTED, EPSILONS, GRIDS, SMALLEST, STANDARD
+from .customs import COUNTED, GRIDS, SMALLEST, STANDARD
 from .natural.choice import refuse_attacks, refuse_kinds, with_kinds
 from .natural.kinds import KINDS
 
@@ -235,15 +234,21 @@ def resolve(
         attacks = SMALLEST.get(measure, ("fmn",))
         protocol = msgspec.structs.replace(protocol, ensemble=False, targeted=(False,))
         epsilons = epsilons or (GRIDS[measure] if protocol.epsilon_space == "pixel" else ())
+    protocol = msgspec.structs.replace(
+        protocol,
+        epsilons=radii(protocol, measure, epsilons, space),
+        epsilon_space=space or protocol.epsilon_space,
+        norm=measure,
+    )
+    return _with_attacks(protocol, attacks, as_released, targeted)
+
+
+def _with_attacks(protocol: Protocol, attacks: Sequence[str], as_released: bool, targeted: bool) -> Protocol:
+    """A protocol with the attacks that were chosen, if any."""
     if targeted and (fixed := [a for a in attacks if isinstance(ATTACKS[a], Universal)]):
         raise VivavoceError(f"{fixed[0]} has one pattern for all images, so it takes no --targets")
-    in_pixels = (space or protocol.epsilon_space) == "pixel" and measure == "linf"
-    check_epsilons(epsilons, 1 if in_pixels else np.inf)
-    if measure == "l0":
-        check_counts(epsilons, space)
-    check_norm(measure, attacks or protocol.attacks)
-    epsilons = epsilons or EPSILONS.get(measure, ())
-    if as_released and name != "paper":
+    check_norm(protocol.norm, attacks or protocol.attacks)
+    if as_released and protocol.name != "paper":
         raise VivavoceError("--as-released needs --protocol paper")
     chosen = tuple(dict.fromkeys(attacks)) or protocol.attacks
     if as_released:
@@ -251,9 +256,6 @@ def resolve(
     return msgspec.structs.replace(
         protocol,
         attacks=chosen,
-        epsilons=tuple(sorted(set(epsilons))) or protocol.epsilons,
-        epsilon_space=space or protocol.epsilon_space,
-        norm=measure,
         targeted=(True,) if targeted else protocol.targeted,
         settled=bool(attacks) or as_released,
     )

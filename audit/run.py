@@ -131,7 +131,8 @@ def _state(plan: Plan, path: Path) -> StateFile:
     check_parent(path)
     digests = list(image_digests(plan.images, plan.indices, plan.fit))
     lessons = image_digests(plan.images, plan.training, plan.fit)
-    return StateFile(path, fingerprint(plan.target, plan.shard, digests, joint_digest(lessons)), digests)
+    marks = fingerprint(plan.target, plan.shard, digests, joint_digest(lessons))
+    return StateFile(path, plan.protocol.name, marks, digests)
 
 
 def _evaluate(

@@ -1,10 +1,11 @@
-"""The state of an unfinished audit in one file, and how to resume from it."""
+"""The state of an unfinished audit in one file, under each of its protocols, and how to resume from it."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
@@ -20,23 +21,36 @@ from .sharding import Shard
 from .summary import versions
 from .target import Target
 
-MAGIC = b"vivavoce audit state 5\n"
-"""What a state begins with; then the SHA-256 of the rest, and the rest as MessagePack."""
+MAGIC = b"vivavoce audit state 6\n"
+"""What a state begins with; then the SHA-256 of the rest, and the rest as MessagePack: a map of protocols."""
 COUNTS = ("queries", "gradients", "dead", "compared", "strayed", "not_finite")
 """The counters of a target that a resumed audit goes on with."""
+COMMON = ("the model or its settings", "the device", "the versions of packages")
+"""What the audits of several protocols have in common; see `fingerprint`."""
 LIMIT = 256 * MEBIBYTE
 """Bytes of the largest state that is read: 60,000 images in a hundred rows have 60 MB."""
 
 
 @dataclass(frozen=True)
 class StateFile:
-    """Where the state of one audit is kept."""
+    """Where the state of one audit is kept, with those of the same audit under other protocols."""
 
     path: Path
+    protocol: str
+    """Its name."""
     fingerprint: dict[str, str]
     """From `fingerprint`; a state with a different one is refused."""
     digests: Sequence[str]
     """Of all images that the audit is on."""
+
+    @cached_property
+    def found(self) -> dict[str, _State]:
+        """What the file held at first, by protocol.
+
+        Raises:
+            VivavoceError: it is not a state, or damaged.
+        """
+        return _read(self.path) if self.path.exists() else {}
 
     def save(self, evaluation: Evaluation, target: Target, probes: dict[str, bytes]) -> None:
         """Write the state, so that a kill leaves the old or the new one whole.
@@ -56,11 +70,13 @@ class StateFile:
             target.notes,
             evaluation.decisions.tobytes(), evaluation.near.tobytes(), outcomes, examples, probes,
         )  # fmt: skip
-        content = msgspec.msgpack.encode(state)
+        content = msgspec.msgpack.encode(self.found | {self.protocol: state})
         write_whole(self.path, MAGIC + hashlib.sha256(content).digest() + content)
 
     def load(self, evaluation: Evaluation, target: Target) -> dict[str, bytes]:
         """Restore a blank evaluation and a fresh target to the state of the interrupted audit.
+
+        They stay as they are if it had not come to this protocol.
 
         Returns:
             What its diagnosis has found, as `Probes.known`.
@@ -68,14 +84,14 @@ class StateFile:
         Raises:
             VivavoceError: the file is not a state, is damaged, or belongs to a different audit.
         """
-        state = _read(self.path)
+        state = self.found.get(self.protocol)
         try:
-            changed = [name for name in self.fingerprint if state.fingerprint[name] != self.fingerprint[name]]
-            if changed:
-                raise VivavoceError(
-                    f"{self.path}: belongs to a different audit ({', '.join(changed)} changed); "
-                    "remove it to start over, or give a different --resume file"
-                )
+            for one in self.found.values():
+                marks = self.fingerprint if one is state else COMMON
+                if changed := [name for name in marks if one.fingerprint[name] != self.fingerprint[name]]:
+                    raise _of_another(self.path, changed)
+            if state is None:
+                return {}
             self._fill(evaluation, state, target)
         except (ValueError, KeyError) as error:
             raise _unusable(self.path, error) from error
@@ -148,13 +164,34 @@ def kept_in(path: Path) -> str:
     Raises:
         VivavoceError: the file is not a state, or damaged.
     """
-    state = _read(path)
-    images = f"{state.done} finished images"
-    return f"{images} and {len(state.probes)} checks of the diagnosis" if state.probes else images
+    states = _read(path)
+    found = []
+    for name, state in states.items():
+        label = f"{name}: " if len(states) > 1 else ""
+        checks = f" and {len(state.probes)} checks of the diagnosis" if state.probes else ""
+        found.append(f"{label}{state.done} finished images{checks}")
+    return "; ".join(found)
 
 
-def _read(path: Path) -> _State:
-    """Read a state.
+def check_protocols(path: Path, names: Sequence[str]) -> None:
+    """Check that a state that exists is of these protocols, or of the first of them.
+
+    Raises:
+        VivavoceError: it is not, or damaged.
+    """
+    if path.exists() and not set(_read(path)) <= set(names):
+        raise _of_another(path, ["the protocol"])
+
+
+def _of_another(path: Path, changed: Sequence[str]) -> VivavoceError:
+    return VivavoceError(
+        f"{path}: belongs to a different audit ({', '.join(changed)} changed); "
+        "remove it to start over, or give a different --resume file"
+    )
+
+
+def _read(path: Path) -> dict[str, _State]:
+    """Read the states of each protocol.
 
     Raises:
         VivavoceError: the file is not a state, or damaged.
@@ -199,8 +236,8 @@ class _State(msgspec.Struct):
     probes: dict[str, bytes]
 
 
-def _decoded(data: bytes) -> _State:
-    """The state in the bytes of a file.
+def _decoded(data: bytes) -> dict[str, _State]:
+    """The states in the bytes of a file.
 
     Raises:
         ValueError: it does not begin as a state, or its digest does not fit.
@@ -211,7 +248,7 @@ def _decoded(data: bytes) -> _State:
     digest, content = data[len(MAGIC) :][:32], data[len(MAGIC) + 32 :]
     if hashlib.sha256(content).digest() != digest:
         raise ValueError("its contents do not match its digest")
-    return msgspec.msgpack.decode(content, type=_State)
+    return msgspec.msgpack.decode(content, type=dict[str, _State])
 
 
 def _restored(data: bytes, like: np.ndarray) -> np.ndarray:

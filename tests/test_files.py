@@ -5,7 +5,16 @@ import os
 import pytest
 
 from vivavoce.errors import VivavoceError
-from vivavoce.files import check_parent, read_bytes, read_text, replacing, sha256_of, write_whole
+from vivavoce.files import (
+    check_folder,
+    check_parent,
+    is_folder,
+    read_bytes,
+    read_text,
+    replacing,
+    sha256_of,
+    write_whole,
+)
 from vivavoce.text import cell, numbered, plain
 
 
@@ -122,3 +131,23 @@ def test_a_cell_is_no_formula(name):
 def test_equal_names_are_told_apart():
     assert numbered(("crane", "b", "crane", "crane")) == ("crane", "b", "crane (2)", "crane (3)")
     assert len(set(numbered(("a", "a", "a (2)")))) == 3
+
+
+def test_output_folders_may_be_missing_and_must_be_folders(tmp_path):
+    (tmp_path / "file").write_bytes(b"x")
+    (tmp_path / "gone").symlink_to("nowhere")
+    check_folder(tmp_path)
+    check_folder(tmp_path / "a" / "b")
+    for path in ("file", "file/below", "gone", "gone/below"):
+        with pytest.raises(VivavoceError, match=r"(file|gone): is not a folder; give a folder"):
+            check_folder(tmp_path / path)
+    assert is_folder(tmp_path)
+    assert is_folder(tmp_path / "new")
+    assert not is_folder(tmp_path / "new.png")
+
+
+def test_a_missing_permission_is_found_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    for check in (check_parent, check_folder):
+        with pytest.raises(VivavoceError, match="no permission to write to this folder"):
+            check(tmp_path / "x")

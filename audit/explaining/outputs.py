@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import VivavoceError
-from ...files import check_parent
+from ...files import check_folder, check_parent, is_folder
 from ...text import encodable
 from .explanation import Explanation
 
@@ -58,29 +58,31 @@ def check_outputs(paths: Sequence[Path], count: int, size: int) -> None:
     """Check before the work that every output can be written after it.
 
     Args:
-        paths: files, or folders that exist.
+        paths: files or folders.
         count: number of explanations.
         size: bytes of the arrays of one.
 
     Raises:
-        VivavoceError: an unknown suffix, no such folder, more than the file can show, or a missing package.
+        VivavoceError: an unknown suffix, an output that cannot be written, more than the file can show, or a
+            missing package.
     """
     for path in paths:
-        if path.is_dir():
+        if is_folder(path):
+            check_folder(path)
             continue
         if path.suffix not in WRITERS:
             raise VivavoceError(
-                f"{path}: unknown output; give a file ending in {', '.join(WRITERS)}, or a folder that exists"
+                f"{path}: unknown output; give a file ending in {', '.join(WRITERS)}, or a folder"
             )
         check_parent(path)
         most = MOST.get(path.suffix, count)
         if count > most:
             raise VivavoceError(
                 f"{path}: {count} explanations are too many for one file (at most {most}); give a folder "
-                "that exists for a picture each"
+                "for a picture each"
             )
         if count * size > ARRAYS:
             raise VivavoceError(
                 f"{path}: {count} explanations need {count * size / 2**30:.1f} GiB of memory, at most 2; "
-                "give fewer images, or a folder that exists for a picture each"
+                "give fewer images, or a folder for a picture each"
             )

@@ -12,7 +12,7 @@ import numpy as np
 from ...artifacts import ExportedModel, Outputs, decide
 from ...console import Losses, say
 from ...errors import VivavoceError
-from ...files import write_whole
+from ...files import is_folder, make_folder, write_whole
 from ...images.asked import Asked
 from ...images.fit import Fit
 from ...images.imageset import to_float
@@ -81,7 +81,7 @@ class Run:
             VivavoceError: the only image cannot be explained.
         """
         fit = Fit.of(self.model.manifest.input)
-        files = [path for path in self.outputs if not path.is_dir()]
+        files = [path for path in self.outputs if not is_folder(path)]
         for start in range(0, len(self.images), GROUP):
             places, pixels = self._read(range(start, min(start + GROUP, len(self.images))), fit)
             if not places:
@@ -194,8 +194,9 @@ class Run:
         goal = [explanation.goal] if len(self._numbers) > 1 else []
         name = "-".join([self._stems[place], *file_stems(goal), explanation.method.name])
         for folder in self.outputs:
-            if folder.is_dir():
+            if is_folder(folder):
                 with self.losses.noting():
+                    make_folder(folder)
                     write_whole(folder / f"{name}.png", png([explanation]))
 
     def evaluate(self, advance: Callable[[], None]) -> Evaluated | None:
@@ -209,7 +210,7 @@ class Run:
             VivavoceError: one or more cannot be written.
         """
         for path in self.outputs:
-            if not path.is_dir() and self.kept:
+            if not is_folder(path) and self.kept:
                 with self.losses.noting():
                     write_whole(path, WRITERS[path.suffix](self.model.path.name, self.kept))
                     say(f"wrote {path}", err=True)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...artifacts import ExportedModel
-from ..plan import Settings, source_of
+from ..plan import Settings, protocol_of, source_of
+from ..protocol import Protocol
 from ..report import Report, load_report
-from ..run import Audit, Progress, robustness
+from ..run import Audit, Progress
+from ..several import audit_all, whole
 from .comparison import Comparison, compare_reports
 from .ending import endings_of
 from .limits import Limits
@@ -84,8 +87,9 @@ def compare_audits(
     settings: Settings | None,
     alpha: float,
     progress: Progress,
+    protocols: Sequence[Protocol] = (),
 ) -> tuple[Comparison, Report, Report]:
-    """The same as `compare`, with both reports."""
+    """The same as `compare`, with both reports; two models are audited under these protocols, if any."""
     limits = Limits(alpha=alpha)
     data, shifted = (settings.data, settings.shifted) if settings else (None, None)
     if isinstance(before, Report):
@@ -93,7 +97,10 @@ def compare_audits(
     elif isinstance(after, Report):
         first = audit_again(before, after, data, progress=progress, shifted=shifted).report
     else:
-        first = robustness(before, settings, progress).report
+        settings = settings or Settings()
+        first = whole(
+            audit_all(before, settings, protocols or [protocol_of(settings, before)], progress)
+        ).report
         data = data or source_of(before, None)
     if isinstance(after, Report):
         second = after

@@ -1,4 +1,4 @@
-"""`audit check`, `audit compare` and `audit quantize-check`, from the command line."""
+"""`audit check` and `audit compare`, from the command line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 from ...console import Losses, say, showing, terminal
 from ...files import write_whole
 from ...options import NO_PREPROCESSING, Device, ModelArgument, Preprocessing, Trust, takes_preprocessing
-from ..options import Epsilons, Shifted, command_line, read_epsilons, watching
+from ..options import Epsilons, Shifted, command_line, protocols_of, read_epsilons, watching
 
 if TYPE_CHECKING:
     from ...artifacts import ExportedModel
@@ -109,7 +109,7 @@ def check(
             comparison = compare_reports(earlier, later, limits, endings=endings)
     losses = Losses()
     if comparison is not None:
-        _tell(Compared(comparison, earlier, later, relative_path(path)), output or [], losses)
+        tell(Compared(comparison, earlier, later, relative_path(path)), output or [], losses)
     if update:
         with losses.noting():
             write_whole(baseline, later.to_json())
@@ -130,7 +130,7 @@ def _found_baseline(baseline: Path | None, path: Path, model: str) -> Path:
     return found
 
 
-def _tell(compared: Compared, output: list[str], losses: Losses) -> None:
+def tell(compared: Compared, output: list[str], losses: Losses) -> None:
     """Show a comparison, annotate a GitHub workflow, and write the files."""
     from .findings import github_annotations
     from .outputs import write_outputs
@@ -153,8 +153,10 @@ def compare(
     ] = None,
     shifted: Shifted = None,
     protocol: Annotated[
-        str | None,
-        typer.Option(help="For two models: paper, standard, fast, quick or natural. Default: as A's audit."),
+        list[str] | None,
+        typer.Option(
+            help="For two models: paper, standard, fast, quick or natural; may repeat. Default: as A's audit."
+        ),
     ] = None,
     epsilon: Epsilons = None,
     limit: Limit = 1000,
@@ -180,7 +182,7 @@ def compare(
     from ...artifacts import open_model
     from ...errors import VivavoceError, naming
     from ..plan import Settings
-    from ..protocol import default, resolve
+    from ..protocol import default
     from ..report import Report
     from .checking import compare_audits
     from .outputs import Compared, check_outputs, relative_path
@@ -190,26 +192,31 @@ def compare(
     if transfer:
         if shifted or before.endswith(".json") or after.endswith(".json"):
             raise VivavoceError("--transfer needs two models, not reports, and has no --shifted")
+        if protocol and len(protocol) > 1:
+            raise VivavoceError(
+                f"--transfer takes one --protocol; run it for each of {' and '.join(protocol)}"
+            )
         check_transfer(output or [])
         models = [open_model(side, preprocessing, device, trust_model) for side in (before, after)]
         wanted = Settings(
-            protocol=chosen_protocol(protocol, read_epsilons(epsilon)), data=data, limit=limit, seed=seed
+            protocol=chosen_protocol(protocol[0] if protocol else None, read_epsilons(epsilon)),
+            data=data,
+            limit=limit,
+            seed=seed,
         )
         _show_transfer(models, wanted, output or [])
         return
     check_outputs(output or [], gate=False)
     first, second = (_opened(side, preprocessing, device, trust_model) for side in (before, after))
-    chosen = None
+    settings, chosen = Settings(data=data, shifted=shifted, limit=limit, seed=seed), []
     if not isinstance(first, Report):
-        name = protocol or ("natural" if shifted else default(first.manifest).name)
-        kinds = ["shifted"] if shifted and protocol is None else []
-        chosen = resolve(name, kinds, epsilons=read_epsilons(epsilon))
-    settings = Settings(protocol=chosen, data=data, shifted=shifted, limit=limit, seed=seed)
+        usual = "natural" if shifted else default(first.manifest).name
+        chosen = protocols_of(protocol, usual, read_epsilons(epsilon), ["shifted"] if shifted else [])
     of_reports = isinstance(first, Report) and isinstance(second, Report)
     with naming(Path(after)) if of_reports else nullcontext(), watching() as progress:
-        comparison, *reports = compare_audits(first, second, settings, alpha, progress)
+        comparison, *reports = compare_audits(first, second, settings, alpha, progress, chosen)
     losses = Losses()
-    _tell(Compared(comparison, reports[0], reports[1], relative_path(Path(after))), output or [], losses)
+    tell(Compared(comparison, reports[0], reports[1], relative_path(Path(after))), output or [], losses)
     losses.end()
 
 
@@ -232,64 +239,3 @@ def _opened(side: str, preprocessing, device: str, trust: bool) -> Report | Expo
     from ..report import load_report
 
     return load_report(side) if side.endswith(".json") else open_model(side, preprocessing, device, trust)
-
-
-@takes_preprocessing
-def quantize_check(
-    model: ModelArgument,
-    int8: Annotated[
-        Path | None,
-        typer.Argument(metavar="[INT8]", help="Your quantised file. Default: one made by onnxruntime."),
-    ] = None,
-    data: Annotated[
-        str | None, typer.Option(help="Images to audit and to calibrate on. Default: the model's own.")
-    ] = None,
-    save: Annotated[Path | None, typer.Option(help="Save the quantised file here.")] = None,
-    protocol: Annotated[
-        str, typer.Option(help="quick, fast, standard (AutoAttack), paper or natural.")
-    ] = "quick",
-    epsilon: Epsilons = None,
-    limit: Limit = 1000,
-    seed: Seed = 0,
-    max_drop: MaxDrop = None,
-    alpha: Alpha = 0.05,
-    max_latency: MaxLatency = None,
-    max_size: MaxSize = None,
-    output: Output = None,
-    trust_model: Trust = False,
-    preprocessing: Preprocessing = NO_PREPROCESSING,
-) -> None:
-    """Quantise a model to int8 and say whether the small file is safe to ship.
-
-    It is safe if the images show that no row dropped by more than --max-drop. With too few images the answer
-    is "cannot tell". Exit status: 0 safe or cannot tell, 1 regression, 2 bad input, 3 our error.
-
-    Example: audit quantize-check model.onnx --data photos/ --save model-int8.onnx
-    """
-    from ...artifacts import open_model
-    from ..plan import Settings
-    from ..protocol import resolve
-    from .limits import read_limits
-    from .outputs import Compared, check_outputs, relative_path
-    from .quantisation import check_quantised, shipping
-
-    limits = read_limits(max_drop or (), alpha, max_latency, max_size)
-    check_outputs(output or [])
-    opened = open_model(model, preprocessing, trust=trust_model)
-    chosen = resolve(protocol, epsilons=read_epsilons(epsilon))
-    settings = Settings(protocol=chosen, data=data, limit=limit, seed=seed)
-    with watching() as progress:
-        comparison, *reports = check_quantised(opened, int8, settings, limits, save, progress, trust_model)
-    where = relative_path(int8 or save or opened.path)
-    losses = Losses()
-    _tell(Compared(comparison, reports[0], reports[1], where), output or [], losses)
-    if save and not int8:
-        say(f"wrote {save}", err=True)
-    small = next(ratio for ratio in comparison.ratios if ratio.name == "file size")
-    style = "bold yellow" if comparison.unsettled else "bold green"
-    verdict = f"{comparison.after}, {small.ratio:.0%} of the size: {shipping(comparison)}"
-    with losses.noting(), showing():
-        terminal().print(verdict, style=style if comparison.passed else "bold red")
-    losses.end()
-    if not comparison.passed:
-        raise typer.Exit(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,8 +21,10 @@ from ...files import check_parent, replacing
 from ...images import Fit, match, open_images
 from ...images.imageset import to_float
 from ..plan import Settings, source_of
+from ..protocol import Protocol
 from ..report import Report
-from ..run import Progress, robustness
+from ..run import Progress
+from ..several import audit_all, whole
 from .comparison import Comparison, compare_reports
 from .limits import Limits
 from .repeating import audit_again
@@ -40,6 +42,7 @@ def check_quantised(
     model: ExportedModel,
     int8: Path | None,
     settings: Settings,
+    protocols: Sequence[Protocol],
     limits: Limits,
     save: Path | None = None,
     progress: Progress = lambda *_: None,
@@ -51,6 +54,7 @@ def check_quantised(
         model: the float model.
         int8: the quantised file; None: make one.
         settings: how to audit both.
+        protocols: under which, at least one.
         limits: how much worse the int8 file may be.
         save: where to save the quantised file.
         progress: as for `robustness`.
@@ -76,7 +80,7 @@ def check_quantised(
             progress("quantising", 0, 0)
             quantise(model, calibration_images(model, settings), path)
         small = open_model(path, model.preprocessing, trust=trust)
-        first = robustness(model, settings, progress).report
+        first = whole(audit_all(model, settings, protocols, progress)).report
         data = source_of(model, settings.data)
         second = audit_again(small, first, data, progress=progress).report
     return compare_reports(first, second, limits), first, second

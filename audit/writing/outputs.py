@@ -9,7 +9,7 @@ from pathlib import Path
 from ...artifacts import ExportedModel
 from ...console import Losses, need, say
 from ...errors import VivavoceError
-from ...files import check_parent, write_whole
+from ...files import check_folder, check_parent, make_folder, write_whole
 from ...sound.speaking import check_voice
 from ..report import Report
 from ..run import Audit
@@ -100,32 +100,47 @@ def write_outputs(finished: Finished, paths: list[Path], losses: Losses) -> None
 
 
 def check_sounds(model: ExportedModel, folder: Path | None) -> None:
-    """Check that the folder for sounds exists and the model speaks.
+    """Check that the folder for sounds can be made and the model speaks.
 
     Raises:
         VivavoceError: one of the two fails.
     """
+    if folder is not None:
+        check_folder(folder)
+        check_voice(model)
+
+
+def write_sounds(audits: Sequence[Audit], folder: Path | None, losses: Losses) -> None:
+    """Write `<image>-clean.wav` and `<image>-adversarial.wav` for the examples of audits.
+
+    With several protocols the name of each stands before those of its images.
+    """
     if folder is None:
         return
-    if not folder.is_dir():
-        raise VivavoceError(f"{folder}: no such folder for sounds; create it first")
-    check_voice(model)
+    with losses.noting():
+        make_folder(folder)
+        for audit in audits:
+            _write_sounds(audit, folder, prefix_of(audit, audits), losses)
+    if not any(audit.evaluation.examples for audit in audits):
+        say(f"{folder}: no image was lost, so there are no sounds to compare", err=True)
 
 
-def write_sounds(audit: Audit, folder: Path | None, losses: Losses) -> None:
-    """Write `<image>-clean.wav` and `<image>-adversarial.wav` for the examples of an audit."""
+def _write_sounds(audit: Audit, folder: Path, prefix: str, losses: Losses) -> None:
     from ...sound.playback import write_wav
     from ...text import file_stems
     from .examples import answered
 
-    if folder is None:
-        return
     examples = list(answered(audit))
     stems = file_stems([example.name for example in examples])
     for stem, example in zip(stems, examples, strict=True):
         for side, answer in (("clean", example.clean), ("adversarial", example.adversarial)):
             if answer.sound is not None:
-                path = folder / f"{stem}-{side}.wav"
+                path = folder / f"{prefix}{stem}-{side}.wav"
                 with losses.noting():
                     write_wav(path, answer.sound, answer.rate)
                     say(f"wrote {path}", err=True)
+
+
+def prefix_of(audit: Audit, audits: Sequence[Audit]) -> str:
+    """What the names of an audit's files begin with: its protocol, where there are several."""
+    return f"{audit.report.protocol.name}-" if len(audits) > 1 else ""

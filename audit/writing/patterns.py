@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,11 @@ from PIL import Image
 
 from ...console import Losses, say
 from ...errors import VivavoceError
-from ...files import write_whole
+from ...files import check_folder, make_folder, write_whole
 from ..learning import learns
 from ..protocol import Protocol
 from ..run import Audit
+from .outputs import prefix_of
 
 SIDE = 512
 """Least side of a picture in pixels; small patterns are enlarged without smoothing."""
@@ -21,29 +23,35 @@ DPI = 150
 """So that a patch is about 9 cm wide in print, or as wide as the printer scales it."""
 
 
-def check_patterns(folder: Path | None, protocol: Protocol) -> None:
-    """Check that the folder exists and that an attack learns a pattern.
+def check_patterns(folder: Path | None, protocols: Sequence[Protocol]) -> None:
+    """Check that the folder can be made and that an attack learns a pattern.
 
     Raises:
         VivavoceError: one of the two fails.
     """
     if folder is None:
         return
-    if not learns(protocol):
+    if not any(map(learns, protocols)):
         raise VivavoceError("--save-patterns needs --attack patch-universal or --attack universal")
-    if not folder.is_dir():
-        raise VivavoceError(f"{folder}: no such folder for patterns; create it first")
+    check_folder(folder)
 
 
-def write_patterns(audit: Audit, folder: Path | None, losses: Losses) -> None:
-    """Write `<attack>-<size>.png` for every pattern."""
+def write_patterns(audits: Sequence[Audit], folder: Path | None, losses: Losses) -> None:
+    """Write `<attack>-<size>.png` for every pattern, after the name of the protocol if there are several."""
     if folder is None:
         return
+    with losses.noting():
+        make_folder(folder)
+        for audit in audits:
+            _write_patterns(audit, folder, prefix_of(audit, audits), losses)
+
+
+def _write_patterns(audit: Audit, folder: Path, prefix: str, losses: Losses) -> None:
     protocol = audit.report.protocol
     for name, pattern in audit.patterns.items():
         attack, epsilon = name.split("@")
         size = protocol.written(float(epsilon)).replace("/", "-").replace("%", "")
-        path = folder / f"{attack}-{size}.png"
+        path = folder / f"{prefix}{attack}-{size}.png"
         with losses.noting():
             write_whole(path, picture(pattern, protocol))
             say(f"wrote {path}", err=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import VivavoceError
+from ...files import check_parent
 from ...text import suggestion
 
 if TYPE_CHECKING:
@@ -65,8 +66,7 @@ def draw(name: str, records: Records, path: Path, dark: bool = False) -> None:
     ending = path.suffix.lower()
     if ending not in DATES:
         raise VivavoceError(f"{path}: the file name must end in one of {', '.join(DATES)}")
-    if not path.parent.is_dir():
-        raise VivavoceError(f"{path}: no folder {path.parent}; create it first")
+    check_parent(path)
     if not records.finished:
         raise VivavoceError(
             f"{records.folder}: no cell has finished yet, so there is nothing to draw; "

@@ -1,5 +1,7 @@
 """One rule decides who speaks, for every command."""
 
+from dataclasses import replace
+
 import msgspec
 import numpy as np
 import pytest
@@ -29,18 +31,31 @@ def silent():
 
 
 def test_stored_names_are_heard_in_an_audit_as_in_classify(silent, tmp_path):
-    check_sounds(silent, tmp_path)
+    folder = tmp_path / "new" / "sounds"
+    check_sounds(silent, folder)
     audit = robustness(silent, Settings(protocol=resolve("paper", ["fgsm"], [0.3]), limit=10))
     losses = Losses()
-    write_sounds(audit, tmp_path, losses)
+    write_sounds([audit], folder, losses)
     losses.end()
     example = audit.evaluation.examples[0]
     index = audit.report.images[example.place].index
     (answer,) = answer_images(silent, example.adversarial[None])
     expected, rate = sound_of(silent, answer)
-    heard, heard_rate = soundfile.read(tmp_path / f"image-{index}-adversarial.wav")
+    heard, heard_rate = soundfile.read(folder / f"image-{index}-adversarial.wav")
     assert heard_rate == rate
     np.testing.assert_allclose(heard, expected, atol=1e-4)
+    quick = msgspec.structs.replace(audit.report, protocol=resolve("quick"))
+    write_sounds([audit, replace(audit, report=quick)], folder, losses)
+    names = {path.name for path in folder.iterdir()}
+    for protocol in ("", "paper-", "quick-"):
+        assert f"{protocol}image-{index}-clean.wav" in names
+
+
+def test_an_audit_without_examples_says_why_there_are_no_sounds(silent, tmp_path, capsys):
+    audit = robustness(silent, Settings(protocol=resolve("paper", ["fgsm"], [0.0]), limit=2))
+    write_sounds([audit], tmp_path, Losses())
+    assert not list(tmp_path.iterdir())
+    assert "no image was lost" in capsys.readouterr().err
 
 
 def test_who_speaks(silent, tmp_path):

@@ -50,7 +50,7 @@ def test_the_same_study_gives_the_same_file(labels, tmp_path):
         ("robustnes", "a.png", "no figure 'robustnes'; did you mean robustness"),
         ("labels", "a.gif", "a.gif: the file name must end in one of .png, .svg, .pdf"),
         ("labels", "a", "must end in one of .png"),
-        ("labels", "nowhere/a.png", "no folder .*create it first"),
+        ("labels", "nowhere/a.png", "nowhere: no such folder"),
         ("features", "a.png", "set `snapshots` in its plan"),
         ("learned-curves", "a.png", "compares labels.*lwal-speed; figures of this study: robustness, labels"),
         ("learned-curves-train-mode", "a.png", "compares labels"),
