@@ -15,7 +15,7 @@ import onnx
 from onnx import helper
 
 from .graph import Graph, key
-from .products import Product, Readers, Way, moderate
+from .products import Product, Readers, Way, moderate, permutation
 from .value import Value
 
 NARROWEST = 64
@@ -153,29 +153,67 @@ def _slices(readers: Readers) -> None:
     """Where x B + C is split into columns, make each slice with its own columns of B and C."""
     graph = readers.graph
     for node in readers.nodes:
-        if node.op_type != "Split" or readers.kept.intersection(node.output):
+        cut = _cut(readers, node)
+        if cut is None or readers.kept.intersection(node.output):
             continue
-        whole = readers.value(node.input[0])
-        if whole is None:
-            continue
-        maker = graph.producer.get(whole.name)
-        if maker is not None and maker.op_type == "Reshape" and readers.only(whole.name):
-            maker = graph.producer.get(maker.input[0])
+        axis, starts = cut
+        maker, perm, shape = _unfolded(readers, node)
         product = readers.product(maker)
-        if product is None or not readers.only(product.node.output[0]):
+        if product is None or product.node.output[0] in readers.kept:
             continue
-        axis = next((a.i for a in node.attribute if a.name == "axis"), 0) % whole.rank
-        inner = math.prod(whole.shape[axis + 1 :])
-        parts = [graph.value(name) for name in node.output]
-        sizes = [part.shape[axis] * inner for part in parts]
-        if inner * whole.shape[axis] != product.weight.shape[1] or min(sizes) < NARROWEST:
+        axis = perm[axis]
+        inner = math.prod(shape[axis + 1 :])
+        if inner * shape[axis] != product.weight.shape[1] or inner * int(np.diff(starts).min()) < NARROWEST:
             continue
-        starts = np.cumsum([0, *sizes])
-        made = [
-            _reshape(_write(graph, graph.value(product.node.input[0]), product.slice(a, b)), part.shape)
-            for part, a, b in zip(parts, starts, starts[1:], strict=False)
-        ]
+        made = []
+        for start, stop, name in zip(starts, starts[1:], node.output, strict=False):
+            part = _write(
+                graph, graph.value(product.node.input[0]), product.slice(start * inner, stop * inner)
+            )
+            part = _reshape(part, (*shape[:axis], stop - start, *shape[axis + 1 :]))
+            if perm != sorted(perm):
+                part = _transpose(part, perm)
+            made.append(_reshape(part, graph.value(name).shape))
         _become(graph, node, *made)
+
+
+def _cut(readers: Readers, node: onnx.NodeProto) -> tuple[int, list[int]] | None:
+    """The axis along which a Split, or a Gather of one place, cuts a value, and where."""
+    whole = readers.value(node.input[0]) if key(node) in (("", "Split"), ("", "Gather")) else None
+    if whole is None:
+        return None
+    axis = next((a.i for a in node.attribute if a.name == "axis"), 0) % whole.rank
+    if node.op_type == "Split":
+        sizes = [part.shape[axis] for part in map(readers.graph.value, node.output)]
+        return (axis, np.cumsum([0, *sizes]).tolist()) if readers.only(whole.name) else None
+    places = []
+    for other in readers.of(whole.name):
+        index = readers.graph.array(other.input[1]) if key(other) == ("", "Gather") else None
+        same = axis == next((a.i for a in other.attribute if a.name == "axis"), 0) % whole.rank
+        if index is None or index.size != 1 or not same:
+            return None
+        places += [int(index.item()) % whole.shape[axis]] if other is node else []
+    return (axis, [places[0], places[0] + 1]) if places else None
+
+
+def _unfolded(
+    readers: Readers, node: onnx.NodeProto
+) -> tuple[onnx.NodeProto | None, list[int], tuple[int, ...]]:
+    """What makes the value that is cut, but for a permutation and a reshaping; those two."""
+    graph = readers.graph
+    value = graph.value(node.input[0])
+    perm, shape, maker = list(range(value.rank)), value.shape, graph.producer.get(value.name)
+    if maker is not None and key(maker) == ("", "Transpose"):
+        perm = permutation(maker, value.rank)
+        value = graph.value(maker.input[0])
+        shape, maker = value.shape, graph.producer.get(value.name)
+        if not readers.only(value.name):
+            return None, perm, shape
+    if maker is not None and key(maker) == ("", "Reshape"):
+        name, maker = maker.input[0], graph.producer.get(maker.input[0])
+        if not readers.only(name):
+            return None, perm, shape
+    return maker, perm, shape
 
 
 def _replace(
@@ -184,15 +222,15 @@ def _replace(
     """Lead x the way to a product that takes in a scale and a shift of x, and put that in its place."""
     assert product is not None
     for node in way[:-1]:
-        x = _reshape(x, graph.value(node.output[0]).shape)
+        x = _again(node, x)
     _become(graph, product.node, _write(graph, x, product.rows(scale, shift)))
 
 
 def _along(graph: Graph, way: Way, product: Product) -> Value:
-    """What a product makes, reshaped on the way back from it."""
+    """What a product makes, at the other end of the way."""
     value = _write(graph, graph.value(product.node.input[0]), product)
     for node in reversed(way[:-1]):
-        value = _reshape(value, graph.value(node.output[0]).shape)
+        value = _again(node, value)
     return value
 
 
@@ -212,6 +250,18 @@ def _reshape(value: Value, shape: tuple[int, ...]) -> Value:
     if shape == value.shape:
         return value
     return graph.emit("Reshape", [value, graph.integers(shape)], shape, early=True)
+
+
+def _transpose(value: Value, perm: list[int]) -> Value:
+    sizes = [value.shape[k] for k in perm]
+    return value.graph.emit("Transpose", [value], sizes, early=True, perm=perm)
+
+
+def _again(node: onnx.NodeProto, value: Value) -> Value:
+    """Do to a value what a node on a way does."""
+    if node.op_type == "Transpose":
+        return _transpose(value, permutation(node, value.rank))
+    return _reshape(value, value.graph.value(node.output[0]).shape)
 
 
 def _become(graph: Graph, node: onnx.NodeProto, *values: Value) -> None:

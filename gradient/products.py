@@ -18,7 +18,7 @@ from .value import Value
 SMALLEST, LARGEST = 1e-8, 1e8
 """Scales beyond these stay where they are: float32 might not hold the scaled weights."""
 Way: TypeAlias = list[onnx.NodeProto]
-"""Reshapings that keep the last axis, and at the end a product."""
+"""Reshapings and permutations that keep the last axis, and at the end a product."""
 
 
 @dataclass(frozen=True)
@@ -110,14 +110,16 @@ class Readers:
         return ways or None
 
     def _reshaped(self, node: onnx.NodeProto) -> list[Way] | None:
-        """The ways on behind a node that reshapes and keeps the last axis."""
+        """The ways on behind a node that keeps the last axis."""
         return self.behind(node.output[0]) if self._keeps_last(node) else None
 
     def _keeps_last(self, node: onnx.NodeProto) -> bool:
-        if key(node) != ("", "Reshape"):
+        if key(node) not in (("", "Reshape"), ("", "Transpose")):
             return False
         before, after = self.value(node.input[0]), self.value(node.output[0])
-        return before is not None and after is not None and before.shape[-1:] == after.shape[-1:] != ()
+        if before is None or after is None or before.shape[-1:] != after.shape[-1:] or not after.rank:
+            return False
+        return node.op_type == "Reshape" or permutation(node, before.rank)[-1] == before.rank - 1
 
     def before(self, name: str, alone: bool = True) -> Way | None:
         """The way back from a value to the product that makes it, if one does.
@@ -149,6 +151,11 @@ class Readers:
             if moderate(numbers) and (numbers.all() or not inverse):
                 return other.name, np.asarray(1 / numbers) if inverse else numbers
         return None
+
+
+def permutation(node: onnx.NodeProto, rank: int) -> list[int]:
+    """What a Transpose does to the axes."""
+    return next((list(a.ints) for a in node.attribute), list(range(rank))[::-1])
 
 
 def moderate(scale: np.ndarray) -> bool:

@@ -24,7 +24,9 @@ CONSTANTS = {
     "flat": np.array([-1, WIDTH]),
     "wide": np.array([-1, 3, INNER]), "three": np.array([-1, 3, WIDTH]), "back": np.array([-1, INNER]),
     "heads": np.array([-1, 3, 2, WIDTH]), "halves": np.array([1, 1]), "uneven": np.array([32, 96]),
-    "last": np.array([-1, 3, CLASSES]), "axis": np.array([1]), "second": np.array([2]),
+    "last": np.array([-1, 3, CLASSES]), "axis": np.array([1]),
+    "zeroth": np.array(0), "final": np.array(-1), "first": np.array([0]),
+    "turned": np.array([3, -1, CLASSES]),
 }  # fmt: skip
 """The input is [N, 3, WIDTH]: three places."""
 
@@ -59,6 +61,10 @@ GRAPHS = {
                            node("Mul", ["h", "k"], ["a"]), *END],
     "normalised, read elsewhere": [NORMALISED, node("Sin", ["n"], ["s"]), node("Mul", ["n", "s"], ["m"]),
                                    node("Reshape", ["m", "flat"], ["x"]), *H, TANH, *END],
+    "normalised, other order": [NORMALISED, node("Transpose", ["n"], ["t"], perm=[1, 0, 2]),
+                                node("Reshape", ["t", "flat"], ["x"]), *H, TANH, END[0],
+                                node("Reshape", ["y", "turned"], ["z"]),
+                                node("ReduceMean", ["z", "first"], ["scores"], keepdims=0)],
     "rows scaled": [*X, *H, node("Tanh", ["h"], ["t"]), node("Mul", ["t", "rows"], ["a"]), *END],
     "columns scaled": [*X, *H, node("Mul", ["rows", "h"], ["r"]), node("Tanh", ["r"], ["a"]), *END],
     "nothing left": [*X, *H, node("Mul", ["h", "zero"], ["r"]), node("Cos", ["r"], ["o"]),
@@ -70,6 +76,13 @@ GRAPHS = {
     "split into heads": [*X, *H, node("Reshape", ["h", "heads"], ["s"]),
                          node("Split", ["s", "halves"], ["k", "q"], axis=2), node("Mul", ["k", "q"], ["m"]),
                          node("Reshape", ["m", "flat"], ["f"]), node("Gemm", ["f", "w"], ["a"]), *END],
+    "gathered": [*X, *H, node("Reshape", ["h", "heads"], ["s"]),
+                 node("Transpose", ["s"], ["t"], perm=[2, 3, 0, 1]),
+                 node("Gather", ["t", "zeroth"], ["k"], axis=0),
+                 node("Gather", ["t", "final"], ["q"], axis=0),
+                 node("Sin", ["k"], ["o"]), node("Mul", ["o", "q"], ["m"]),
+                 node("Transpose", ["m"], ["i"], perm=[1, 2, 0]),
+                 node("Reshape", ["i", "flat"], ["f"]), node("Gemm", ["f", "w"], ["a"]), *END],
     "split, narrow": [*X, *H, node("Split", ["h", "uneven"], ["k", "q"], axis=1),
                       node("Concat", ["q", "k"], ["j"], axis=1), node("Tanh", ["j"], ["a"]), *END],
     "transposed": [*X, node("Gemm", ["x", "g2", "c"], ["h"], transB=1, alpha=0.7, beta=1.3),
@@ -119,9 +132,12 @@ def test_gradients_stay_what_they_are(graph_of, name):
     [
         ("gelu", "Gelu", 0), ("gelu, reshaped", "Gelu", 0), ("gelu, operator", "Gelu", 0),
         ("gelu, tanh", "Gelu", 1), ("scaled twice", "Div", 0), ("normalised", "LayerNormalization", 1),
-        ("normalised, no shift", "LayerNormalization", 1), ("normalised, beside", "LayerNormalization", 1),
+        ("normalised, no shift", "LayerNormalization", 1),
+        ("normalised, other order", "LayerNormalization", 1),
+        ("normalised, beside", "LayerNormalization", 1),
         ("normalised, read elsewhere", "LayerNormalization", 2), ("split", "Split", 0),
-        ("split", "Concat", 0), ("split into heads", "Split", 0), ("split, narrow", "Split", 1),
+        ("split", "Concat", 0), ("split into heads", "Split", 0), ("gathered", "Gather", 0),
+        ("split, narrow", "Split", 1),
     ],
 )  # fmt: skip
 def test_products_take_in(graph_of, name, operator, left):
