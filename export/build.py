@@ -20,6 +20,7 @@ from ..train.model import Contract
 from ..train.run import NAMES, Config, load_trained, read_bank
 from ..train.texts import is_text
 from .parity import SOUNDS, Parity, compare, compare_sound, parity_images
+from .writer import Writer
 
 FORMATS = (".onnx", ".pt", ".pt2")
 
@@ -63,7 +64,8 @@ def export_run(
     images = parity_images(splits.test.images, config.seed)
     manifest = describe(config, bank, result, data_note, names)
     with replacing(output) as trial:
-        _write(contract, manifest, trial, audio)
+        write = _convert(contract, manifest, output.suffix, audio)
+        write(manifest, trial)
         model = open_model(trial, trust=True)
         parity = compare(model, contract, images)
         if audio:
@@ -71,23 +73,22 @@ def export_run(
         assert manifest.training is not None
         training = msgspec.structs.replace(manifest.training, parity=asdict(parity))
         manifest = msgspec.structs.replace(manifest, training=training)
-        _write(contract, manifest, trial, audio)
+        write(manifest, trial)
     return manifest, parity
 
 
-def _write(contract: Contract, manifest: Manifest, path: Path, audio: bool) -> None:
-    if path.suffix == ".onnx":
-        from .to_onnx import write_onnx
+def _convert(contract: Contract, manifest: Manifest, suffix: str, audio: bool) -> Writer:
+    if suffix == ".onnx":
+        from .to_onnx import to_onnx
 
-        write_onnx(contract, manifest, path, audio)
-    elif path.suffix == ".pt":
-        from .to_torchscript import write_torchscript
+        return to_onnx(contract, manifest, audio)
+    if suffix == ".pt":
+        from .to_torchscript import to_torchscript
 
-        write_torchscript(contract, manifest, path)
-    else:
-        from .to_pt2 import write_pt2
+        return to_torchscript(contract, manifest)
+    from .to_pt2 import to_pt2
 
-        write_pt2(contract, manifest, path)
+    return to_pt2(contract, manifest)
 
 
 def describe(

@@ -14,22 +14,47 @@ from onnx import helper, numpy_helper
 from ..artifacts.manifest import METADATA_KEY, NAME_AUDIO, Manifest
 from ..sound.vocoder import add_vocoder, check_sound
 from ..train.model import Contract
+from .writer import Writer
 
 OPSET = 18
 BANK = "label_bank"
 OUTPUTS = ("scores", "label", "loss")
 
 
-def write_onnx(contract: Contract, manifest: Manifest, path: Path, audio: bool = False) -> None:
-    """Write an ONNX file with dynamic batch, the label bank as initializer `label_bank`, and the manifest.
+def to_onnx(contract: Contract, manifest: Manifest, audio: bool = False) -> Writer:
+    """Convert to an ONNX file with dynamic batch and the label bank as initializer `label_bank`.
 
     With `audio` the vocoder is in it too.
+
+    Returns:
+        What writes the file with a manifest.
 
     Raises:
         VivavoceError: `audio` for labels that are not spectrograms.
     """
     if audio:
         check_sound(manifest.label)
+    model = _tidy(_exported(contract, manifest))
+    if contract.answers:
+        _unfold_bank(model.graph, contract.answers.label_bank.detach().cpu().numpy())
+    if contract.name_audio is not None:
+        names = contract.name_audio.detach().cpu().numpy()
+        model.graph.initializer.append(numpy_helper.from_array(names, NAME_AUDIO))
+    if audio and manifest.label:
+        add_vocoder(model, manifest.label)
+
+    def write(manifest: Manifest, path: Path) -> None:
+        model.producer_version = manifest.training.versions["vivavoce"] if manifest.training else ""
+        del model.metadata_props[:]
+        entry = model.metadata_props.add()
+        entry.key, entry.value = METADATA_KEY, manifest.to_json()
+        onnx.save(model, path)
+
+    return write
+
+
+def _exported(contract: Contract, manifest: Manifest) -> onnx.ModelProto:
+    """The file as torch makes it."""
     size = (2, manifest.input.channels, manifest.input.height, manifest.input.width)
     logging.getLogger("onnxscript").setLevel(logging.ERROR)
     with warnings.catch_warnings():
@@ -45,32 +70,18 @@ def write_onnx(contract: Contract, manifest: Manifest, path: Path, audio: bool =
             verbose=False,
         )
     assert program is not None
-    model = _tidy(program.model_proto, manifest)
-    if contract.answers:
-        _unfold_bank(model.graph, contract.answers.label_bank.detach().cpu().numpy())
-    if contract.name_audio is not None:
-        names = contract.name_audio.detach().cpu().numpy()
-        model.graph.initializer.append(numpy_helper.from_array(names, NAME_AUDIO))
-    if audio and manifest.label:
-        add_vocoder(model, manifest.label)
-    onnx.save(model, path)
+    return program.model_proto
 
 
-def _tidy(model: onnx.ModelProto, manifest: Manifest) -> onnx.ModelProto:
-    """Name the bank, leave the exporter's notes out (they hold paths of this machine), add the manifest."""
+def _tidy(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Name the bank, and leave the exporter's notes out (they hold paths of this machine)."""
     for part in (*model.graph.node, *model.graph.input, *model.graph.output, *model.graph.value_info,
                  *model.graph.initializer, model.graph):  # fmt: skip
         del part.metadata_props[:]
         part.doc_string = ""
     del model.graph.value_info[:]
     _rename(model.graph, f"answers.{BANK}", BANK)
-    model.producer_name, model.producer_version = "vivavoce", manifest.training.versions["vivavoce"] if (
-        manifest.training
-    ) else ""  # fmt: skip
-    model.graph.name = "vivavoce"
-    del model.metadata_props[:]
-    entry = model.metadata_props.add()
-    entry.key, entry.value = METADATA_KEY, manifest.to_json()
+    model.producer_name = model.graph.name = "vivavoce"
     return model
 
 

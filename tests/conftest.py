@@ -15,11 +15,13 @@ if SHARED := "PYTEST_XDIST_WORKER" in os.environ:
 # Audits keep their reports where the tests don't leave them.
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="vivavoce-state-")
 
+import onnx
 import pytest
 from filelock import FileLock
 from small import small_digits
 from wheels import build_wheel
 
+from vivavoce.artifacts import open_model
 from vivavoce.artifacts.runtime import use_threads
 
 if SHARED:
@@ -88,15 +90,19 @@ def make_once(tmp_path_factory) -> MakeOnce:
 
 
 @pytest.fixture(scope="session")
-def speaks(runs, make_once) -> Path:
-    """The digits model with its vocoder inside, an ONNX file."""
+def speaks(make_once) -> Path:
+    """The digits model with its vocoder inside, an ONNX file; `test_vocoder.py` exports the same one."""
 
-    def export(folder: Path) -> None:
-        from vivavoce.export.build import export_run
+    def add(folder: Path) -> None:
+        from vivavoce.sound.vocoder import add_vocoder
 
-        export_run(runs / "digits-speech", folder / "speaks.onnx", audio=True)
+        shipped = open_model("digits-speech")
+        model = onnx.load(shipped.path)
+        assert shipped.manifest.label is not None
+        add_vocoder(model, shipped.manifest.label)
+        onnx.save(model, folder / "speaks.onnx")
 
-    return make_once("speaks", export) / "speaks.onnx"
+    return make_once("speaks", add) / "speaks.onnx"
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import pytest
 HEAVY = ("torch", "librosa", "sklearn", "matplotlib", "fastapi", "uvicorn", "prometheus_client", "ray")
 
 COMMANDS = {
-    "audit robustness": ("vivavoce.audit.cli", "['robustness', 'digits-speech', '--limit', '5']"),
+    "audit robustness": ("vivavoce.audit.cli", "['robustness', 'digits-speech', '--limit', '2']"),
     "audit inspect": ("vivavoce.audit.cli", "['inspect', 'digits-speech']"),
     "audit explain": ("vivavoce.audit.cli", "['explain', 'cifar10-speech', IMAGE, '-o', WAV + '.png']"),
     "classify": ("vivavoce.cli", "['classify', IMAGE, '--wav', WAV]"),

@@ -70,6 +70,7 @@ def _cifar10(path):
                 yield np.asarray(Image.open(io.BytesIO(data.read())).convert("RGB")), names.index(parts[2])
 
 
+@pytest.mark.usefixtures("few_probes")
 @pytest.mark.parametrize(("name", "data", "options", "accuracy"), FILES, ids=[f[0] for f in FILES])
 def test_every_file_audits(third_party, sets, name, data, options, accuracy):
     model = open_model(third_party / f"{name}.onnx", options)

@@ -19,7 +19,7 @@ from vivavoce.images import Fit, open_images
 from vivavoce.images.imageset import to_float
 from vivavoce.serve.listening.listener import Listener
 from vivavoce.sound.playback import waveform
-from vivavoce.sound.vocoder import add_vocoder
+from vivavoce.sound.vocoder import PREFIX, add_vocoder
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +44,15 @@ def test_outputs_size_and_operators(speaks):
     assert model.ByteSize() - plain.ByteSize() < 500_000
     assert {(o.domain, o.version) for o in model.opset_import} == {("", 18)}
     onnx.checker.check_model(model, full_check=True)
+
+
+def test_the_export_puts_the_same_in(speaks, runs, tmp_path):
+    export_run(runs / "digits-speech", tmp_path / "exported.onnx", audio=True)
+    made, exported = (onnx.load(path).graph for path in (speaks, tmp_path / "exported.onnx"))
+    assert list(made.output) == list(exported.output)
+    parts = [[n for n in graph.node if n.output[0].startswith(PREFIX)] for graph in (made, exported)]
+    assert parts[0] == parts[1]
+    assert len(parts[0]) > 50
 
 
 def test_the_whole_file_puts_out_zero_padded_sound(speaks):
@@ -86,7 +95,7 @@ def test_labels_without_lengths_of_their_own(tmp_path, answers):
 
 
 def test_the_audit_is_that_of_the_file_without_sound(speaks):
-    settings = Settings(protocol=resolve("quick", attacks=["pgd"], epsilons=[0.06]), limit=8)
+    settings = Settings(protocol=resolve("quick", attacks=["pgd"], epsilons=[0.06]), limit=4)
     rows = [robustness(open_model(model), settings).report.rows for model in (speaks, "digits-speech")]
     own, plain = ([msgspec.structs.replace(row, seconds=0) for row in found] for found in rows)
     assert own == plain
@@ -131,7 +140,7 @@ def read_back(path, images, labels):
     return heard, len(right)
 
 
-@pytest.mark.parametrize("count", [20, pytest.param(360, marks=pytest.mark.full)])
+@pytest.mark.parametrize("count", [10, pytest.param(360, marks=pytest.mark.full)])
 def test_the_listener_understands_the_file(count, speaks):
     digits = open_images("digits")
     heard, right = read_back(

@@ -42,20 +42,6 @@ def browser():
         yield started
 
 
-@pytest.fixture(scope="module")
-def speaking(tmp_path_factory) -> Path:
-    """The shipped speech model with its vocoder inside."""
-    from vivavoce.sound.vocoder import add_vocoder
-
-    shipped = open_model("digits-speech")
-    assert shipped.manifest.label
-    model = onnx.load(shipped.path)
-    add_vocoder(model, shipped.manifest.label)
-    path = tmp_path_factory.mktemp("speaking") / "speaks.onnx"
-    onnx.save(model, path)
-    return path
-
-
 def renamed(folder: Path) -> Path:
     """A model on logits whose classes have names that no shipped model says."""
     model = onnx.load(open_model("digits-category").path)
@@ -67,11 +53,11 @@ def renamed(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def pages(speaking, tmp_path_factory) -> dict[str, Path]:
+def pages(speaks, tmp_path_factory) -> dict[str, Path]:
     """Pages with a model that speaks, with those that ship, and with one that is silent."""
     folder, package = tmp_path_factory.mktemp("pages"), npm_package("onnxruntime-web")
     made = {}
-    models = {"speaks": speaking, "shipped": "digits-speech", "logits": "digits-category"}
+    models = {"speaks": speaks, "shipped": "digits-speech", "logits": "digits-category"}
     for name, model in (models | {"silent": renamed(folder)}).items():
         made[name] = folder / f"{name}.html"
         done = web(package, model, "-o", made[name])

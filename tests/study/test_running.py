@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 
 import pytest
-from commands import finish, vivavoce
+from commands import finish, inside, vivavoce
 from typer.testing import CliRunner
 
-from vivavoce.cli import app
+from vivavoce.cli import app, main
 from vivavoce.errors import VivavoceError
 from vivavoce.study.cell import RESULT
 from vivavoce.study.local import LocalEngine, _threads
@@ -43,11 +43,17 @@ def file(tmp_path_factory) -> Path:
     return path
 
 
+def run(file: Path, out: Path) -> tuple[int, str]:
+    """The command inside this process; its cells have processes of their own, of one thread each."""
+    done = inside(main, "study", "run", file, "--out", out, "--workers", 2, OMP_NUM_THREADS="1")
+    return done.returncode, done.stdout + done.stderr
+
+
 @pytest.fixture(scope="module")
 def ran(file, tmp_path_factory) -> tuple[Path, int, str]:
     """A study of four cells, two of which have an encoder that does not exist."""
     out = tmp_path_factory.mktemp("studies") / "two"
-    return out, *finish(vivavoce("study", "run", file, "--out", out, "--workers", 2))
+    return out, *run(file, out)
 
 
 def test_failing_cells_do_not_stop_the_rest(ran):
@@ -99,7 +105,7 @@ def test_the_tables_have_what_the_cells_came_to(ran):
 def test_finished_cells_are_not_run_again(file, ran):
     out, _, _ = ran
     before = {path: path.stat().st_mtime_ns for path in out.rglob(RESULT)}
-    status, said = finish(vivavoce("study", "run", file, "--out", out, "--workers", 2))
+    status, said = run(file, out)
     assert (status, len(before)) == (1, 2)
     assert "4 cells in" in said
     assert "2 finished before" in said

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from commands import finish, inside, vivavoce
+from commands import inside, vivavoce
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -105,14 +105,18 @@ def test_a_run_is_not_resumed_with_another_recipe(undisturbed):
     assert "a different recipe: ema (0.998, now 0.5)" in said
 
 
+@pytest.fixture
 def small_files_only():
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+@pytest.mark.usefixtures("small_files_only")
 def test_a_full_disk_is_one_line(tmp_path):
     out = tmp_path / "a"
-    process = vivavoce("train", *FEW, "--epochs", 2, "--out", out, preexec_fn=small_files_only)
-    status, said = finish(process)
+    status, said = here("train", *FEW, "--epochs", 2, "--out", out)
     assert status == 2, said
     assert "could not be written" in said.splitlines()[-1]
     assert not [*out.glob("*.new")]

@@ -190,13 +190,13 @@ def test_options_that_do_not_go_together_are_refused(options, says, tmp_path):
 
 
 def test_an_audit_with_patches(small, tmp_path):
-    options = "--attack patch-random --attack patch-universal --patch-size 5%,20% --limit 40"
+    options = "--attack patch-random --attack patch-universal --patch-size 5%,20% --limit 20"
     outputs = "--save-patterns patterns -o a.json -o a.md -o a.html"
     done = inside(main, "robustness", small, *options.split(), *outputs.split(), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "a.json").read_text())
-    assert report["data"]["n"] == 40
-    assert "40 others" in report["data"]["sample"]
+    assert report["data"]["n"] == 20
+    assert "20 others" in report["data"]["sample"]
     names = {path.name for path in (tmp_path / "patterns").iterdir()}
     assert names == {"patch-universal-5.png", "patch-universal-20.png"}
     rows = {(row["attack"], row["epsilon"]): row for row in report["rows"]}

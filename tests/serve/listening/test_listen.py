@@ -3,6 +3,7 @@
 import csv
 import json
 import subprocess
+from unittest import mock
 
 import pytest
 from commands import inside
@@ -58,12 +59,15 @@ def test_the_suggestion_stops_where_words_are_no_longer_understood(bins, expecte
     assert suggest([Bin(k / 2, (k + 1) / 2, n, heard) for k, (n, heard) in enumerate(bins)]) == expected
 
 
-@pytest.fixture(scope="module")
-def heard(tmp_path_factory):
+@pytest.fixture(scope="module", params=[48, pytest.param(300, marks=pytest.mark.full)])
+def heard(request, tmp_path_factory):
+    """What was said and written, with so many blends; 300 is the command's own number."""
     folder = tmp_path_factory.mktemp("heard")
     outputs = [part for name in ("h.json", "h.csv", "h.png") for part in ("-o", name)]
-    done = call("digits-speech", "--limit", 20, "--suggest-threshold", *outputs, cwd=folder)
+    with mock.patch("vivavoce.serve.listening.listen.BLENDS", request.param):
+        done = call("digits-speech", "--limit", 20, "--suggest-threshold", *outputs, cwd=folder)
     assert done.returncode == 0, done.stderr
+    assert sum(b["n"] for b in json.loads((folder / "h.json").read_text())["blends"]) == request.param
     return done.stdout, folder
 
 

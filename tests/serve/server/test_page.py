@@ -18,6 +18,7 @@ from vivavoce.serve.examples import examples
 NARROW = {"viewport": {"width": 320, "height": 640}, "has_touch": True, "is_mobile": True}
 DARK = {"color_scheme": "dark"}
 SCREENS = {"light": {}, "dark": DARK, "narrow": NARROW, "narrow dark": NARROW | DARK}
+FULL = ("dark", "narrow")  # the two others have each of their colours and widths
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +192,9 @@ def test_a_phone(server: Address, browser, files):
         assert 0 <= box["y"] < 400
 
 
-@pytest.mark.parametrize("screen", SCREENS)
+@pytest.mark.parametrize(
+    "screen", [pytest.param(s, marks=pytest.mark.full) if s in FULL else s for s in SCREENS]
+)
 def test_accessible(screen, server: Address, browser, files):
     axe = axe_source()
     with visit(browser, server.url, bypass_csp=True, **SCREENS[screen]) as seen:
@@ -288,21 +291,28 @@ def test_a_hundred_classes(server: Address, browser, files):
         assert shown.count() == 100
 
 
+@pytest.fixture(scope="module")
+def blank(server: Address, browser):
+    """The page as it is at first, for scripts that leave it so."""
+    with visit(browser, server.url) as seen:
+        yield seen
+
+
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic", "lanczos"])
 @pytest.mark.parametrize("size", [(37, 53), (150, 100), (20, 11), (33, 32), (40, 200)])
-def test_the_browser_resizes_as_pillow_does(interpolation, size, server: Address, browser):
+def test_the_browser_resizes_as_pillow_does(interpolation, size, blank: Visit):
     """What the page without a server shows its model is what Python would."""
     pixels = np.random.default_rng(1).integers(0, 256, (size[1], size[0], 3)).astype(np.uint8)
     alpha = np.full((size[1], size[0], 1), 255, np.uint8)
     data = np.concatenate([pixels, alpha], 2).ravel().tolist()
-    script = """async ([data, width, about]) => {
+    script = """async ([data, width, fits]) => {
         const { fit } = await import("/page/resample.js");
-        return Array.from(fit(new ImageData(new Uint8ClampedArray(data), width), about));
+        const image = new ImageData(new Uint8ClampedArray(data), width);
+        return fits.map((about) => Array.from(fit(image, about)));
     }"""
-    with visit(browser, server.url) as seen:
-        for channels, resize in ((3, None), (1, None), (3, 36), (3, 24), (1, 0)):
-            fit = Fit(32, 32, channels, resize, interpolation)  # type: ignore[arg-type]
-            about = asdict(fit)
-            got = np.array(seen.page.evaluate(script, [data, size[0], about]), np.float32)
-            expected = to_float(fit(Image.fromarray(pixels))[None]).ravel()
-            assert np.array_equal(got, expected), (channels, resize, np.abs(got - expected).max() * 255)
+    choices = ((3, None), (1, None), (3, 36), (3, 24), (1, 0))
+    fits = [Fit(32, 32, channels, resize, interpolation) for channels, resize in choices]  # type: ignore[arg-type]
+    results = blank.page.evaluate(script, [data, size[0], [asdict(fit) for fit in fits]])
+    for fit, result in zip(fits, results, strict=True):
+        got, expected = np.array(result, np.float32), to_float(fit(Image.fromarray(pixels))[None]).ravel()
+        assert np.array_equal(got, expected), (fit, np.abs(got - expected).max() * 255)

@@ -102,15 +102,19 @@ def test_espeak_without_the_voice():
         choose("espeak-ng", "xx", None)
 
 
-@pytest.mark.parametrize("engine", ["flite", "piper", "espeak-ng"])
-@pytest.mark.parametrize("word", ["猫", "!?", "кот"])
-def test_words_that_an_english_voice_cannot_say(engine, word):
+@pytest.fixture(scope="module", params=["flite", "piper", "espeak-ng"])
+def english(request):
+    """An engine that speaks English, opened once."""
     try:
-        opened = choose(engine, "en", None)
+        return choose(request.param, "en", None)
     except VivavoceError as reason:
         pytest.skip(str(reason))
+
+
+@pytest.mark.parametrize("word", ["猫", "!?", "кот"])
+def test_words_that_an_english_voice_cannot_say(english, word):
     with pytest.raises(VivavoceError, match=f"cannot say '{word[0]}"):
-        opened.say(word)
+        english.say(word)
 
 
 def test_no_engine_at_all(monkeypatch):
