@@ -98,6 +98,8 @@ class OnnxModel:
             images = images[np.minimum(np.arange(size), n - 1)]
         try:
             outputs = run(self.session, self._wanted, {"image": images})
+        except VivavoceError:  # names the file itself: the session could not be made
+            raise
         except Exception as error:  # onnxruntime's exceptions share no base class
             raise VivavoceError(f"{self.path}: onnxruntime failed on a batch: {first_line(error)}") from error
         found = {

@@ -79,6 +79,8 @@ def _likely(model: onnx.ModelProto) -> list[str]:
         columns = _columns(output) or _columns(inferred.get(output.name, output))
         if not columns or looks_like_embedding(output.name) or ends_in_l2_norm(model, output.name):
             continue
+        if _ranked(model, output.name):
+            continue
         chain = final_activation(maker, output.name, held.get)
         logits = _origin(maker, chain[0].input[0] if chain else output.name)
         named = any(part in output.name.lower() for part in SCORE_NAMES)
@@ -108,6 +110,41 @@ def _origin(maker: Mapping[str, onnx.NodeProto], name: str) -> str:
     while (node := maker.get(name)) is not None and node.domain in STANDARD and passing(node):
         name = node.input[0]
     return name
+
+
+def refuse_ranked(model: onnx.ModelProto, path: Path, output: str, value: str) -> None:
+    """Refuse an output of the largest scores alone.
+
+    Args:
+        model: as read.
+        path: the file, for messages.
+        output: the file's name of the output.
+        value: its name in the graph.
+
+    Raises:
+        VivavoceError: it is one.
+    """
+    if _ranked(model, value):
+        raise VivavoceError(
+            f"{path}: the output {plain(output)!r} has the largest scores in order of size (TopK), and "
+            "nothing says what class each belongs to; export the model with the scores of all classes"
+        )
+
+
+def _ranked(model: onnx.ModelProto, name: str) -> bool:
+    """Whether the entries of a value are the largest of others in order of size."""
+    maker = {made: node for node in model.graph.node for made in node.output}
+    chain = final_activation(maker, name, constants(model.graph).get)
+    node = maker.get(_origin(maker, chain[0].input[0] if chain else name))
+    return node is not None and node.domain in STANDARD and node.op_type == "TopK"
+
+
+def no_scores(path: Path, output: str, what: str) -> VivavoceError:
+    """The error about an output that cannot be one of scores, whose type and shape are these words."""
+    return VivavoceError(
+        f"{path}: the output {plain(output)!r} is {what}; a classifier gives float [N, classes]: "
+        "choose such an output with --output-name, or export the model with one"
+    )
 
 
 def _columns(value: onnx.ValueInfoProto) -> int:

@@ -26,9 +26,10 @@ from .head import (
     passing,
     softmax_kind,
 )
+from .interface import Declared
 from .limits import MOST_CLASSES
 from .measuring import measure
-from .outputs import constants
+from .outputs import constants, no_scores, refuse_ranked
 
 LINEAR = (
     "Gemm",
@@ -74,6 +75,7 @@ def put_scores(model: onnx.ModelProto, output: str, value: str, path: Path, sure
             f"{path}: gives embeddings, not class scores (its output {output!r} ends in an L2 "
             "normalisation); they have no classes without a label bank: give it with --bank BANK.npz"
         )
+    refuse_ranked(model, path, output, value)
     shape, columns = _shape(model, output, value, path)
     if columns > MOST_CLASSES:
         raise VivavoceError(f"{path}: {columns:,} classes; at most {MOST_CLASSES:,} are read")
@@ -133,15 +135,15 @@ def columns_of(model: onnx.ModelProto, output: str, value: str, path: Path) -> i
 
 def _shape(model: onnx.ModelProto, output: str, value: str, path: Path) -> tuple[Sizes, int]:
     """Shape of an output of scores, in which only the batch is open, and the number of scores of an image."""
+    declared = next(o for o in model.graph.output if o.name == value)
+    if not declared.type.HasField("tensor_type"):
+        raise no_scores(path, output, f"a {Declared.of(declared).type}")
     sizes, element = _known_shape(model, output, value, path)
     classes = [size for size in (sizes[1:] if _settled(sizes) else sizes) if size not in (None, 1)]
     if element not in FLOATS or len(classes) > 1 or 0 in classes:
         kind = TensorProto.DataType.Name(element).lower()
         shown = ["N" if size is None else size for size in sizes]
-        raise VivavoceError(
-            f"{path}: the output {plain(output)!r} is {kind} {shown}; a classifier gives float [N, classes]: "
-            "choose such an output with --output-name, or export the model with one"
-        )
+        raise no_scores(path, output, f"{kind} {shown}")
     return sizes, (classes[0] or 1) if classes else 1
 
 

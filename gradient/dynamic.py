@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from ..artifacts.graph import consumed
 from ..errors import VivavoceError
 
 FEW, MANY = 3, 5
@@ -69,7 +70,7 @@ class _Merging:
             _open(ours, theirs)
         del graphs[0].node[:], graphs[0].value_info[:]
         graphs[0].node.extend([*self.nodes, *merged])
-        read = {name for node in graphs[0].node for name in node.input}
+        read = {name for node in graphs[0].node for name in consumed(node)}
         kept = [t for t in graphs[0].initializer if t.name in read]
         del graphs[0].initializer[:]
         graphs[0].initializer.extend(kept)

@@ -11,6 +11,7 @@ from typing import TypeAlias
 import numpy as np
 import onnx
 
+from ..artifacts.graph import consumed
 from ..errors import VivavoceError
 from ..text import plain
 from . import layout
@@ -41,7 +42,7 @@ def dependent(nodes: list[onnx.NodeProto], source: str, straight_through: bool =
     """Values through which the source can move the loss."""
     names, barred = {source}, DISCRETE - STEPS if straight_through else DISCRETE
     for node in nodes:
-        if node.op_type not in barred and names.intersection(node.input):
+        if node.op_type not in barred and names.intersection(consumed(node)):
             names.update(output for output in node.output if output)
     return names
 
@@ -83,7 +84,7 @@ def propagate(
     depends = dependent(nodes, source, graph.straight_through)
     pending = dict(gradients_of)
     for proto in reversed(nodes):
-        if not depends.intersection(proto.input) or not any(name in pending for name in proto.output):
+        if not depends.intersection(consumed(proto)) or not any(name in pending for name in proto.output):
             continue
         dys = [pending.pop(name, None) for name in proto.output]
         if proto.op_type in DISCRETE and not (graph.straight_through and proto.op_type in STEPS):
@@ -150,7 +151,7 @@ def _cut(nodes: list[onnx.NodeProto], source: str) -> VivavoceError:
     """Explain why the loss does not depend on `source`: name the node that cuts it off, if there is one."""
     depends = dependent(nodes, source)
     for node in nodes:
-        if node.op_type in DISCRETE and depends.intersection(node.input) and node.op_type != "Shape":
+        if node.op_type in DISCRETE and depends.intersection(consumed(node)) and node.op_type != "Shape":
             reason = f"`{plain(source)}` reaches the loss only through choices: it is piecewise constant"
             return PiecewiseConstant(*title(node), reason)
     return VivavoceError(f"the loss does not depend on `{plain(source)}`")

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 import onnx
 
 from ..artifacts.front import LEAKY
+from ..artifacts.graph import consumed
 from ..errors import VivavoceError
 from .errors import UnsupportedOperator, preparing
 from .graph import Graph, key
@@ -70,7 +71,7 @@ def _support(
     except VivavoceError as refusal:  # the scores are constant
         missing[title(nodes[-1])[1]] = str(refusal)
     depends = dependent(nodes, prepared.image, straight_through)
-    return [_judged(node, missing, graph) for node in nodes if depends.intersection(node.input)]
+    return [_judged(node, missing, graph) for node in nodes if depends.intersection(consumed(node))]
 
 
 def _judged(node: onnx.NodeProto, missing: dict[str, str], graph: Graph) -> Support:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -56,6 +56,20 @@ class Ball:
         """
         candidates = np.where(np.isfinite(candidates), candidates, images)
         return GEOMETRIES[self.norm].confine(candidates, images, self.radius)
+
+    def searched(self, images: np.ndarray, grid: Grid | None) -> Ball:
+        """The box that an attack looks in: for pixels on a grid, it ends at the last step inside this one.
+
+        The file would round a point beyond that step to one outside the box. An attack would take the answer
+        to it for a success and stop, and `settle` would take it back.
+        """
+        if grid is None or self.norm != "linf":
+            return self
+        places = grid.place(images)
+        radius = (np.floor(self.radius / grid.step + ON_GRID) * grid.step).astype(np.float32)
+        if (np.abs(places - np.rint(places)) > ON_GRID).any() or (radius <= 0).any():
+            return self
+        return replace(self, radius=np.minimum(radius, self.radius))
 
     def settle(self, candidates: np.ndarray, images: np.ndarray, grid: Grid | None) -> np.ndarray:
         """Confine candidates, and put them on the grid of the file's pixels without leaving the ball.
@@ -169,7 +183,8 @@ class Attack(ABC):
     def results(
         self, target: Target, images: np.ndarray, goal: Goal, balls: Sequence[Ball], streams: Streams
     ) -> Iterator[np.ndarray]:
-        """Run `sweep` where the target keeps images, and bring the adversarial ones back."""
+        """Run `sweep` where the target keeps images, in the boxes to search, and bring the results back."""
+        balls = [ball.searched(images, target.grid) for ball in balls]
         stays = all(ball.norm in self.on_device for ball in balls)
         placed = target.place(images) if stays else images
         for found in self.sweep(target, placed, goal, balls, streams):

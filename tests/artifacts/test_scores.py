@@ -153,3 +153,43 @@ def test_outputs_that_are_no_scores_say_what_to_do(after, shape, message, tmp_pa
     with pytest.raises(VivavoceError, match=message) as caught:
         open_model(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("chosen", [None, "y"])
+@pytest.mark.parametrize("after", ["", "Identity", "Softmax"])
+def test_scores_in_order_of_size_have_no_classes(after, chosen, tmp_path):
+    """Softmax keeps the order, so it does not help."""
+    top = helper.make_node("TopK", ["e", "k"], ["v", "i"], axis=1)
+    path = save(tmp_path / "m.onnx", [("Relu", ["v"], "y", {})], consts=[("k", np.array([6], np.int64))])
+    model = onnx.load(path)
+    model.graph.node[-1].op_type = after or "Identity"
+    model.graph.node.insert(2, top)
+    model.graph.output.append(helper.make_tensor_value_info("i", onnx.TensorProto.INT64, ["N", 6]))
+    onnx.save(model, path)
+    with pytest.raises(VivavoceError, match=r"in order of size|choose one with"):
+        open_model(path, Preprocessing(output_name=chosen))
+    del model.graph.output[-1]
+    onnx.save(model, path)
+    with pytest.raises(VivavoceError, match=r"in order of size \(TopK\), .*export the model with the scores"):
+        open_model(path)
+
+
+def test_a_sequence_is_called_one(tmp_path):
+    path = save(tmp_path / "m.onnx")
+    model = onnx.load(path)
+    model.graph.node.append(helper.make_node("SequenceConstruct", ["e"], ["q"]))
+    del model.graph.output[:]
+    model.graph.output.append(helper.make_tensor_sequence_value_info("q", 1, ["N", 6]))
+    onnx.save(model, path)
+    with pytest.raises(VivavoceError, match="the output 'q' is a sequence; a classifier gives float"):
+        open_model(path)
+
+
+def test_a_file_that_onnxruntime_cannot_open_is_named_once(tmp_path):
+    path = save(tmp_path / "m.onnx", [("Nothing", ["e"], "y", {"domain": "my.domain"})])
+    model = onnx.load(path)
+    model.opset_import.append(helper.make_opsetid("my.domain", 1))
+    onnx.save(model, path)
+    with pytest.raises(VivavoceError, match="cannot run this model") as caught:
+        open_model(path).answer(IMAGES)
+    assert str(caught.value).count(str(path)) == 1

@@ -3,8 +3,12 @@
 from types import SimpleNamespace
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
+from vivavoce.artifacts import open_model
+from vivavoce.audit import Settings, resolve, robustness
 from vivavoce.audit.attacks.base import Ball
 from vivavoce.audit.grid import Grid
 
@@ -33,6 +37,45 @@ def test_settled_images_are_pixels_in_the_ball(norm, epsilon):
         assert ball.size(settled, clean).min() == pytest.approx(epsilon, abs=1e-6)
         kept = ball.confine(moved, clean)
         np.testing.assert_array_equal(np.rint(places), np.rint(kept.astype(np.float64) * 255))
+
+
+@pytest.mark.parametrize(("epsilon", "steps"), [(0.03, 7), (8 / 255, 8), (8.99 / 255, 8), (0.5 / 255, 0.5)])
+def test_attacks_look_no_further_than_the_last_step_in_the_box(epsilon, steps):
+    clean, _ = images(0)
+    ball = Ball("linf", np.full((3, 1, 1), epsilon, np.float32))
+    searched = ball.searched(clean, GRID)
+    assert searched.widths == pytest.approx([steps / 255] * 3)
+    assert ball.searched(clean, None) is ball
+    assert ball.searched(clean + np.float32(0.4 / 255), GRID) is ball, "these are between the steps"
+
+
+@pytest.mark.parametrize("attack", ["pgd", "apgd-ce", "fgsm"])
+def test_attacks_on_whole_numbers_find_what_is_there_between_two_steps(attack, tmp_path):
+    """A linear model: the corners of the box of 20 steps decide, at 20 as at 20.4 steps."""
+    draw = np.random.default_rng(0)
+    weights = draw.normal(size=(48, 2)).astype("f4")
+    nodes = [
+        helper.make_node("Cast", ["x"], ["c"], to=1),
+        helper.make_node("Flatten", ["c"], ["f"]),
+        helper.make_node("MatMul", ["f", "w"], ["y"]),
+    ]
+    shapes = [("x", TensorProto.UINT8, ["N", 3, 4, 4]), ("y", TensorProto.FLOAT, ["N", 2])]
+    entry, scores = (helper.make_tensor_value_info(*shape) for shape in shapes)
+    graph = helper.make_graph(nodes, "g", [entry], [scores], [numpy_helper.from_array(weights, "w")])
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, ir_version=9, opset_imports=opset), tmp_path / "m.onnx")
+    pixels = draw.integers(0, 256, (40, 4, 4, 3)).astype(np.uint8)
+    flat = pixels.transpose(0, 3, 1, 2).reshape(40, -1).astype(np.int64)
+    labels = (flat @ weights).argmax(1)
+    np.savez(tmp_path / "d.npz", images=pixels, labels=labels)
+    slope = np.sign(weights[:, 1] - weights[:, 0]) * np.where(labels == 0, 1, -1)[:, None]
+    corners = np.clip(flat + 20 * slope, 0, 255).astype(np.int64)
+    left = ((corners @ weights).argmax(1) == labels).mean()
+    assert 0.1 < left < 0.9
+    settings = Settings(protocol=resolve("quick", [attack], [0.08]), data=str(tmp_path / "d.npz"), limit=0)
+    report = robustness(open_model(tmp_path / "m.onnx"), settings).report
+    assert report.rows[0].accuracy == pytest.approx(left)
+    assert report.rows[0].max_perturbation == pytest.approx(20 / 255, abs=1e-6)
 
 
 def test_without_a_grid_nothing_is_rounded():

@@ -1,7 +1,10 @@
+from typing import Any
+
 import numpy as np
 import onnxruntime
 import pytest
 from networks import network, to_onnx
+from onnx import TensorProto, helper
 from onnx.helper import make_node as node
 
 from vivavoce.errors import VivavoceError
@@ -46,6 +49,26 @@ def test_each_operator_is_told_apart(graph_of):
     assert (found["head"].status, found["head"].reason) == ("exact", "")
     assert "choice" in found["choice"].reason
     assert by_node(mixed(graph_of), straight_through=True)["steps"].status == "estimated"
+
+
+def test_a_branch_that_reads_the_image_from_outside_is_on_the_way(graph_of):
+    """Its condition is a choice, so the image reaches the node through nothing that it lists as an input."""
+    value = helper.make_tensor_value_info("b", TensorProto.FLOAT, None)
+    branches: dict[str, Any] = {
+        f"{name}_branch": helper.make_graph([node(operator, ["f"], ["b"])], name, [], [value])
+        for name, operator in (("then", "Tanh"), ("else", "Exp"))
+    }
+    nodes = [
+        node("Flatten", ["image"], ["f"]),
+        node("ReduceMean", ["image"], ["m"], keepdims=0),
+        node("Greater", ["m", "half"], ["c"], name="condition"),
+        node("If", ["c"], ["t"], name="branches", **branches),
+        node("Add", ["f", "t"], ["scores"]),
+    ]
+    model = graph_of(nodes, {"half": np.float32(0.5)}, [1, 3, 3], 9)
+    with pytest.raises(UnsupportedOperator, match=r"through If \(node `branches`\): there is no rule"):
+        InputGradient(model, "cross-entropy")
+    assert by_node(model)["branches"].status == "missing"
 
 
 def test_a_contributed_operator_without_a_rule_is_named(graph_of):
