@@ -13,7 +13,7 @@ import numpy as np
 from ..artifacts import Manifest, Preprocessing
 from ..documents import json_of, parse_json
 from ..errors import VivavoceError
-from ..files import read_text
+from ..files import read_bytes
 from .diagnosis.table import Check
 from .protocol import Protocol
 from .references import Reference
@@ -234,7 +234,12 @@ def load_report(path: str | Path) -> Report:
     """
     from .validity import faults
 
-    text = read_text(Path(path))
+    try:
+        text = read_bytes(Path(path)).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise VivavoceError(
+            f"{path}: not a report of an audit; give the .json file that audit robustness --output wrote"
+        ) from None
     head = parse_json(text, _Head, str(path), "a report of an audit")
     if head.schema > SCHEMA:
         raise VivavoceError(

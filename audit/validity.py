@@ -10,6 +10,10 @@ import numpy as np
 from .attacks.catalogue import ATTACKS
 from .protocol import Protocol, severities_of
 from .report import Report, unpack_bits
+from .statistics import wilson
+
+ROUNDING = 1e-6
+"""How far a figure may be from the one that follows from the images."""
 
 
 def faults(report: Report) -> Iterator[str]:
@@ -52,11 +56,30 @@ def _faults(report: Report) -> Iterator[str]:
         if len(row.epsilon_pixels) != len(box) or not np.allclose(row.epsilon_pixels, box, rtol=1e-5):
             yield f"half-widths in pixels that are not those of epsilon {row.epsilon:g}"
     flags = (report.clean.near, *(f for row in report.rows for f in (row.survivors, row.survivors_threshold)))
-    for text in filter(None, flags):
-        try:
+    try:
+        for text in filter(None, flags):
             unpack_bits(text, data.n)
-        except ValueError as error:
-            yield f"outcomes of single images that cannot be read: {error}"
+    except ValueError as error:
+        yield f"outcomes of single images that cannot be read: {error}"
+    else:
+        yield from _wrong_figures(report)
+
+
+def _wrong_figures(report: Report) -> Iterator[str]:
+    """Figures that do not follow from the outcomes of the single images."""
+    n, clean = report.data.n, report.clean
+    found = [("clean", clean, sum(image.clean == image.label for image in report.images))]
+    found += [(row.attack, row, int(unpack_bits(row.survivors, n).sum())) for row in report.rows]
+    for name, figure, right in found:
+        if abs(figure.accuracy - right / n) > ROUNDING:
+            yield f"{name}: an accuracy of {figure.accuracy:.4g}, but {right} of {n} images are right"
+        if not np.allclose(figure.interval, wilson(right, n), atol=ROUNDING):
+            yield f"{name}: an interval that is not that of {right} of {n} images"
+    near = [("clean", clean.threshold, clean.near)]
+    near += [(row.attack, row.threshold_accuracy, row.survivors_threshold) for row in report.rows]
+    for name, share, bits in near:
+        if share is not None and bits is not None and abs(share - unpack_bits(bits, n).mean()) > ROUNDING:
+            yield f"{name}: a threshold accuracy of {share:.4g}, which is not that of its images"
 
 
 def _protocol_faults(protocol: Protocol, channels: int) -> Iterator[str]:

@@ -7,6 +7,7 @@ import pytest
 from vivavoce.artifacts import open_model
 from vivavoce.audit import Report, load_report
 from vivavoce.audit.report import pack_bits, unpack_bits
+from vivavoce.audit.statistics import wilson
 
 
 @pytest.fixture(scope="session")
@@ -30,8 +31,8 @@ def lose():
         flags[np.flatnonzero(flags)[:lost]] = False
         flags[np.flatnonzero(~unpack_bits(report.rows[row].survivors, report.data.n))[:gained]] = True
         rows = list(report.rows)
-        share = float(flags.mean())
-        rows[row] = msgspec.structs.replace(rows[row], survivors=pack_bits(flags), accuracy=share)
+        figures = {"accuracy": float(flags.mean()), "interval": wilson(int(flags.sum()), len(flags))}
+        rows[row] = msgspec.structs.replace(rows[row], survivors=pack_bits(flags), **figures)
         return msgspec.structs.replace(report, rows=tuple(rows))
 
     return change

@@ -190,6 +190,9 @@ DAMAGED = {
     "two reports of one protocol": lambda r: r["further"].append(r["further"][0]),
     "reports of different models": of_another_model,
     "a further report that has further ones": nested,
+    "fgsm: an accuracy of 0.999, but": lambda r: r["further"][0]["rows"][0].update(accuracy=0.999),
+    "clean: an interval that is not": lambda r: r["further"][1]["clean"].update(interval=[0.9, 0.1]),
+    "clean: a threshold accuracy of 0.125": lambda r: r["clean"].update(threshold=0.125, near="////"),
     "its rows are not those of its protocol": lambda r: r["further"][1]["rows"].pop(),
 }
 
