@@ -16,13 +16,16 @@ behind the second are equal, as after a final ReLU.
 """
 
 
-def vanished(gradients: np.ndarray) -> np.ndarray:
-    """Which of N gradients are zero everywhere, or not finite: bool [N]."""
-    flat = gradients.reshape(len(gradients), -1)
-    return ~(np.isfinite(flat).all(1) & (flat != 0).any(1))
+def largest(gradients: np.ndarray) -> np.ndarray:
+    """Size of the largest entry of each of N gradients: float32 [N]; NaN where an entry is one."""
+    return np.abs(gradients).max((1, 2, 3))
 
 
-def flattened(loss: str, value: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+def vanished(sizes: np.ndarray) -> np.ndarray:
+    """Which of N gradients with these largest entries are zero everywhere, or not finite: bool [N]."""
+    return ~np.isfinite(sizes) | (sizes == 0)
+
+
+def flattened(loss: str, value: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """Where the loss itself, and not the model, may have made a gradient vanish: bool [N]."""
-    largest = np.abs(gradient).max((1, 2, 3))
-    return (largest < FLAT) & (value < SURE) if loss == "cross-entropy" else largest == 0
+    return (sizes < FLAT) & (value < SURE) if loss == "cross-entropy" else sizes == 0

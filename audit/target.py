@@ -18,7 +18,7 @@ from ..text import plain
 from .differentiable import Gradient, gradient_of
 from .grid import Grid
 from .room import LARGEST, most, room
-from .saturation import STAND_INS, flattened, vanished
+from .saturation import STAND_INS, flattened, largest, vanished
 
 KEEPING = ("cuda",)
 """Devices on which the images of an attack stay from its first step to its last."""
@@ -206,10 +206,11 @@ class Target:
             off = self._strayed(images, self._ask(images).scores)
             self.compared, self.strayed = self.compared + len(images), self.strayed + int(off.sum())
         self.gradients += len(images)
-        dead, flat = vanished(gradient), flattened(loss, value, gradient)
+        sizes = largest(gradient)
+        dead, flat = vanished(sizes), flattened(loss, value, sizes)
         if loss in STAND_INS and flat.any():
             other, slope = self._stand_in(loss, images, classes, rivals)
-            dead[flat] = vanished(slope[flat])
+            dead[flat] = vanished(largest(slope[flat]))
             if not as_it_is and not dead[flat].all():
                 flat &= ~dead
                 gradient = np.where(flat[:, None, None, None], slope, gradient)

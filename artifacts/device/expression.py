@@ -67,7 +67,9 @@ def apply(operator: str, inputs: Sequence[Node], dtype: Any = None, **attributes
         dtype: of the result; None: that of the first input.
         attributes: of the operator.
     """
-    shape = np.broadcast_shapes(*(node.shape for node in inputs))
+    shape = inputs[0].shape
+    if any(node.shape not in (shape, ()) for node in inputs):
+        shape = np.broadcast_shapes(*(node.shape for node in inputs))
     return shaped(operator, inputs, shape, dtype, **attributes)
 
 
