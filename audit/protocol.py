@@ -119,7 +119,7 @@ class Protocol(msgspec.Struct, frozen=True):
         Label models get an attack on the decision's margin beside the paper's own, unless attacks were
         chosen by name. Without a gradient only the attacks that need none are left, or else Square, with many
         queries in `fast` too. Models whose scores are piecewise constant get the attacks made for those.
-        Where the gradient is an estimate, all of these run besides the attacks that follow it.
+        Where the gradient is an estimate or vanishes, all of these run besides the attacks that follow it.
 
         Raises:
             VivavoceError: an attack is unknown, which can come from another version's report; or a patch
@@ -134,7 +134,9 @@ class Protocol(msgspec.Struct, frozen=True):
         check_room(self, target.model.manifest.input)
         if target.gradient_missing is not None:
             attacks = without_gradient(self, attacks, target)
-        elif target.estimated is not None and (not self.settled or any(ATTACKS[a].minimal for a in attacks)):
+        elif (target.estimated is not None or target.flat) and (
+            not self.settled or any(ATTACKS[a].minimal for a in attacks)
+        ):
             led = (a for a in attacks if ATTACKS[a].needs_gradient)
             attacks = tuple(dict.fromkeys((*led, *without_gradient(self, attacks, target))))
         return msgspec.structs.replace(self, attacks=attacks, settled=True)

@@ -61,6 +61,8 @@ class Target:
         """Whether there is no exact gradient because the scores are piecewise constant, as those of trees."""
         self.estimated: str | None = None
         """Why the gradient is a straight-through estimate; None if it is not."""
+        self.flat = False
+        """Whether all gradients of `try_gradient` vanished, as those of step functions do in torch."""
         self.under: tuple[ImageSet, np.ndarray]
         """The data set of the images under attack, and their places in it, int64 [N]."""
         self.others = np.zeros((0, 1, 1, 1), np.float32)
@@ -132,7 +134,8 @@ class Target:
             return
         try:
             with preparing():
-                self._differentiate(images, np.zeros(len(images), np.int64), self.loss)
+                gradient = self._differentiate(images, np.zeros(len(images), np.int64), self.loss)[1]
+            self.flat = bool(vanished(gradient).all())
             off = self._strayed(images, scores)
         except VivavoceError as error:
             self._lack(error)

@@ -14,6 +14,7 @@ from vivavoce.artifacts import open_model
 from vivavoce.audit import Settings, robustness
 from vivavoce.audit.cli import main
 from vivavoce.audit.protocol import resolve
+from vivavoce.audit.target import Target
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -69,3 +70,21 @@ def test_int8_torchscript_against_the_float_file(tmp_path):
     done = inside(main, "quantize-check", *files, *options, "--trust-model")
     assert done.returncode in (0, 1), done.stderr
     assert "int8.pt" in done.stdout.splitlines()[-1]
+
+
+class Sign(nn.Module):
+    def forward(self, x):
+        return torch.sign(x)
+
+
+@pytest.mark.parametrize(("last", "flat"), [(Sign(), True), (nn.ReLU(), False)])
+def test_where_all_gradients_vanish_square_gets_all_its_queries(tmp_path, last, flat):
+    parts = list(digits_net())
+    torch.jit.script(nn.Sequential(*parts[:3], last, *parts[4:]).eval()).save(tmp_path / "m.pt")
+    target = Target(open_model(tmp_path / "m.pt"))
+    target.try_gradient(np.random.default_rng(0).random((4, 3, 32, 32), dtype=np.float32))
+    assert target.gradient_missing is None
+    assert target.flat == flat
+    attacks = resolve("fast").fitted(target).attacks
+    assert ("square" in attacks, "square-300" in attacks) == (flat, not flat)
+    assert "apgd-pm" in attacks
