@@ -42,18 +42,6 @@ def check_voice(model: ExportedModel) -> None:
         )
 
 
-def check_spectrograms(model: ExportedModel) -> None:
-    """Refuse a model whose own predictions have no sound.
-
-    Raises:
-        VivavoceError: the model does not predict spectrograms.
-    """
-    if not _predicts_spectrograms(model):
-        raise VivavoceError(
-            f"{model.path.name} predicts no spectrograms that can be heard; try digits-speech"
-        )
-
-
 def sound_of(
     model: ExportedModel,
     decision: int,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 import numpy as np
@@ -26,8 +26,9 @@ class Heard(msgspec.Struct, frozen=True):
     """Class by nearest-neighbour decoding."""
     heard: int
     """Class whose word was heard; -1: nothing."""
-    loss: float
-    """Mean smooth L1 between the prediction and the label of the true class."""
+    loss: float | None = None
+    """Mean smooth L1 between the prediction and the label of the true class; None: the model predicts no
+    sounds, and says the stored name of its decision."""
 
 
 class ClassCount(msgspec.Struct, frozen=True):
@@ -37,12 +38,12 @@ class ClassCount(msgspec.Struct, frozen=True):
     n: int
     nearest: int
     """Decided right."""
-    within: int
-    """Nearer to the true label than the threshold."""
+    within: int | None
+    """Nearer to the true label than the threshold; None without losses."""
     heard: int
     """Heard as the true class."""
-    agree: int
-    """Both of the last two, or neither."""
+    agree: int | None
+    """Both of the last two, or neither; None without losses."""
 
 
 class Bin(msgspec.Struct, frozen=True):
@@ -60,12 +61,13 @@ class Hearing(msgspec.Struct, frozen=True):
     model: str
     data: str
     sample: str
-    threshold: float
+    threshold: float | None
+    """None: the model predicts no sounds, and says the stored name of its decision."""
     n: int
     nearest: int
-    within: int
+    within: int | None
     heard: int
-    agree: int
+    agree: int | None
     classes: list[ClassCount]
     words: list[str]
     confusion: list[list[int]]
@@ -74,6 +76,8 @@ class Hearing(msgspec.Struct, frozen=True):
     """Of the predictions."""
     blends: list[Bin]
     """Of blends of the bank's labels; empty unless a threshold was asked for."""
+    understood: int = 0
+    """Decided right, and heard as that class."""
     suggested: float | None = None
     """Up to this loss the words are understood; None: not asked for, or they never are."""
 
@@ -84,7 +88,7 @@ def count(
     blends: Sequence[Heard],
     names: Sequence[str],
     words: Sequence[str],
-    threshold: float,
+    threshold: float | None,
 ) -> Hearing:
     """Count what was heard.
 
@@ -94,7 +98,7 @@ def count(
         blends: of blends of the bank's labels; none: no threshold is suggested.
         names: of the classes.
         words: what the listener chose among, one per class.
-        threshold: mean smooth L1 to compare with.
+        threshold: mean smooth L1 to compare with; None: the sounds have no losses.
     """
     model, data, sample = about
     classes = count_classes(sounds, names, threshold)
@@ -106,29 +110,38 @@ def count(
         threshold=threshold,
         n=len(sounds),
         nearest=sum(c.nearest for c in classes),
-        within=sum(c.within for c in classes),
+        within=_sum(c.within for c in classes),
         heard=sum(c.heard for c in classes),
-        agree=sum(c.agree for c in classes),
+        agree=_sum(c.agree for c in classes),
         classes=classes,
         words=list(words),
         confusion=confusion(sounds, len(words)),
         curve=bins,
         blends=mixed,
+        understood=sum(s.decided == s.heard == s.true for s in sounds),
         suggested=suggest(join(bins, mixed)) if blends else None,
     )
 
 
-def count_classes(sounds: Sequence[Heard], names: Sequence[str], threshold: float) -> list[ClassCount]:
+def _sum(counts: Iterable[int | None]) -> int | None:
+    """The sum; None if any is missing."""
+    found = list(counts)
+    return None if None in found else sum(count for count in found if count is not None)
+
+
+def count_classes(sounds: Sequence[Heard], names: Sequence[str], threshold: float | None) -> list[ClassCount]:
     """Count the sounds of each class that has any."""
     counts = []
     for k, name in enumerate(names):
         own = [s for s in sounds if s.true == k]
-        within = [s.loss < threshold for s in own]
         heard = [s.heard == k for s in own]
+        near, agree = None, None
+        if threshold is not None:
+            within = [s.loss is not None and s.loss < threshold for s in own]
+            near, agree = sum(within), sum(a == b for a, b in zip(within, heard, strict=True))
         if own:
-            agree = sum(a == b for a, b in zip(within, heard, strict=True))
             nearest = sum(s.decided == k for s in own)
-            counts.append(ClassCount(name, len(own), nearest, sum(within), sum(heard), agree))
+            counts.append(ClassCount(name, len(own), nearest, near, sum(heard), agree))
     return counts
 
 
@@ -142,8 +155,9 @@ def confusion(sounds: Sequence[Heard], k: int) -> list[list[int]]:
 
 def curve(sounds: Sequence[Heard]) -> list[Bin]:
     """Recognition against loss, in bins of `STEP`; empty ones are left out."""
-    places = np.array([int(s.loss / STEP) for s in sounds], int)
-    right = np.array([s.heard == s.true for s in sounds], bool)
+    measured = [(s.loss, s.heard == s.true) for s in sounds if s.loss is not None]
+    places = np.array([int(loss / STEP) for loss, _ in measured], int)
+    right = np.array([heard for _, heard in measured], bool)
     return [
         Bin(
             STEP * float(place),

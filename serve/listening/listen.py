@@ -14,7 +14,7 @@ from ...errors import VivavoceError
 from ...images import Fit, ImageSet, match, open_images
 from ...images.imageset import to_float
 from ...sound.playback import waveform
-from ...sound.speaking import Voice, check_spectrograms
+from ...sound.speaking import Voice, check_voice, says_names
 from ..answers import answer_images, sound_of
 from .hearing import Heard, Hearing, count
 from .listener import Listener
@@ -43,7 +43,8 @@ def listen(
     """Let the automatic listener hear what a model says of labelled images.
 
     It stands in for the human listeners of Chen et al. 2021 (section 4.1 and appendix A.1), who chose a
-    word or "none". This one always chooses a word.
+    word or "none". This one always chooses a word. A model that predicts no sounds, but carries those of its
+    class names, says the name of its decision.
 
     Args:
         model: file, or the name of a shipped model.
@@ -63,7 +64,13 @@ def listen(
         VivavoceError: the model does not speak, the data do not fit it, or a word cannot be heard.
     """
     opened = open_model(model, preprocessing)
-    check_spectrograms(opened)
+    check_voice(opened)
+    named = says_names(opened)
+    if named and (blends or threshold is not None or voice == "label"):
+        raise VivavoceError(
+            f"{opened.path.name} says the stored names of its classes, which have no distance from a label; "
+            "leave out --suggest-threshold, --threshold and --voice"
+        )
     source = data or (opened.manifest.training.dataset if opened.manifest.training else None)
     if source is None:
         raise VivavoceError("this model does not record its training data; give --data")
@@ -73,7 +80,8 @@ def listen(
     listener = Listener(words)
     sounds = list(_hear(opened, images, indices, listener, voice, progress))
     mixed = _hear_blends(opened, listener, seed, progress) if blends else []
-    reach = threshold if threshold is not None else (opened.manifest.decoding.threshold or THRESHOLD)
+    own = None if named else opened.manifest.decoding.threshold or THRESHOLD
+    reach = own if threshold is None else threshold
     sample = f"all {len(indices)} images" if len(indices) == len(images) else (
         f"{len(indices)} of {len(images)} images, stratified, seed {seed}"
     )  # fmt: skip
@@ -97,8 +105,8 @@ def _hear(
             true = int(images.labels[i])
             name = images.files[i] if images.files else str(i)
             heard = _word(listener, *sound_of(model, answer, voice))
-            assert answer.label is not None
-            sounds.append(Heard(name, true, answer.index, heard, _loss(answer.label, model, true)))
+            loss = None if says_names(model) or answer.label is None else _loss(answer.label, model, true)
+            sounds.append(Heard(name, true, answer.index, heard, loss))
             progress("listening", len(sounds), len(indices))
     return sounds
 

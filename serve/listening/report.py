@@ -60,7 +60,10 @@ def table_of(hearing: Hearing, sounds: Sequence[Heard]) -> str:
     words = [*hearing.words, ""]
     for s in sounds:
         named = (cell(words[k]) for k in (s.true, s.decided, s.heard))
-        rows.writerow((cell(s.name), *named, f"{s.loss:.4f}", s.loss < hearing.threshold))
+        measured = ("", "")
+        if s.loss is not None and hearing.threshold is not None:
+            measured = (f"{s.loss:.4f}", s.loss < hearing.threshold)
+        rows.writerow((cell(s.name), *named, *measured))
     return text.getvalue()
 
 
@@ -68,17 +71,19 @@ def show(hearing: Hearing, console: Console) -> None:
     """Print the counts."""
     n, k = hearing.n, len(hearing.words)
     console.print(f"{hearing.model}: {hearing.data}, {hearing.sample}; the listener chooses among {k} words")
-    for what, count in (
-        ("heard as the true class", hearing.heard),
-        (f"loss to the true label < {hearing.threshold:g}", hearing.within),
-        ("the two agree", hearing.agree),
-        ("nearest-neighbour decoding right", hearing.nearest),
-    ):
-        console.print(f"  {what:34} {count / n:6.1%}  ({count} of {n})")
+    counts = [("heard as the true class", hearing.heard, n)]
+    if hearing.threshold is not None and hearing.within is not None and hearing.agree is not None:
+        counts.append((f"loss to the true label < {hearing.threshold:g}", hearing.within, n))
+        counts.append(("the two agree", hearing.agree, n))
+    counts.append(("decided right", hearing.nearest, n))
+    counts.append(("of these, heard as that class", hearing.understood, hearing.nearest))
+    for what, count, of in counts:
+        console.print(f"  {what:34} {count / max(of, 1):6.1%}  ({count} of {of})")
     console.print(_classes(hearing.classes))
     if len(hearing.classes) > SHOWN:
         console.print(f"the {SHOWN} classes heard worst of {len(hearing.classes)}; -o heard.json has all")
-    console.print(_curve(hearing))
+    if hearing.curve or hearing.blends:
+        console.print(_curve(hearing))
     for line in _confusions(hearing):
         console.print(line)
     if hearing.blends:
@@ -91,11 +96,13 @@ def show(hearing: Hearing, console: Console) -> None:
 def _classes(classes: Sequence[ClassCount]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("class")
-    for name in ("sounds", "nearest", "within", "heard", "agree"):
+    measured = all(c.within is not None for c in classes)
+    for name in ("sounds", "right", "heard", *(("within", "agree") if measured else ())):
         table.add_column(name, justify="right")
     chosen = classes if len(classes) <= SHOWN else sorted(classes, key=lambda c: c.heard / c.n)[:SHOWN]
     for c in chosen:
-        table.add_row(c.name, str(c.n), str(c.nearest), str(c.within), str(c.heard), str(c.agree))
+        figures = (c.n, c.nearest, c.heard, *((c.within, c.agree) if measured else ()))
+        table.add_row(c.name, *map(str, figures))
     return table
 
 
@@ -128,6 +135,7 @@ def _confusions(hearing: Hearing, most: int = 5) -> list[str]:
 def _suggestion(hearing: Hearing) -> str:
     if hearing.suggested is None:
         return "no threshold to suggest: even sounds near their label are not understood"
+    assert hearing.threshold is not None
     return (
         f"suggested threshold: {hearing.suggested:g} (up to there at least {UNDERSTOOD:.0%} of predictions "
         f"and blends are understood in every step of the loss); the model's is {hearing.threshold:g}"
@@ -138,10 +146,12 @@ def picture(hearing: Hearing, kind: str) -> bytes:
     """The confusions, and recognition against loss, as a picture."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10.5, 4.8), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    _draw_confusion(left, hearing)
-    _draw_curve(right, hearing)
+    measured = hearing.threshold is not None
+    figure = Figure(figsize=(10.5 if measured else 5.6, 4.8), layout="constrained")
+    panels = figure.subplots(1, 1 + measured, squeeze=False)[0]
+    _draw_confusion(panels[0], hearing)
+    if measured:
+        _draw_curve(panels[1], hearing)
     figure.suptitle(f"{hearing.model} heard on {hearing.n} images of {hearing.data}", fontsize=11)
     return rendered(figure, kind, dpi=160)
 
@@ -172,6 +182,7 @@ def _draw_curve(panel, hearing: Hearing) -> None:
     ):
         if bins:
             _draw_bins(panel, name, bins, colour, mark)
+    assert hearing.threshold is not None
     panel.axvline(hearing.threshold, color="black", lw=1, ls="--", label=f"threshold {hearing.threshold:g}")
     if hearing.suggested is not None and hearing.suggested != hearing.threshold:
         panel.axvline(hearing.suggested, color=OTHER, lw=1, ls=":", label=f"suggested {hearing.suggested:g}")

@@ -1,6 +1,5 @@
 """Gradients with respect to values inside a model, against torch in float64."""
 
-import networks
 import numpy as np
 import onnx
 import pytest
@@ -8,6 +7,7 @@ import torch
 from networks import network, to_onnx
 from onnx import helper
 from onnx.helper import make_node as node
+from torch_gradients import TORCH_LOSSES
 
 from vivavoce.errors import VivavoceError
 from vivavoce.gradient import InputGradient, inner_values
@@ -25,7 +25,7 @@ def truth(module, part, loss, images, goals):
     hook = part.register_forward_hook(keep)
     outputs = module(torch.from_numpy(images).double())
     hook.remove()
-    losses = networks.TORCH_LOSSES[loss](module, outputs, torch.from_numpy(goals))
+    losses = TORCH_LOSSES[loss](module, outputs, torch.from_numpy(goals))
     (gradient,) = torch.autograd.grad(losses.sum(), held[-1])
     module.float()
     return held[-1].detach().numpy(), gradient.numpy()

@@ -8,11 +8,12 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from networks import K, Truth, network, to_onnx, torch_gradient
+from networks import K, network, to_onnx
 from node import run_in_node
 from onnx import TensorProto, helper
 from onnx.helper import make_node as node
 from onnx.reference import ReferenceEvaluator
+from torch_gradients import Truth, torch_gradient
 
 from vivavoce.errors import VivavoceError
 from vivavoce.gradient import InputGradient, UnsupportedOperator, gradient_file, inner_values

@@ -4,10 +4,11 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from networks import network, to_onnx, torch_gradient
+from networks import network, to_onnx
 from onnx import TensorProto, helper
 from onnx.helper import make_node as node
 from torch.nn import functional as F
+from torch_gradients import torch_gradient
 
 from vivavoce.errors import VivavoceError
 from vivavoce.gradient import InputGradient

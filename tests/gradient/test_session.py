@@ -2,13 +2,13 @@
 
 import functools
 
-import networks
 import numpy as np
 import onnx
 import pytest
 import torch
-from networks import K, Truth, network, to_onnx, torch_gradient
+from networks import K, network, to_onnx
 from onnx.helper import make_node as node
+from torch_gradients import Truth, smooth_l1, torch_gradient
 
 from vivavoce.errors import VivavoceError
 from vivavoce.gradient import InputGradient, UnsupportedOperator
@@ -80,9 +80,7 @@ def test_the_torchscript_twin_has_the_same_losses(batch, loss):
     class Contract(torch.nn.Module):
         def forward(self, image):
             scores, label = module(image)
-            rows = [
-                networks.smooth_l1(module, (scores, label), torch.full((len(image),), k)) for k in range(K)
-            ]
+            rows = [smooth_l1(module, (scores, label), torch.full((len(image),), k)) for k in range(K)]
             return scores, label, torch.stack(rows, 1)
 
     found = TorchScriptGradient(Contract(), loss)(*batch, rivals(loss, batch[1]))  # type: ignore[arg-type]

@@ -7,7 +7,8 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from networks import Truth, to_onnx, torch_gradient
+from networks import to_onnx
+from torch_gradients import Truth, torch_gradient
 
 from vivavoce.gradient import InputGradient, gradient_file
 
