@@ -11,12 +11,13 @@ SMALL = [
     2,
     0.3,
     np.float32(0.7),
-    np.float64(0.1),
+    *([np.float64(0.1)] if np.lib.NumpyVersion(np.__version__) >= "2.0.0" else []),
     np.linspace(0.1, 2, 3, dtype=np.float32).reshape(3, 1, 1),
     np.linspace(-1, 2, 4, dtype=np.float32).reshape(4, 1, 1, 1),
     np.linspace(-1, 2, 4).reshape(4, 1, 1, 1),
 ]
-"""What meets images in an attack: numbers, radii, steps of each image."""
+"""What meets images in an attack: numbers, radii, steps of each image. Before numpy 2 the type of its own
+numbers had less say."""
 
 
 def images(shape=SHAPE, odd=True, seed=0, dtype: type = np.float32) -> np.ndarray:

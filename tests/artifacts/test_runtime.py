@@ -25,3 +25,20 @@ def test_idle_threads_spin_only_where_onnxruntime_can_keep_it_short(monkeypatch,
         except RuntimeError:  # not set
             continue
     assert found == dict(SPINNING if short else BLOCKING)
+
+
+def test_sessions_on_a_gpu_take_only_the_memory_that_they_need(monkeypatch):
+    made = {}
+
+    class Session:
+        def __init__(self, model, options, providers) -> None:
+            made.update(providers=providers)
+
+        def get_providers(self) -> list[str]:
+            return ["CUDAExecutionProvider", "CPUExecutionProvider"]
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    make_session(b"", device="cuda")
+    cuda = ("CUDAExecutionProvider", {"arena_extend_strategy": "kSameAsRequested"})
+    assert made["providers"] == [cuda, "CPUExecutionProvider"]

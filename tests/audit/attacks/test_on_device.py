@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -9,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from vivavoce.artifacts import decide, open_model
-from vivavoce.artifacts.device import DeviceArray
+from vivavoce.artifacts.device import DeviceArray, run
 from vivavoce.audit.attacks.adaptive import FalseAcceptance, Rejection
 from vivavoce.audit.attacks.apgd import APGD
 from vivavoce.audit.attacks.base import Attack, Ball, Goal
@@ -19,6 +20,7 @@ from vivavoce.audit.attacks.iterative import Iterative
 from vivavoce.audit.attacks.margin import Margin
 from vivavoce.audit.attacks.pgd import PGD
 from vivavoce.audit.attacks.streams import Streams
+from vivavoce.audit.grid import Grid
 from vivavoce.audit.plan import Settings
 from vivavoce.audit.protocol import resolve
 from vivavoce.audit.run import robustness
@@ -153,6 +155,47 @@ def test_images_cross_once_in_each_direction(twins, tiny_images, keep, monkeypat
         assert len(crossed["down"]) == balls, name
         crossed["up"].clear()
         crossed["down"].clear()
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize("grid", [None, Grid(np.zeros((3, 1, 1)), np.full((3, 1, 1), 1 / 255))])
+def test_balls_take_arrays_on_the_device(norm, grid, tiny_images):
+    shape = (3, 1, 1) if norm == "linf" else (1, 1, 1)
+    around = Ball(norm, np.full(shape, RADII[norm][1], np.float32))
+    draw = np.random.default_rng(2)
+    moved = (tiny_images + draw.normal(0, 0.05, tiny_images.shape)).astype(np.float32)
+    moved[0, 0, 0, :3] = np.nan, np.inf, -np.inf
+    clean: Any
+    far: Any
+    clean, far = (DeviceArray.upload(array, "cpu") for array in (tiny_images, moved))
+    found: Any
+    for settled in (False, True):
+        found, expected = (
+            around.settle(*given, grid) if settled else around.confine(*given)
+            for given in ((far, clean), (moved, tiny_images))
+        )
+        assert "DeviceArray" in repr(found)
+        np.testing.assert_array_equal(found.numpy(), expected)
+        for size in (Ball.size, Ball.in_radii):
+            ours, theirs = size(around, found, clean), size(around, expected, tiny_images)
+            np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+
+
+def test_answers_run_in_few_sizes_on_a_gpu(open_tiny, tiny_images, monkeypatch):
+    model, fed = open_tiny().model, []
+    expected = [model.answer(tiny_images[:n]).scores for n in (1, 3, 5, 8)]
+    monkeypatch.setattr(model, "device", "cuda")  # the session of the CPU is there already
+
+    def spy(session, names, feeds):
+        fed.append(len(feeds["image"]))
+        return run(session, names, feeds)
+
+    monkeypatch.setattr("vivavoce.artifacts.onnx_model.run", spy)
+    for scores in expected:
+        for images in (tiny_images, DeviceArray.upload(tiny_images, "cpu")):
+            found = model.answer(images[: len(scores)]).scores
+            np.testing.assert_allclose(found, scores, rtol=1e-5, atol=1e-5)
+    assert fed == [1, 1, 4, 4, 8, 8, 8, 8]
 
 
 def test_other_attacks_get_numpy(twins, tiny_images, keep):
