@@ -49,7 +49,7 @@ class TimeLeft(TimeRemainingColumn):
             return super().render(task)
         end = task.fields["end"]
         if end is None:
-            return Text("time left known after the first batch", style="progress.remaining", no_wrap=True)
+            return Text("time left not yet known", style="progress.remaining", no_wrap=True)
         return Text(
             f"about {duration(end - time.monotonic())} left", style="progress.remaining", no_wrap=True
         )

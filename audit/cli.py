@@ -214,12 +214,25 @@ def _chosen(
     """
     from .protocol import default, resolve
 
+    if names and len(names) > 1 and "natural" in names:
+        return [_share(name == "natural", name, attacks, asked) for name in names]
     if names:
         return [resolve(name, attacks, **asked) for name in names]
     if shifted:
         return [resolve("natural", attacks or ["shifted"], **asked)]
     usual = default(model.manifest, asked["norm"], attacks, asked["smallest"]).name
     return [resolve(usual, attacks, **asked)]
+
+
+def _share(natural: bool, name: str, attacks: Sequence[str], asked: dict[str, Any]) -> Protocol:
+    """A protocol beside others, with those of the options that are for its kind."""
+    from .natural.kinds import KINDS
+    from .protocol import resolve
+
+    own = [attack for attack in attacks if (attack in KINDS) == natural]
+    return resolve(
+        name, own, **{key: value for key, value in asked.items() if (key == "severities") == natural}
+    )
 
 
 def _deliver(

@@ -177,7 +177,7 @@ class Watching:
 
     def __init__(self, bar: Bar, estimated: bool) -> None:
         fields: dict[str, Any] = {"end": None} if estimated else {}
-        self._bar, self._task = bar, bar.add_task("attacking", total=None, note="", **fields)
+        self._bar, self._task = bar, bar.add_task("auditing", total=None, note="", **fields)
 
     def __call__(self, what: str, done: int, steps: int) -> None:
         """Show what is going on, and how far it is."""
@@ -194,5 +194,5 @@ class Watching:
 @contextmanager
 def watching(estimated: bool = False) -> Iterator[Watching]:
     """A progress bar for audits; see `Watching`."""
-    with progress_bar(20 if estimated else 40) as bar:
+    with progress_bar(10 if estimated else 40) as bar:
         yield Watching(bar, estimated)

@@ -160,7 +160,8 @@ def _evaluate(
         nonlocal figure
         pace.mark(finished)
         left(pace.seconds_left)
-        figure = f", {evaluation.robust()[:finished].mean():.0%} of {finished} survive"
+        if not plan.protocol.natural:  # hardly an image survives every change there is
+            figure = f", {evaluation.robust()[:finished].mean():.0%} of {finished} survive"
         running.save()
 
     if spread:

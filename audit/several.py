@@ -79,7 +79,8 @@ def _share(budget: Budget, protocols: int, place: int, spent: float) -> str:
     equal = budget.amount / protocols
     if budget.in_gradients:
         return f"{max(int(equal), 1)}g"
-    return f"{max((budget.amount - spent) / (protocols - place), LEAST * equal):.6g}s"
+    seconds = max((budget.amount - spent) / (protocols - place), LEAST * equal)
+    return f"{seconds:.0f}s" if seconds >= 10 else f"{seconds:.3f}s"
 
 
 def whole(audits: Sequence[Audit]) -> Audit:

@@ -10,6 +10,7 @@ from vivavoce.audit.budget import Budget
 from vivavoce.audit.cli import main
 from vivavoce.audit.plan import Settings
 from vivavoce.audit.protocol import resolve
+from vivavoce.audit.report import load_report
 from vivavoce.audit.run import robustness
 from vivavoce.audit.several import _share, audit_all
 from vivavoce.audit.state import kept_in
@@ -106,6 +107,15 @@ def test_the_folder_of_patterns_is_made_and_holds_those_of_all_protocols(small, 
     assert done.returncode == 0, done.stderr
     patterns = sorted(path.name for path in (tmp_path / "new/patterns").iterdir())
     assert patterns == ["quick-universal-0.1.png", "standard-universal-0.1.png"]
+
+
+def test_options_go_to_the_protocols_that_they_are_for(small, tmp_path):
+    both = ["--protocol", "quick", "--protocol", "natural", "--attack", "pgd", "--attack", "jpeg"]
+    options = ["--epsilon", 0.05, "--severity", 3, "--limit", 6, "-o", "r.json"]
+    done = inside(main, "robustness", small, *both, *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = [(row.attack, row.epsilon) for part in load_report(tmp_path / "r.json").parts for row in part.rows]
+    assert rows == [("pgd", 0.05), ("jpeg", 3)]
 
 
 def test_two_models_are_compared_under_several_protocols(small, tmp_path):

@@ -164,7 +164,11 @@ def test_the_pytest_fixture_asserts_all_of_it(room):
 def test_what_is_of_one_protocol_is_refused_before_the_first_attack(room):
     for arguments, message in (
         (["--protocol", "quick", "--protocol", "quick"], "--protocol quick is given twice"),
-        (["--protocol", "quick", "--protocol", "natural", "--severity", 3], "--severity needs --protocol"),
+        (["--protocol", "quick", "--protocol", "paper", "--severity", 3], "--severity needs --protocol"),
+        (
+            ["--protocol", "quick", "--protocol", "natural", "--attack", "fogg"],
+            "no attack 'fogg'; did you mean",
+        ),
         (["--protocol", "quick", "--protocol", "slow"], "no protocol 'slow'"),
         (["--protocol", "quick", "--protocol", "natural", "--references"], "--protocol natural has none"),
         (
