@@ -151,7 +151,9 @@ class Running:
         if self.file is None:
             return f"stopped after {done} of {n} images; nothing is kept without --resume FILE"
         if not done:
-            return f"stopped before any of the {n} images was finished; nothing is kept yet"
+            kept = " and ".join(name for name in self.file.found if name != self.file.protocol)
+            what = f"{self.file.path} keeps {kept}" if kept else "nothing is kept yet"
+            return f"stopped before any of the {n} images was finished; {what}"
         return (
             f"stopped after {done} of {n} images; {self.file.path} keeps them: "
             "run the same command again to go on"

@@ -41,10 +41,17 @@ def test_one_state_keeps_all_protocols(model, tmp_path):
     state = tmp_path / "state"
     whole = [robustness(model, replace(SETTINGS, protocol=protocol)).report for protocol in PROTOCOLS]
     settings = replace(SETTINGS, resume=state)
-    for protocol, steps, kept in (("quick", 16, "8 finished images"), ("natural", 9, "quick: 24 finished")):
-        with pytest.raises(
-            KeyboardInterrupt, match=f"{protocol}: stopped after 8 of 24 images; {state} keeps"
-        ):
+    for protocol, steps, said, kept in (
+        ("quick", 16, f"after 8 of 24 images; {state} keeps them", "8 finished images"),
+        (
+            "natural",
+            0,
+            f"before any of the 24 images was finished; {state} keeps quick",
+            "24 finished images",
+        ),
+        ("natural", 9, f"after 8 of 24 images; {state} keeps them", "quick: 24 finished images"),
+    ):
+        with pytest.raises(KeyboardInterrupt, match=f"{protocol}: stopped {said}"):
             audit_all(model, settings, PROTOCOLS, stopped_in(protocol, steps))
         assert kept_in(state).startswith(kept)
     assert "; natural: 8 finished images" in kept_in(state)

@@ -211,7 +211,7 @@ def test_the_command_keeps_the_state_until_its_outputs_are_written(made, tmp_pat
 def test_arrays_that_do_not_fit_are_refused(killed):
     """With a digest that fits: nothing is taken from the file but what the audit expects."""
     whole = (killed / "state").read_bytes()
-    plain = msgspec.msgpack.decode(whole[len(MAGIC) + 32 :])
+    plain = msgspec.msgpack.decode(whole[len(MAGIC) + 32 :])["paper"]
     flag = plain["near"]
     for change in (
         {"decisions": plain["decisions"][:-1]}, {"near": flag + b"\0"}, {"near": b"\2" * len(flag)},
@@ -221,7 +221,7 @@ def test_arrays_that_do_not_fit_are_refused(killed):
         {"fingerprint": {}},
         {"examples": [e | {"clean": b"1"} for e in plain["examples"]]},
     ):  # fmt: skip
-        content = msgspec.msgpack.encode(plain | change)
+        content = msgspec.msgpack.encode({"paper": plain | change})
         (killed / "state").write_bytes(MAGIC + hashlib.sha256(content).digest() + content)
         refused(killed)
 
