@@ -8,13 +8,15 @@ are kept by what they compute, so every step and every batch of an attack runs t
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from onnx import helper
 
-from ..runtime import make_session
+from ...errors import VivavoceError
+from ..runtime import first_line, make_session
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -109,7 +111,26 @@ def placed(array: np.ndarray, device: str) -> onnxruntime.OrtValue:
     """A copy of an array on the device; on the CPU, the array itself."""
     import onnxruntime
 
-    return onnxruntime.OrtValue.ortvalue_from_numpy(array, device, 0)
+    with _failing(device):
+        return onnxruntime.OrtValue.ortvalue_from_numpy(array, device, 0)
+
+
+@contextmanager
+def _failing(device: str) -> Iterator[None]:
+    """Report what fails on a device; mostly its memory is full.
+
+    Raises:
+        VivavoceError: something did.
+    """
+    try:
+        yield
+    except VivavoceError:
+        raise
+    except Exception as error:  # onnxruntime's exceptions share no base class
+        raise VivavoceError(
+            f"device {device}: onnxruntime failed: {first_line(error)}; if its memory is full, give a "
+            "smaller --batch-size"
+        ) from error
 
 
 def _run(node: Node, device: str, to: str) -> onnxruntime.OrtValue:
@@ -117,16 +138,17 @@ def _run(node: Node, device: str, to: str) -> onnxruntime.OrtValue:
     program, leaves = _written(node)
     session = _session(program, device)
     binding = session.io_binding()
-    for k, leaf in enumerate(leaves):
-        if isinstance(leaf.value, np.ndarray) and leaf.value.nbytes < LARGE:
-            binding.bind_cpu_input(f"leaf{k}", leaf.value)
-        else:
-            binding.bind_ortvalue_input(f"leaf{k}", compute(leaf, device))
-    binding.bind_output(f"step{len(program[0]) - 1}", to)
-    binding.synchronize_inputs()
-    session.run_with_iobinding(binding)
-    binding.synchronize_outputs()
-    return binding.get_outputs()[0]
+    with _failing(device):
+        for k, leaf in enumerate(leaves):
+            if isinstance(leaf.value, np.ndarray) and leaf.value.nbytes < LARGE:
+                binding.bind_cpu_input(f"leaf{k}", leaf.value)
+            else:
+                binding.bind_ortvalue_input(f"leaf{k}", compute(leaf, device))
+        binding.bind_output(f"step{len(program[0]) - 1}", to)
+        binding.synchronize_inputs()
+        session.run_with_iobinding(binding)
+        binding.synchronize_outputs()
+        return binding.get_outputs()[0]
 
 
 def _written(root: Node) -> tuple[Program, list[Node]]:

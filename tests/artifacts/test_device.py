@@ -1,9 +1,11 @@
 """Arrays that stay on a device, against numpy. The device is onnxruntime's CPU provider."""
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from vivavoce.artifacts.device import DeviceArray, expression, on_host, rounded_up
+from vivavoce.errors import VivavoceError
 
 SHAPE = (4, 3, 5, 6)
 ODD = (np.nan, np.inf, -np.inf, 0.0, -0.0, 1.5, 2.5, -0.5, 1e-42, 3e38)
@@ -201,6 +203,19 @@ def test_a_maximum_sees_every_nan(place):
 def test_anything_else_is_refused(wrong):
     with pytest.raises(TypeError):
         wrong(put(images()))
+
+
+def test_a_device_that_fails_is_one_line(monkeypatch):
+    def full(*given) -> None:
+        raise RuntimeError("Failed to allocate memory for requested buffer\nat some place")
+
+    array = put(images())
+    monkeypatch.setattr(onnxruntime.InferenceSession, "run_with_iobinding", full)
+    with pytest.raises(VivavoceError, match=r"^device cpu: .* requested buffer; .* smaller --batch-size$"):
+        (array + 1).numpy()
+    monkeypatch.setattr(onnxruntime.OrtValue, "ortvalue_from_numpy", full)
+    with pytest.raises(VivavoceError, match=r"^device cpu: .* requested buffer; .* smaller --batch-size$"):
+        put(images())
 
 
 def test_arithmetic_runs_as_one_graph_and_is_not_repeated(monkeypatch):
