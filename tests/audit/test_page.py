@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from vivavoce.artifacts import open_model
 from vivavoce.audit.plan import Settings
 from vivavoce.audit.protocol import resolve
-from vivavoce.audit.report import load_report
+from vivavoce.audit.report import joined, load_report
 from vivavoce.audit.run import robustness
 from vivavoce.audit.writing.charts import BOTTOM, HIGH, LEFT, TOP, bars, curves
 from vivavoce.audit.writing.headline import tone
@@ -108,11 +108,21 @@ def test_the_colour_of_the_verdict(robust, level, expected):
     assert tone(replace(report, images=images, diagnosis=checks)) == expected
 
 
+@pytest.fixture(scope="module")
+def page_of_two(speech_page):
+    """Two protocols on one page."""
+    report = load_report(str(MODELS / "digits-category.json"))
+    quick = replace(report, protocol=replace(report.protocol, name="quick"))
+    path = speech_page.with_name("two.html")
+    path.write_text(page(joined([report, quick])), encoding="utf-8")
+    return path
+
+
 @pytest.mark.full
-def test_the_pages_are_accessible_at_every_width(speech_page, standard_page):
+def test_the_pages_are_accessible_at_every_width(speech_page, standard_page, page_of_two):
     axe = axe_source()
     with chromium() as browser:
-        for path in (speech_page, standard_page):
+        for path in (speech_page, standard_page, page_of_two):
             for width in (320, 390, 1100):
                 for scheme in ("light", "dark"):
                     size = {"width": width, "height": 900}
