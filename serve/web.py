@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import tarfile
+import zlib
 from importlib import resources
 from importlib.metadata import distribution
 from pathlib import Path
@@ -148,12 +149,18 @@ def _model(model: str, source: str | None) -> tuple[str, bytes]:
 def _package(runtime: Path) -> dict[str, bytes]:
     """The files of onnxruntime-web that a page needs."""
     names = ("ort.wasm.min.js", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
+    wanted, found = {f"package/dist/{name}": name for name in names}, dict[str, bytes]()
     try:
         with tarfile.open(runtime) as archive:
-            found = {name: archive.extractfile(f"package/dist/{name}") for name in names}
-            return {name: file.read() for name, file in found.items() if file}
-    except (OSError, KeyError, tarfile.TarError) as error:
+            for member in archive:  # in the archive's own order: each step back decompresses it again
+                if member.name in wanted and (file := archive.extractfile(member)):
+                    found[wanted[member.name]] = file.read()
+                if len(found) == len(names):
+                    return found
+    except (OSError, EOFError, zlib.error, KeyError, tarfile.TarError) as error:
         raise VivavoceError(f"{runtime}: not the npm package onnxruntime-web ({error})") from error
+    missing = next(name for name in names if name not in found)
+    raise VivavoceError(f"{runtime}: not the npm package onnxruntime-web (it has no {missing})")
 
 
 def _notices(model: str) -> str:

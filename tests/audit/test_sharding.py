@@ -64,10 +64,10 @@ def both_ways(model, protocol, count, n=25):
 
 @pytest.mark.parametrize(
     ("model", "protocol", "count"),
-    [("digits-speech", PAPER, 3), ("digits-category", PAPER, 5), ("digits-category", QUICK, 5)],
+    [("digits-speech", PAPER, 3), ("small", PAPER, 5), ("small", QUICK, 5)],
 )
-def test_shards_merged_are_the_whole(model, protocol, count):
-    whole, merged, parts = both_ways(model, protocol, count)
+def test_shards_merged_are_the_whole(model, protocol, count, small):
+    whole, merged, parts = both_ways(small if model == "small" else model, protocol, count)
     assert len(parts) == count
     for name in ("indices", "labels", "decisions", "near", "digests"):
         np.testing.assert_array_equal(getattr(merged, name), getattr(whole, name))
@@ -97,14 +97,14 @@ def test_tallies_and_notes_of_all_shards_reach_the_target():
     assert target.notes == ["both", "only 0", "only 1"]
 
 
-def test_the_report_of_an_audit_in_shards_is_that_of_one_in_a_piece():
+def test_the_report_of_an_audit_in_shards_is_that_of_one_in_a_piece(small):
     def spread(whole, target, images, progress):
         parts = [attack(open_model(target.model.path), images, shard) for shard in whole.cut(2)]
         return merge(whole, parts, target, images)
 
     settings = Settings(protocol=FGSM, limit=24, batch_size=8)
-    whole = robustness(open_model("digits-category"), settings).report
-    apart = robustness(open_model("digits-category"), replace(settings, spread=spread)).report
+    whole = robustness(open_model(small), settings).report
+    apart = robustness(open_model(small), replace(settings, spread=spread)).report
     assert without_times(apart) == without_times(whole)
 
 

@@ -5,6 +5,7 @@ import html
 import io
 import re
 import subprocess
+import tarfile
 from pathlib import Path
 
 import msgspec
@@ -209,6 +210,34 @@ def test_bad_input(arguments, message, tmp_path):
     assert done.returncode == 2
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def packed(path: Path, *names: str) -> Path:
+    """A package with these files of noise."""
+    with tarfile.open(path, "w:gz") as archive:
+        for name in names:
+            member = tarfile.TarInfo(f"package/dist/{name}")
+            member.size = 5000
+            archive.addfile(member, io.BytesIO(np.random.default_rng(0).bytes(5000)))
+    return path
+
+
+def test_a_package_that_lacks_a_file_or_is_cut_off(tmp_path):
+    glue = "ort-wasm-simd-threaded.mjs"
+    lacking = packed(tmp_path / "lacking.tgz", "ort.wasm.min.js", glue)
+    done = web(lacking, "digits-category", "-o", "a.html", cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "not the npm package onnxruntime-web (it has no ort-wasm-simd-threaded.wasm)" in done.stderr
+    whole = lacking.read_bytes()
+    for length in (20, len(whole) // 2, len(whole) - 4):
+        lacking.write_bytes(whole[:length])
+        done = web(lacking, "digits-category", "-o", "a.html", cwd=tmp_path)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+        assert "not the npm package" in done.stderr
+    lacking.write_bytes(whole[:4000] + bytes(len(whole) - 4000))
+    done = web(lacking, "digits-category", "-o", "a.html", cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert not (tmp_path / "a.html").exists()
 
 
 def test_the_bundle_holds_each_room_once_and_no_module_syntax():

@@ -1,5 +1,6 @@
 """Small models to attack: nothing here takes longer than its import."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,13 +73,17 @@ class Calibration(CalibrationDataReader):
 def open_tiny(tmp_path_factory) -> Callable[..., Target]:
     """Open a small classifier: `kind` is dynamic, fixed (batch 3) or int8; more as in `write_classifier`."""
 
-    def build(kind: str = "dynamic", **options) -> Target:
+    @functools.cache
+    def write(kind: str, **options) -> Path:
         folder = tmp_path_factory.mktemp("tiny")
         path = write_classifier(folder / "model.onnx", batch=3 if kind == "fixed" else "N", **options)
-        if kind == "int8":
-            quantize_static(path, folder / "int8.onnx", Calibration())
-            path = folder / "int8.onnx"
-        return Target(open_model(path))
+        if kind != "int8":
+            return path
+        quantize_static(path, folder / "int8.onnx", Calibration())
+        return folder / "int8.onnx"
+
+    def build(kind: str = "dynamic", **options) -> Target:
+        return Target(open_model(write(kind, **options)))
 
     return build
 

@@ -1,6 +1,8 @@
 """What every attack must hold, on models of every kind."""
 
+import functools
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -64,11 +66,17 @@ def goal_of(target, images, targeted=False) -> Goal:
     return Goal(ranking[:, 0], ranking[:, 1] if targeted else None)
 
 
+@pytest.fixture(scope="module")
+def tiny(open_tiny) -> Callable[..., Target]:
+    """As `open_tiny`, but each kind is opened once: attacks share its sessions, as in an audit."""
+    return functools.cache(open_tiny)
+
+
 @table
 @norms
 @pytest.mark.parametrize("kind", ["dynamic", "fixed", "int8"])
-def test_results_stay_in_ball_and_range(attack, norm, kind, open_tiny, tiny_images):
-    target = open_tiny(kind)
+def test_results_stay_in_ball_and_range(attack, norm, kind, tiny, tiny_images):
+    target = tiny(kind)
     balls = [ball(norm, radius) for radius in RADII[norm]]
     images = np.round(tiny_images) if norm == "linf" else tiny_images  # corners of the range too
     for b, out in zip(balls, sweep(attack, target, images, goal_of(target, images), balls), strict=True):
@@ -82,16 +90,16 @@ def test_results_stay_in_ball_and_range(attack, norm, kind, open_tiny, tiny_imag
 
 @table
 @norms
-def test_nothing_moves_at_epsilon_zero(attack, norm, open_tiny, tiny_images):
-    target = open_tiny()
+def test_nothing_moves_at_epsilon_zero(attack, norm, tiny, tiny_images):
+    target = tiny()
     (out,) = sweep(attack, target, tiny_images, goal_of(target, tiny_images), [ball(norm, 0.0)])
     np.testing.assert_array_equal(out, tiny_images)
 
 
 @table
 @norms
-def test_batch_order_and_repetition_change_nothing(attack, norm, open_tiny, tiny_images):
-    target, b = open_tiny(), ball(norm, RADII[norm][1] / 3)
+def test_batch_order_and_repetition_change_nothing(attack, norm, tiny, tiny_images):
+    target, b = tiny(), ball(norm, RADII[norm][1] / 3)
     goal, indices = goal_of(target, tiny_images), np.arange(100, 108)
     (whole,) = sweep(attack, target, tiny_images, goal, [b], indices)
     (again,) = sweep(attack, target, tiny_images, goal, [b], indices)
@@ -106,8 +114,8 @@ def test_batch_order_and_repetition_change_nothing(attack, norm, open_tiny, tiny
 @pytest.mark.parametrize("name", STRONG)
 @norms
 @pytest.mark.parametrize("targeted", [False, True])
-def test_strong_attacks_break_everything_far_out(name, norm, targeted, open_tiny, tiny_images):
-    target = open_tiny()
+def test_strong_attacks_break_everything_far_out(name, norm, targeted, tiny, tiny_images):
+    target = tiny()
     goal = goal_of(target, tiny_images, targeted)
     (out,) = sweep(ATTACKS[name], target, tiny_images, goal, [ball(norm, {"linf": 0.5, "l2": 4.0}[norm])])
     reached = goal.reached(target.answer(out).scores)
@@ -115,8 +123,8 @@ def test_strong_attacks_break_everything_far_out(name, norm, targeted, open_tiny
 
 
 @table
-def test_images_that_are_wrong_already_do_no_harm(attack, open_tiny, tiny_images):
-    target = open_tiny()
+def test_images_that_are_wrong_already_do_no_harm(attack, tiny, tiny_images):
+    target = tiny()
     labels = (decisions(target, tiny_images) + np.arange(8) % 2) % target.classes
     b = ball("linf", 0.01)
     (out,) = sweep(attack, target, tiny_images, Goal(labels), [b])
