@@ -48,9 +48,9 @@ def test_a_shipped_model_with_every_output(tmp_path, repository):
     assert str(tmp_path) not in (tmp_path / "r.json").read_text()
 
 
-def test_the_same_seed_gives_the_same_report(tmp_path):
+def test_the_same_seed_gives_the_same_report(small, tmp_path):
     for name, run in (("a.json", call_apart), ("b.json", call)):
-        done = run("robustness", "digits-category", *FEW, "-o", name, cwd=tmp_path)
+        done = run("robustness", small, *FEW, "-o", name, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
     a, b = (json.loads((tmp_path / n).read_text()) for n in ("a.json", "b.json"))
     for report in (a, b):
@@ -62,9 +62,9 @@ def test_the_same_seed_gives_the_same_report(tmp_path):
     assert a == b
 
 
-def test_pixel_epsilons_and_one_attack(tmp_path):
+def test_pixel_epsilons_and_one_attack(small, tmp_path):
     done = call(
-        "robustness", "digits-category", "--limit", "10", "--attack", "fgsm",
+        "robustness", small, "--limit", "10", "--attack", "fgsm",
         "--epsilon", "0.03,8/255", "--epsilon-space", "pixel", "-o", tmp_path / "r.json",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -80,8 +80,8 @@ def make_folder(tmp_path, names):
     return tmp_path / "photos"
 
 
-def test_a_folder_of_images(tmp_path):
-    done = call("robustness", "digits-category", "--data", make_folder(tmp_path, ["3", "7"]), *FEW)
+def test_a_folder_of_images(small, tmp_path):
+    done = call("robustness", small, "--data", make_folder(tmp_path, ["3", "7"]), *FEW)
     assert done.returncode == 0, done.stderr
     assert "photos: 2 images" in done.stdout
 

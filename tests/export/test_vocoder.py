@@ -25,7 +25,7 @@ from vivavoce.sound.vocoder import PREFIX, add_vocoder
 @pytest.fixture(scope="module")
 def answers():
     digits, model = open_images("digits"), open_model("digits-speech")
-    images = to_float(digits.pixels(np.arange(8), Fit(32, 32)))
+    images = to_float(digits.pixels(np.arange(3), Fit(32, 32)))
     return model.answer(images)
 
 
@@ -58,7 +58,7 @@ def test_the_export_puts_the_same_in(speaks, runs, tmp_path):
 def test_the_whole_file_puts_out_zero_padded_sound(speaks):
     import onnxruntime
 
-    images = to_float(open_images("digits").pixels(np.arange(5), Fit(32, 32)))
+    images = to_float(open_images("digits").pixels(np.arange(3), Fit(32, 32)))
     session = onnxruntime.InferenceSession(str(speaks), providers=["CPUExecutionProvider"])
     scores, label, _, sound, samples = map(np.asarray, session.run(None, {"image": images}))
     spoken = open_model(speaks).manifest.label
@@ -66,7 +66,7 @@ def test_the_whole_file_puts_out_zero_padded_sound(speaks):
     assert spoken.frames is not None
     assert spoken.mel is not None
     assert sound.dtype == np.float32
-    assert sound.shape == (5, max(spoken.frames) * 256)
+    assert sound.shape == (3, max(spoken.frames) * 256)
     for k, picture, own, length in zip(decide(scores), label, sound, samples, strict=True):
         assert length == spoken.frames[k] * 256
         assert not own[length:].any()
@@ -79,7 +79,7 @@ def test_a_sound_does_not_depend_on_its_batch(speaks, answers):
     voice = open_model(speaks).voice
     assert voice is not None
     together = voice(answers)
-    for i in (0, 7):
+    for i in (0, 2):
         alone = voice(Outputs(answers.scores[i : i + 1], answers.label[i : i + 1]))[0]
         np.testing.assert_allclose(alone, together[i], atol=1e-3)
 

@@ -156,14 +156,18 @@ def test_too_few_classes_for_the_ratio_fall_back_and_say_so(loss, classes, open_
     assert all(f"{loss} needs {needed} classes" in note for note in target.notes)
 
 
+@pytest.fixture(scope="module")
+def twins(digits_pt) -> tuple[Target, Target]:
+    return Target(open_model("digits-category")), Target(open_model(digits_pt))
+
+
 @pytest.mark.parametrize("name", ["apgd-ce", "apgd-t", "fab-t", "square", "pgd"])
 @norms
-def test_torchscript_and_onnx_agree(name, norm, digits, digits_pt):
-    targets = [Target(open_model("digits-category")), Target(open_model(digits_pt))]
-    images, labels, indices = digits(targets[0], 16)
+def test_torchscript_and_onnx_agree(name, norm, digits, twins):
+    images, labels, indices = digits(twins[0], 16)
     b = ball(norm, {"linf": 0.045, "l2": 1.3}[norm])
     survivors = []
-    for target in targets:
+    for target in twins:
         (out,) = sweep(ATTACKS[name], target, images, Goal(labels), [b], indices)
         survivors.append(decisions(target, out) == labels)
     assert np.sum(survivors[0] != survivors[1]) <= 1
