@@ -26,7 +26,7 @@ PLANS = {
 
 
 def robust(folder, plan, labels=True, resume=False, epochs=3) -> Trainer:
-    splits = few_digits(96, 32)
+    splits = few_digits(64, 16)
     bank = bank_of(splits) if labels else None
     made = start(folder, splits, bank, epochs=epochs, resume=resume)
     config = msgspec.structs.replace(made.config, adversarial=make_adversarial(*PLANS[plan]))
