@@ -138,8 +138,7 @@ class Target:
             self.flat = bool(vanished(gradient).all())
             off = self._strayed(images, scores)
         except VivavoceError as error:
-            self._lack(error)
-            return
+            return self._lack(error)
         if off.mean() > SHARE:
             self._missing = (
                 f"the scores of its gradient graph are not those of the file ({off.mean():.0%} of the images "
