@@ -8,7 +8,7 @@ split into. The results are the same up to rounding.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection
 
 import numpy as np
 import onnx
@@ -22,7 +22,7 @@ NARROWEST = 64
 """Columns of the narrowest slice that gets a product of its own."""
 
 
-def absorb(graph: Graph, kept: Iterable[str]) -> None:
+def absorb(graph: Graph, kept: Collection[str]) -> None:
     """Rewrite the model's nodes in place.
 
     Args:
@@ -31,6 +31,7 @@ def absorb(graph: Graph, kept: Iterable[str]) -> None:
     """
     for rewrite in (_gelus, _divisors, _scales_behind, _normalisations, _scales_before, _slices):
         rewrite(Readers(graph, kept))
+        graph.tidy(kept)
 
 
 def centred(value: Value) -> Value | None:

@@ -154,8 +154,10 @@ class Graph:
 
         An `early` one is put right behind the nodes that it reads from.
         """
-        names = [self.fresh(operator.lower()) for _ in outputs]
-        arguments = [v.name if v is not None else "" for v in inputs]
+        names, arguments = (
+            [self.fresh(operator.lower()) for _ in outputs],
+            [v.name if v else "" for v in inputs],
+        )
         node = helper.make_node(operator, arguments, names, names[0], domain=domain, **attributes)
         place = len(self.nodes)
         if early:
@@ -174,6 +176,12 @@ class Graph:
         self.nodes[place : place + 1] = others
         for other in others:
             self.producer.update(dict.fromkeys(other.output, other))
+
+    def tidy(self, kept: Iterable[str]) -> None:
+        """Drop the nodes that do not lead to some values, and what was read of the weights of those alone."""
+        self.nodes, read = needed(self.nodes, set(kept))
+        for name in (self._initializers.keys() & self._arrays.keys()) - read:
+            del self._arrays[name]
 
     def constant(self, array: np.ndarray) -> Value:
         """Add a constant; equal ones are stored once."""
@@ -271,18 +279,6 @@ def _value_types(model: onnx.ModelProto) -> dict[str, tuple[tuple[int, ...] | No
         known = tensor.HasField("shape") and all(d.HasField("dim_value") for d in tensor.shape.dim)
         types[info.name] = (tuple(d.dim_value for d in tensor.shape.dim) if known else None, dtype)
     return types
-
-
-def prune(model: onnx.ModelProto, keep: Iterable[str] = ()) -> onnx.ModelProto:
-    """Drop, in place, the nodes and initializers that neither outputs nor `keep` need; return the model."""
-    kept, read = needed(list(model.graph.node), {output.name for output in model.graph.output}.union(keep))
-    unused = [k for k, t in enumerate(model.graph.initializer) if t.name not in read]
-    for k in reversed(unused):
-        del model.graph.initializer[k]
-    if len(kept) < len(model.graph.node):
-        del model.graph.node[:]
-        model.graph.node.extend(kept)
-    return model
 
 
 def needed(nodes: list[onnx.NodeProto], wanted: set[str]) -> tuple[list[onnx.NodeProto], set[str]]:

@@ -7,7 +7,7 @@ normalisation folded into convolutions), which leaves standard operators only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import onnx
@@ -18,7 +18,7 @@ from ...artifacts.runtime import make_session
 from ...artifacts.sessions import weights_folder, without_weights, write_apart
 from ...errors import VivavoceError
 from ...text import plain, suggestion
-from ..graph import STANDARD, prune
+from ..graph import STANDARD, needed
 from ..losses import LABEL_BANK
 from ..rules import RULES
 from . import shapes
@@ -54,6 +54,18 @@ def normalise(model: onnx.ModelProto, outputs: Sequence[str]) -> tuple[onnx.Mode
     lower(model)
     prune(model, [LABEL_BANK])
     return model, quantised
+
+
+def prune(model: onnx.ModelProto, keep: Iterable[str] = ()) -> onnx.ModelProto:
+    """Drop, in place, the nodes and initializers that neither outputs nor `keep` need; return the model."""
+    kept, read = needed(list(model.graph.node), {output.name for output in model.graph.output}.union(keep))
+    unused = [k for k, t in enumerate(model.graph.initializer) if t.name not in read]
+    for k in reversed(unused):
+        del model.graph.initializer[k]
+    if len(kept) < len(model.graph.node):
+        del model.graph.node[:]
+        model.graph.node.extend(kept)
+    return model
 
 
 def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
