@@ -193,6 +193,15 @@ class Graph:
             self._constants[key] = self._values[name] = Value(self, name, array.shape, array.dtype)
         return self._constants[key]
 
+    def view(self, array: np.ndarray) -> Value:
+        """Add a constant that shares its memory with another one until it is written."""
+        if array.flags.c_contiguous:
+            return self.constant(array)
+        name = self.fresh("constant")
+        self._added[name] = self._arrays[name] = array
+        self._values[name] = Value(self, name, array.shape, array.dtype)
+        return self._values[name]
+
     def remember(self, value: Value, array: np.ndarray) -> None:
         """Note that an emitted value is constant, so that arithmetic with it can be simplified."""
         self._arrays[value.name] = array

@@ -155,7 +155,10 @@ class Value:
         if list(perm) == list(range(self.rank)):
             return self
         if self.array is not None:
-            return self.graph.constant(self.array.transpose(perm))
+            key = ("transposed", self.name, perm)
+            if key not in self.graph.memo:
+                self.graph.memo[key] = self.graph.view(self.array.transpose(perm))
+            return self.graph.memo[key]
         maker = self.graph.producer.get(self.name)
         if maker is not None and maker.op_type == "Transpose":
             inner = next((list(a.ints) for a in maker.attribute), list(range(self.rank))[::-1])
