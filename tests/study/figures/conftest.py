@@ -10,6 +10,7 @@ import torch
 
 from vivavoce.artifacts import LabelBank
 from vivavoce.audit.report import Report, load_report, pack_bits
+from vivavoce.audit.statistics import wilson
 from vivavoce.images.classes import CLASSES
 from vivavoce.study.cell import AuditPlan, Cell, Result
 from vivavoce.study.figures.style import Style
@@ -72,7 +73,12 @@ def history(cell: Cell, folder: Path) -> None:
     (folder / "history.jsonl").write_bytes(b"\n".join(map(msgspec.json.encode, lines)))
 
 
-def report(cell: Cell, template: Report, n: int = 40) -> Report:
+def some(share: float, n: int) -> str:
+    """The flags of a share of n images, the first ones."""
+    return pack_bits(np.arange(n) < round(share * n))
+
+
+def report(cell: Cell, template: Report, n: int = 100) -> Report:
     """An audit in which accuracy falls by a tenth of all images for every tenth of epsilon."""
     speaks = cell.kind != "category"
     clean = accuracy(cell)
@@ -80,7 +86,7 @@ def report(cell: Cell, template: Report, n: int = 40) -> Report:
     protocol = msgspec.structs.replace(
         template.protocol, attacks=attacks, epsilons=EPSILONS, targeted=(False,)
     )
-    nobody, rows = pack_bits(np.zeros(n, bool)), []
+    rows = []
     for attack in attacks:
         for epsilon in EPSILONS:
             left = clean - epsilon
@@ -89,7 +95,8 @@ def report(cell: Cell, template: Report, n: int = 40) -> Report:
                 msgspec.structs.replace(
                     template.rows[0], attack=attack, targeted=False, epsilon=epsilon, accuracy=left,
                     epsilon_pixels=tuple(radius.ravel().tolist()),
-                    survivors=nobody, survivors_threshold=nobody if speaks else None,
+                    interval=wilson(round(left * n), n), survivors=some(left, n),
+                    survivors_threshold=some(left / 2, n) if speaks else None,
                     accuracy_initially_correct=left / clean,
                     threshold_accuracy=left / 2 if speaks else None,
                     threshold_initially_correct=left / clean if speaks else None,
@@ -99,16 +106,21 @@ def report(cell: Cell, template: Report, n: int = 40) -> Report:
     unattacked = msgspec.structs.replace(
         template.clean,
         accuracy=clean,
+        interval=wilson(round(clean * n), n),
         threshold=clean / 2 if speaks else None,
-        near=nobody if speaks else None,
+        near=some(clean / 2, n) if speaks else None,
     )
+    images = [
+        msgspec.structs.replace(image, clean=image.label if k < round(clean * n) else (image.label + 1) % 10)
+        for k, image in enumerate(template.images[:n])
+    ]
     return msgspec.structs.replace(
         template,
         rows=tuple(rows),
         data=data,
         clean=unattacked,
         protocol=protocol,
-        images=template.images[:n],
+        images=tuple(images),
     )
 
 

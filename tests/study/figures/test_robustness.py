@@ -35,7 +35,7 @@ def test_columns_are_attacks_and_rows_groups(labels, style):
     assert figure.axes[3].get_xlabel() == "epsilon (normalized)"
     names = {text.get_text() for text in figure.legends[0].get_texts()}
     assert names == {"category", "speech", "constant", "threshold, or arg-max of logits", "nearest neighbour"}
-    assert "40 images" in figure.texts[0].get_text()
+    assert "100 images" in figure.texts[0].get_text()
 
 
 def test_solid_is_the_threshold_and_dotted_the_nearest(labels, style):
@@ -54,7 +54,7 @@ def test_solid_is_the_threshold_and_dotted_the_nearest(labels, style):
 def test_one_seed_has_wilsons_interval(one_seed, style):
     corners = band(robustness.draw(one_seed, style).axes[0], style, "category")
     for epsilon, share in zip(EPSILONS, (0.8, 0.7, 0.6), strict=True):
-        interval = binomtest(round(40 * share), 40).proportion_ci(method="wilson")
+        interval = binomtest(round(100 * share), 100).proportion_ci(method="wilson")
         here = corners[np.isclose(corners[:, 0], epsilon), 1]
         assert (here.min(), here.max()) == (pytest.approx(interval.low), pytest.approx(interval.high))
 
@@ -65,7 +65,7 @@ def test_of_images_right_before(one_seed, style):
     for line in speech.values():
         np.testing.assert_allclose(line, np.array([0.8, 0.7, 0.6]) / 0.8)
     corners = band(figure.axes[0], style, "category")
-    interval = binomtest(24, 32).proportion_ci(method="wilson")  # of the 32 that were right
+    interval = binomtest(60, 80).proportion_ci(method="wilson")  # of the 80 that were right
     here = corners[np.isclose(corners[:, 0], 0.2), 1]
     assert (here.min(), here.max()) == (pytest.approx(interval.low), pytest.approx(interval.high))
     assert "right before the attack" in " ".join(figure.texts[0].get_text().split())
