@@ -135,7 +135,7 @@ class Target:
         try:
             with preparing():
                 gradient = self._differentiate(images, np.zeros(len(images), np.int64), self.loss)[1]
-            self.flat = bool(vanished(gradient).all())
+            self.flat = bool(vanished(largest(gradient)).all())
             off = self._strayed(images, scores)
         except VivavoceError as error:
             return self._lack(error)

@@ -185,8 +185,10 @@ def _cut(readers: Readers, node: onnx.NodeProto) -> tuple[int, list[int]] | None
         return None
     axis = next((a.i for a in node.attribute if a.name == "axis"), 0) % whole.rank
     if node.op_type == "Split":
-        sizes = [part.shape[axis] for part in map(readers.graph.value, node.output)]
-        return (axis, np.cumsum([0, *sizes]).tolist()) if readers.only(whole.name) else None
+        parts = [readers.value(name) for name in node.output]
+        sizes = [part.shape[axis] for part in parts if part is not None]
+        every = len(sizes) == len(parts) and readers.only(whole.name)
+        return (axis, np.cumsum([0, *sizes]).tolist()) if every else None
     places = []
     for other in readers.of(whole.name):
         index = readers.graph.array(other.input[1]) if key(other) == ("", "Gather") else None

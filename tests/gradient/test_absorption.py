@@ -5,7 +5,7 @@ import pytest
 from networks import network, to_onnx
 from onnx.helper import make_node as node
 
-from vivavoce.gradient import InputGradient
+from vivavoce.gradient import InputGradient, UnsupportedOperator
 
 rng = np.random.default_rng(5)
 WIDTH, INNER, CLASSES = 64, 128, 4
@@ -145,6 +145,14 @@ def test_products_take_in(graph_of, name, operator, left):
     assert ours[3].count(operator) == left
     assert plain[3].count(operator) > left or left > 0
     assert "Div" not in ours[3]
+
+
+def test_a_part_without_a_name_is_refused_in_its_node(graph_of):
+    parts = node("Split", ["h"], ["", "q"], axis=1, num_outputs=2)
+    nodes = [*X, *H, parts, node("Gemm", ["q", "w"], ["a"]), *END]
+    model = graph_of(nodes, used(nodes, CONSTANTS), ["N", 3, WIDTH], CLASSES, 20)
+    with pytest.raises(UnsupportedOperator, match="no gradient through Split"):
+        InputGradient(model, "cross-entropy", threads=1)
 
 
 @pytest.mark.parametrize("scale", ["tiny", "huge"])
