@@ -164,6 +164,8 @@ class Trainer:
         order = torch.randperm(n, generator=chance).split(recipe.batch_size)
         shares = [whole[self.world.share(len(whole))] for whole in order]
         self.model.train()
+        if recipe.freeze_encoder:
+            self.model.encoder.eval()
         total, rate = torch.zeros((), device=self.device, dtype=torch.float64), 0.0
         for step, (images, classes) in enumerate(self.feed.batches(shares)):
             done = number * len(order) + step
@@ -265,6 +267,8 @@ class Trainer:
 
 def _network(config: Config, bank: LabelBank | None, splits: Splits) -> Classifier:
     network = config.model(bank)
+    if config.recipe.freeze_encoder:
+        network.encoder.requires_grad_(False)
     if config.weights and Path(config.weights).is_dir():
         start_from(network, Path(config.weights))
         return network

@@ -40,6 +40,9 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     same speed as the other weights."""
     head_scale: float = 1.0
     """The head learns at this many times the rate."""
+    freeze_encoder: bool = False
+    """Train the head alone: the encoder, batch statistics included, stays as the weights that a run starts
+    from."""
     shuffle: bool = True
     """Draw a new order in every epoch; else the run's seed draws one for all."""
     crop_padding: int = 4

@@ -17,6 +17,7 @@ from ..artifacts import LabelBank
 from ..documents import parse_json, read_json
 from ..errors import VivavoceError, naming
 from ..files import replacing, write_whole
+from ..notices import say_once
 from .adversarial import Adversarial
 from .learned.settings import ObjectiveSettings
 from .model import Classifier
@@ -24,6 +25,8 @@ from .recipes import Recipe
 
 CONFIG, RECIPE, BANK, NAMES = "run.json", "recipe.json", "bank.npz", "names.npz"
 CHECKPOINT, RESULT = "checkpoint.safetensors", "model.safetensors"
+HEAD = "head."
+"""What the names of the head's weights begin with."""
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -142,7 +145,7 @@ def load_trained(folder: Path) -> tuple[Config, LabelBank | None, Classifier, di
 
 
 def start_from(model: Classifier, folder: Path) -> None:
-    """Give a network the weights of a finished run, head included.
+    """Give a network the weights of a finished run; a head for labels of another shape stays as it is.
 
     Raises:
         VivavoceError: the run is not finished, or its network is a different one.
@@ -150,7 +153,12 @@ def start_from(model: Classifier, folder: Path) -> None:
     path = folder / RESULT
     if not path.exists():
         raise VivavoceError(f"--weights {folder}: not a finished run: there is no {RESULT} in it")
-    _fill(model, read_tensors(path)[0], path)
+    tensors, new = read_tensors(path)[0], model.head.state_dict(prefix=HEAD)
+    shapes = {name: t.shape for name, t in tensors.items() if name.startswith(HEAD)}
+    if shapes != {name: t.shape for name, t in new.items()}:
+        say_once(f"{folder}: its labels have another shape, so only its encoder is used; the head is new")
+        tensors = {name: t for name, t in tensors.items() if name not in shapes} | new
+    _fill(model, tensors, path)
 
 
 def _fill(model: Classifier, tensors: dict[str, Tensor], path: Path) -> None:

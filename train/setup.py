@@ -188,10 +188,14 @@ def configure(
     """Gather what decides the run's outcome.
 
     Raises:
-        VivavoceError: no such encoder, or weights that are not for it.
+        VivavoceError: no such encoder, weights that are not for it, or none where the encoder is frozen.
     """
     encoder = make_encoder(choices.encoder)
     mean, std = splits.mean, splits.std
+    if recipe.freeze_encoder and choices.weights is None:
+        raise VivavoceError(
+            "freeze_encoder trains the head alone; give --weights with the folder of a finished run"
+        )
     if choices.weights is not None:
         mean, std = _statistics(choices.weights, encoder, choices.encoder)
     if not recipe.normalise:

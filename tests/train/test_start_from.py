@@ -21,10 +21,10 @@ def finished(tmp_path_factory):
     return folder
 
 
-def following(finished, out, **choices):
-    given = Choices(
-        "digits", "category", weights=str(finished), changes={"epochs": 1, "batch_size": 32}, **choices
-    )
+def following(finished, out, changes=None, **choices):
+    changes = {"epochs": 1, "batch_size": 32} | (changes or {})
+    weights = str(finished) if finished else None
+    given = Choices("digits", "category", weights=weights, changes=changes, **choices)
     return prepare(given, out, CPU, False, World(), SPLITS)
 
 
@@ -37,13 +37,33 @@ def test_it_starts_from_the_weights_of_the_run(finished, tmp_path):
     assert not torch.equal(trainer.model.state_dict()["head.weight"], tensors["head.weight"])
 
 
+def test_labels_of_another_shape_get_a_new_head(finished, tmp_path, capsys):
+    bank_of(SPLITS).save(tmp_path / "bank.npz")
+    state = following(finished, tmp_path / "second", bank=tmp_path / "bank.npz").model.state_dict()
+    tensors, _ = read_tensors(finished / RESULT)
+    encoder = [name for name in tensors if name.startswith("encoder.")]
+    assert encoder and all(torch.equal(state[name], tensors[name]) for name in encoder)
+    assert f"{finished}: its labels have another shape" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [{}, {"adversarial": {"method": "fgsm", "epsilon": "0.1"}}], ids=["", "attacked"])
+def test_a_frozen_encoder_stays_to_the_bit(finished, tmp_path, more):
+    trainer = following(finished, tmp_path / "second", {"freeze_encoder": True, "ema": 0.9}, **more)
+    before = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
+    trainer.train(silent, lambda epoch: None)
+    for after in (trainer.model.state_dict(), trainer.judged.state_dict()):
+        same = {name for name, tensor in after.items() if torch.equal(tensor, before[name])}
+        assert same == {name for name in before if name.startswith("encoder.")}
+
+
+def test_a_frozen_encoder_needs_weights(tmp_path):
+    with pytest.raises(VivavoceError, match="freeze_encoder trains the head alone; give --weights"):
+        following(None, tmp_path / "run", {"freeze_encoder": True})
+
+
 def test_runs_that_do_not_fit_are_refused(finished, tmp_path):
     with pytest.raises(VivavoceError, match="a run of resnet8, not of resnet14"):
         following(finished, tmp_path / "other", encoder="resnet14")
-    labels = bank_of(SPLITS)
-    labels.save(tmp_path / "bank.npz")
-    with pytest.raises(VivavoceError, match="not the weights of this network"):
-        following(finished, tmp_path / "labels", bank=tmp_path / "bank.npz")
     (tmp_path / "empty").mkdir()
     with pytest.raises(VivavoceError, match=r"run\.json"):
         following(tmp_path / "empty", tmp_path / "third")
