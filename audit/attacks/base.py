@@ -14,7 +14,7 @@ from ...artifacts import decide
 from ...artifacts.device import on_host
 from ..grid import ON_GRID, Grid
 from ..target import Target
-from .norms import GEOMETRIES, Norm
+from .norms import GEOMETRIES, Norm, flattened
 from .streams import Streams
 
 Shape = Literal["square", "disc"]
@@ -91,7 +91,33 @@ class Ball:
         # A component that did not change stays as it is to the bit, for the norms that count.
         nearest, shorter = (np.where(kept == images, images, moved) for moved in (nearest, shorter))
         far = self.size(nearest, images) > float(self.radius.max())
-        return np.where(far[:, None, None, None], shorter, nearest)
+        if far.any():
+            outwards = (np.abs(np.rint(places) - start) - np.abs(places - start))[far]
+            nearest[far] = self._brought_back(nearest[far], shorter[far], images[far], outwards)
+        return nearest
+
+    def _brought_back(
+        self, nearest: np.ndarray, shorter: np.ndarray, images: np.ndarray, outwards: np.ndarray
+    ) -> np.ndarray:
+        """Round values towards the images instead of to the nearest, no more of them than it takes.
+
+        Those come first that the nearest value of the grid moved `outwards` the most: for them the other one is
+        about as near.
+        """
+        order = np.argsort(-flattened(outwards), axis=1, kind="stable")
+        rank = np.empty_like(order)
+        np.put_along_axis(rank, order, np.arange(order.shape[1])[None], 1)
+        rank = rank.reshape(images.shape)
+
+        def after(count: np.ndarray) -> np.ndarray:
+            return np.where(rank < count[:, None, None, None], shorter, nearest)
+
+        few, enough = np.zeros(len(images), int), np.full(len(images), order.shape[1])
+        while (few < enough).any():
+            middle = (few + enough) // 2
+            inside = self.size(after(middle), images) <= float(self.radius.max())
+            few, enough = np.where(inside, few, middle + 1), np.where(inside, middle, enough)
+        return after(enough)
 
     def size(self, adversarial: np.ndarray, images: np.ndarray) -> np.ndarray:
         """How far each image was moved in the ball's norm, in the units of the radius: float64 [N].

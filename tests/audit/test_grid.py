@@ -51,7 +51,42 @@ def test_attacks_look_no_further_than_the_last_step_in_the_box(epsilon, steps):
 
 @pytest.mark.parametrize("attack", ["pgd", "apgd-ce", "fgsm"])
 def test_attacks_on_whole_numbers_find_what_is_there_between_two_steps(attack, tmp_path):
-    """A linear model: the corners of the box of 20 steps decide, at 20 as at 20.4 steps."""
+    """The corners of the box of 20 steps decide, at 20 as at 20.4 steps."""
+    flat, labels, weights = linear_model(tmp_path)
+    slope = np.sign(weights[:, 1] - weights[:, 0]) * np.where(labels == 0, 1, -1)[:, None]
+    corners = np.clip(flat + 20 * slope, 0, 255).astype(np.int64)
+    left = ((corners @ weights).argmax(1) == labels).mean()
+    assert 0.1 < left < 0.9
+    row = audited(tmp_path, attack, 0.08)
+    assert row.accuracy == pytest.approx(left)
+    assert row.max_perturbation == pytest.approx(20 / 255, abs=1e-6)
+
+
+@pytest.mark.parametrize("radius", [0.02, 0.05, 0.1, 0.2])
+@pytest.mark.parametrize("norm", ["l1", "l2"])
+def test_images_on_the_sphere_lose_little_to_rounding(norm, radius):
+    draw = np.random.default_rng(3)
+    clean = draw.integers(60, 190, (50, 3, 8, 8)).astype(np.float32) / np.float32(255)
+    sphere = Ball(norm, np.full((1, 1, 1), radius * (14 if norm == "l2" else 192), np.float32))
+    moved = sphere.confine(clean + draw.normal(0, 1, clean.shape).astype(np.float32), clean)
+    settled = sphere.settle(moved, clean, GRID)
+    reached = sphere.in_radii(settled, clean)
+    assert reached.max() <= 1 + 1e-6
+    assert reached.min() >= 0.97
+
+
+def test_attacks_in_l2_on_whole_numbers_come_close_to_the_edge_of_the_ball(tmp_path):
+    """The distance to the boundary is known, and whole numbers within the box make it hardly longer."""
+    flat, labels, weights = linear_model(tmp_path, 60, 196)
+    across = weights[:, 0] - weights[:, 1]
+    distance = np.abs(flat @ across) / np.linalg.norm(across) / 255
+    radius = float(np.median(distance))
+    row = audited(tmp_path, "pgd", radius, norm="l2")
+    assert (distance > radius).mean() <= row.accuracy <= (distance > 0.97 * radius).mean()
+
+
+def linear_model(folder, lowest=0, highest=256):
+    """Write a linear model m.onnx and images d.npz of two classes; the images as rows, classes, weights."""
     draw = np.random.default_rng(0)
     weights = draw.normal(size=(48, 2)).astype("f4")
     nodes = [
@@ -63,19 +98,19 @@ def test_attacks_on_whole_numbers_find_what_is_there_between_two_steps(attack, t
     entry, scores = (helper.make_tensor_value_info(*shape) for shape in shapes)
     graph = helper.make_graph(nodes, "g", [entry], [scores], [numpy_helper.from_array(weights, "w")])
     opset = [helper.make_opsetid("", 17)]
-    onnx.save(helper.make_model(graph, ir_version=9, opset_imports=opset), tmp_path / "m.onnx")
-    pixels = draw.integers(0, 256, (40, 4, 4, 3)).astype(np.uint8)
+    onnx.save(helper.make_model(graph, ir_version=9, opset_imports=opset), folder / "m.onnx")
+    pixels = draw.integers(lowest, highest, (40, 4, 4, 3)).astype(np.uint8)
     flat = pixels.transpose(0, 3, 1, 2).reshape(40, -1).astype(np.int64)
     labels = (flat @ weights).argmax(1)
-    np.savez(tmp_path / "d.npz", images=pixels, labels=labels)
-    slope = np.sign(weights[:, 1] - weights[:, 0]) * np.where(labels == 0, 1, -1)[:, None]
-    corners = np.clip(flat + 20 * slope, 0, 255).astype(np.int64)
-    left = ((corners @ weights).argmax(1) == labels).mean()
-    assert 0.1 < left < 0.9
-    settings = Settings(protocol=resolve("quick", [attack], [0.08]), data=str(tmp_path / "d.npz"), limit=0)
-    report = robustness(open_model(tmp_path / "m.onnx"), settings).report
-    assert report.rows[0].accuracy == pytest.approx(left)
-    assert report.rows[0].max_perturbation == pytest.approx(20 / 255, abs=1e-6)
+    np.savez(folder / "d.npz", images=pixels, labels=labels)
+    return flat, labels, weights
+
+
+def audited(folder, attack, epsilon, **more):
+    """The row of one attack on the linear model."""
+    protocol = resolve("quick", [attack], [epsilon], **more)
+    settings = Settings(protocol=protocol, data=str(folder / "d.npz"), limit=0)
+    return robustness(open_model(folder / "m.onnx"), settings).report.rows[0]
 
 
 def test_without_a_grid_nothing_is_rounded():
