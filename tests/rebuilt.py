@@ -88,6 +88,7 @@ OPERATORS = {
     "MaxPool": pooled,
     "ReduceMax": lambda x, axes, keepdims=1, **_: x.amax(np.asarray(axes).tolist(), bool(keepdims)),
     "LeakyRelu": lambda x, alpha=0.01: F.leaky_relu(x, alpha),
+    "Relu": F.relu,
     "Squeeze": lambda x, axes: x.squeeze(axes.tolist()),
     "Unsqueeze": unsqueezed,
     "ReduceSum": lambda x, axes, keepdims=1, **_: x.sum(np.asarray(axes).tolist(), bool(keepdims)),
@@ -95,8 +96,20 @@ OPERATORS = {
 }
 
 
+class Step(nn.Module):
+    """One node."""
+
+    def __init__(self, node: onnx.NodeProto) -> None:
+        super().__init__()
+        self.node = node
+        self.options = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+
+    def forward(self, *inputs):
+        return OPERATORS[self.node.op_type](*inputs, **self.options)
+
+
 class Rebuilt(nn.Module):
-    """From `image` to `scores`; each Relu is a module, so that it can be hooked."""
+    """From `image` to `scores`; each node is a module of `steps`, so that it can be hooked."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
         super().__init__()
@@ -106,13 +119,10 @@ class Rebuilt(nn.Module):
         self.names = [name for name, array in arrays.items() if array.is_floating_point()]
         self.weights = nn.ParameterList(nn.Parameter(arrays[name], False) for name in self.names)
         self.others = {name: array for name, array in arrays.items() if name not in self.names}
-        self.relus = nn.ModuleList(nn.ReLU() for node in self.graph.node if node.op_type == "Relu")
+        self.steps = nn.ModuleList(Step(node) for node in self.graph.node)
 
     def forward(self, image):
         values = dict(zip(self.names, self.weights, strict=True)) | self.others | {"image": image}
-        relus = iter(self.relus)
-        for node in self.graph.node:
-            options = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-            run = next(relus) if node.op_type == "Relu" else OPERATORS[node.op_type]
-            values[node.output[0]] = run(*(values[name] for name in node.input if name), **options)
+        for step in self.steps:
+            values[step.node.output[0]] = step(*(values[name] for name in step.node.input if name))
         return values["scores"]

@@ -7,7 +7,7 @@ import onnx
 import pytest
 import torch
 from networks import network, to_onnx
-from rebuilt import Rebuilt
+from rebuilt import Rebuilt, Step
 
 from vivavoce.artifacts import open_model
 from vivavoce.artifacts.onnx_model import OnnxModel
@@ -165,6 +165,10 @@ def last_block(name, module):
     }
     if name in blocks:
         return blocks[name]()
+    if name in SHIPPED:  # what the global pooling gets
+        steps = [part for part in module.modules() if isinstance(part, Step)]
+        (pooled,) = (step.node.input[0] for step in steps if step.node.op_type == "ReduceMax")
+        return next(step for step in steps if step.node.output[0] == pooled)
     return [part for part in module.modules() if isinstance(part, torch.nn.ReLU)][-1]
 
 
