@@ -123,6 +123,6 @@ class Rebuilt(nn.Module):
 
     def forward(self, image):
         values = dict(zip(self.names, self.weights, strict=True)) | self.others | {"image": image}
-        for step in self.steps:
-            values[step.node.output[0]] = step(*(values[name] for name in step.node.input if name))
+        for node, step in zip(self.graph.node, self.steps, strict=True):
+            values[node.output[0]] = step(*(values[name] for name in node.input if name))
         return values["scores"]

@@ -101,8 +101,8 @@ class Ball:
     ) -> np.ndarray:
         """Round values towards the images instead of to the nearest, no more of them than it takes.
 
-        Those come first that the nearest value of the grid moved `outwards` the most: for them the other one is
-        about as near.
+        Those come first that the nearest value of the grid moved `outwards` the most: for them the other
+        value is about as near.
         """
         order = np.argsort(-flattened(outwards), axis=1, kind="stable")
         rank = np.empty_like(order)

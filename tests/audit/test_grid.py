@@ -77,7 +77,7 @@ def test_images_on_the_sphere_lose_little_to_rounding(norm, radius):
 
 def test_attacks_in_l2_on_whole_numbers_come_close_to_the_edge_of_the_ball(tmp_path):
     """The distance to the boundary is known, and whole numbers within the box make it hardly longer."""
-    flat, labels, weights = linear_model(tmp_path, 60, 196)
+    flat, _, weights = linear_model(tmp_path, 60, 196)
     across = weights[:, 0] - weights[:, 1]
     distance = np.abs(flat @ across) / np.linalg.norm(across) / 255
     radius = float(np.median(distance))

@@ -42,11 +42,14 @@ def test_labels_of_another_shape_get_a_new_head(finished, tmp_path, capsys):
     state = following(finished, tmp_path / "second", bank=tmp_path / "bank.npz").model.state_dict()
     tensors, _ = read_tensors(finished / RESULT)
     encoder = [name for name in tensors if name.startswith("encoder.")]
-    assert encoder and all(torch.equal(state[name], tensors[name]) for name in encoder)
+    assert encoder
+    assert all(torch.equal(state[name], tensors[name]) for name in encoder)
     assert f"{finished}: its labels have another shape" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("more", [{}, {"adversarial": {"method": "fgsm", "epsilon": "0.1"}}], ids=["", "attacked"])
+@pytest.mark.parametrize(
+    "more", [{}, {"adversarial": {"method": "fgsm", "epsilon": "0.1"}}], ids=["", "attacked"]
+)
 def test_a_frozen_encoder_stays_to_the_bit(finished, tmp_path, more):
     trainer = following(finished, tmp_path / "second", {"freeze_encoder": True, "ema": 0.9}, **more)
     before = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
