@@ -17,7 +17,7 @@ from ..errors import VivavoceError
 from ..files import check_parent, replacing
 from ..train.data import open_splits
 from ..train.model import Contract
-from ..train.run import NAMES, Config, load_trained, read_bank
+from ..train.run import NAMES, Config, load_trained, read_bank, read_config
 from ..train.texts import is_text
 from .parity import SOUNDS, Parity, compare, compare_sound, parity_images
 from .writer import Writer
@@ -111,7 +111,7 @@ def describe(
             dataset=config.dataset,
             split=f"{config.split}; {data_note}" if data_note else config.split,
             encoder=config.encoder,
-            recipe=", ".join([config.recipe.name, *_also(config)]),
+            recipe=", ".join(_steps(config)),
             epochs=result["epochs"],
             seed=config.seed,
             accuracy=result["accuracy"],
@@ -120,11 +120,27 @@ def describe(
     )
 
 
-def _also(config: Config) -> list[str]:
-    """What a run did beside its recipe, in words."""
-    return ([config.objective.name] if config.objective else []) + (
-        [str(config.adversarial)] if config.adversarial else []
-    )
+def _steps(config: Config) -> list[str]:
+    """A run's recipe, and what the run did beside it, in words."""
+    steps = [config.recipe.name]
+    if config.objective:
+        steps.append(config.objective.name)
+    if config.adversarial:
+        steps.append(str(config.adversarial))
+    if config.recipe.freeze_encoder:
+        steps.append("encoder frozen")
+    if config.weights:
+        steps.append(f"started from {_origin(Path(config.weights))}")
+    return steps
+
+
+def _origin(weights: Path) -> str:
+    """What a run started from, without the way to it: the path may be a private one."""
+    try:
+        earlier = read_config(weights)
+    except VivavoceError:  # no run, or one that is gone
+        return weights.name
+    return f"({', '.join(_steps(earlier))}, {earlier.recipe.epochs} epochs)"
 
 
 def _decoding(config: Config, bank: LabelBank | None) -> Decoding:

@@ -35,8 +35,9 @@ def test_make_audit_shows_an_ordinary_and_a_robust_model(repository):
 
 
 def test_there_are_robust_twins():
-    assert ROBUST == ["cifar10-robust-category", "digits-robust-category", "digits-robust-speech"]
-    speech, category = (open_model(name).manifest.training for name in ROBUST[:0:-1])
+    twins = [f"{data}-robust-{label}" for data in ("cifar10", "digits") for label in ("category", "speech")]
+    assert twins == ROBUST
+    category, speech = (open_model(name).manifest.training for name in twins[2:])
     assert speech is not None
     assert category is not None
     assert "adversarial fgsm at 0.1" in speech.recipe

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 import torch
 from short_runs import CPU, bank_of, few_digits, silent, start
 
 from vivavoce.errors import VivavoceError
+from vivavoce.export.build import describe
 from vivavoce.train.parallel import World
 from vivavoce.train.run import RESULT, read_tensors
 from vivavoce.train.setup import Choices, prepare
@@ -57,6 +59,22 @@ def test_a_frozen_encoder_stays_to_the_bit(finished, tmp_path, more):
     for after in (trainer.model.state_dict(), trainer.judged.state_dict()):
         same = {name for name, tensor in after.items() if torch.equal(tensor, before[name])}
         assert same == {name for name in before if name.startswith("encoder.")}
+
+
+def test_the_manifest_says_where_a_run_started(finished, tmp_path):
+    changes = {"freeze_encoder": True}
+    followed = following(
+        finished, tmp_path / "second", changes, adversarial={"method": "fgsm", "epsilon": "0.1"}
+    )
+    result = {"epochs": 1, "accuracy": {"test": 0.5}}
+    for config, started in (
+        (followed.config, "(fast, 1 epochs)"),
+        (msgspec.structs.replace(followed.config, weights="/home/me/imagenet"), "imagenet"),
+    ):
+        training = describe(config, None, result).training
+        assert training
+        attacked = "adversarial fgsm at 0.1, steps 1"
+        assert training.recipe == f"fast, {attacked}, encoder frozen, started from {started}"
 
 
 def test_a_frozen_encoder_needs_weights(tmp_path):
