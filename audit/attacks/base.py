@@ -74,7 +74,7 @@ class Ball:
     def settle(self, candidates: np.ndarray, images: np.ndarray, grid: Grid | None) -> np.ndarray:
         """Confine candidates, and put them on the grid of the file's pixels without leaving the ball.
 
-        What a file that rounds pixels sees is then exactly what the report counts.
+        What a file that rounds pixels sees is then exactly what the report counts. The arrays are numpy's.
         """
         kept = self.confine(candidates, images)
         if grid is None:
