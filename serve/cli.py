@@ -10,6 +10,9 @@ import typer
 from ..options import NO_PREPROCESSING, Preprocessing, Trust, takes_preprocessing
 from .options import ExampleImages
 
+MODELS = (".onnx", ".pt", ".pt2")
+"""Suffixes of files that hold a model."""
+
 
 @takes_preprocessing
 def classify(
@@ -49,13 +52,16 @@ def classify(
 
     Example: vivavoce classify photos/ --json > answers.jsonl
     """
-    from ..artifacts import default_model, open_model
+    from ..artifacts import default_model, open_model, shipped_models
     from ..errors import VivavoceError
     from ..images.asked import gather
     from .classify import Form, Wishes, answer_all
 
     if as_json and as_csv:
         raise VivavoceError("--json and --csv cannot be used together; choose one")
+    models = {name for name in shipped_models() if not Path(name).exists()}
+    if given := next((name for name in images if name in models or Path(name).suffix in MODELS), None):
+        raise VivavoceError(f"{given}: a model, not an image; give it as --model {given}")
     form: Form = "json" if as_json else "csv" if as_csv else "text"
     asked = gather(images)
     opened = open_model(model or default_model(), preprocessing, trust=trust_model)

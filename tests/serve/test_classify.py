@@ -208,6 +208,8 @@ def test_answers_are_played_one_after_the_other(photos, tmp_path):
         (["3.png", "7.png", "--wav", "a.wav"], "folder"),
         (["3.png", "--model", "gone"], "no such model"),
         (["../nothing"], "no such image"),
+        (["digits-speech", "3.png"], "a model, not an image; give it as --model digits-speech"),
+        (["3.png", "mine.onnx"], "a model, not an image; give it as --model mine.onnx"),
         (["*.gif"], "no file matches"),
         (["3.png", "--json", "--csv"], "choose one"),
         (["3.png", "--model", "digits-category", "--voice", "label"], "does not speak"),
