@@ -154,10 +154,8 @@ class Graph:
 
         An `early` one is put right behind the nodes that it reads from.
         """
-        names, arguments = (
-            [self.fresh(operator.lower()) for _ in outputs],
-            [v.name if v else "" for v in inputs],
-        )
+        names = [self.fresh(operator.lower()) for _ in outputs]
+        arguments = [v.name if v is not None else "" for v in inputs]
         node = helper.make_node(operator, arguments, names, names[0], domain=domain, **attributes)
         place = len(self.nodes)
         if early:

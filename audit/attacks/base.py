@@ -74,7 +74,7 @@ class Ball:
     def settle(self, candidates: np.ndarray, images: np.ndarray, grid: Grid | None) -> np.ndarray:
         """Confine candidates, and put them on the grid of the file's pixels without leaving the ball.
 
-        What a file that rounds pixels sees is then exactly what the report counts. The arrays are numpy's.
+        What a file that rounds pixels sees is then exactly what the report counts.
         """
         kept = self.confine(candidates, images)
         if grid is None:
@@ -91,15 +91,16 @@ class Ball:
         # A component that did not change stays as it is to the bit, for the norms that count.
         nearest, shorter = (np.where(kept == images, images, moved) for moved in (nearest, shorter))
         far = self.size(nearest, images) > float(self.radius.max())
+        inwards = np.zeros(images.shape, bool)
         if far.any():
-            outwards = (np.abs(np.rint(places) - start) - np.abs(places - start))[far]
-            nearest[far] = self._brought_back(nearest[far], shorter[far], images[far], outwards)
-        return nearest
+            outwards = np.abs(np.rint(places) - start) - np.abs(places - start)
+            inwards[far] = self._inwards(*(on_host(a)[far] for a in (nearest, shorter, images, outwards)))
+        return np.where(inwards, shorter, nearest)
 
-    def _brought_back(
+    def _inwards(
         self, nearest: np.ndarray, shorter: np.ndarray, images: np.ndarray, outwards: np.ndarray
     ) -> np.ndarray:
-        """Round values towards the images instead of to the nearest, no more of them than it takes.
+        """Which values to round towards the images instead of to the nearest: no more than it takes.
 
         Those come first that the nearest value of the grid moved `outwards` the most: for them the other
         value is about as near.
@@ -109,15 +110,16 @@ class Ball:
         np.put_along_axis(rank, order, np.arange(order.shape[1])[None], 1)
         rank = rank.reshape(images.shape)
 
-        def after(count: np.ndarray) -> np.ndarray:
-            return np.where(rank < count[:, None, None, None], shorter, nearest)
+        def first(count: np.ndarray) -> np.ndarray:
+            return rank < count[:, None, None, None]
 
         few, enough = np.zeros(len(images), int), np.full(len(images), order.shape[1])
         while (few < enough).any():
             middle = (few + enough) // 2
-            inside = self.size(after(middle), images) <= float(self.radius.max())
+            rounded = np.where(first(middle), shorter, nearest)
+            inside = self.size(rounded, images) <= float(self.radius.max())
             few, enough = np.where(inside, few, middle + 1), np.where(inside, middle, enough)
-        return after(enough)
+        return first(enough)
 
     def size(self, adversarial: np.ndarray, images: np.ndarray) -> np.ndarray:
         """How far each image was moved in the ball's norm, in the units of the radius: float64 [N].

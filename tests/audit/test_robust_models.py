@@ -11,8 +11,11 @@ from vivavoce.audit import load_report
 from vivavoce.audit.cli import main
 
 ROBUST = [name for name in shipped_models() if "robust" in name]
-LEAST = {"digits": (0.85, 0.12), "cifar10": (0.33, 8.01 / 255)}
-"""Accuracy in any row of their reports up to an epsilon, in pixel units: about that of the training."""
+LEAST = {"digits": 0.85, "cifar10": 0.2}
+"""Of any row of their reports."""
+SPEECH, SPEECH_TRAINED = 0.15, 0.33
+"""Of `cifar10-robust-speech`, whose report goes to twice the epsilon of its training with an attack more than
+its twin's; and of its rows up to 8/255."""
 
 
 @pytest.mark.full
@@ -52,7 +55,9 @@ def test_no_check_raises_an_alarm(name):
         report = load_report(file)
         assert {check.level for check in report.diagnosis} == {"fine"}
         assert report.verdict.endswith("gradients trustworthy")
-        least, widest = LEAST[name.partition("-")[0]]
-        rows = [row.accuracy for row in report.rows if max(row.epsilon_pixels) <= widest]
-        assert rows
-        assert min(rows) > least
+        if name == "cifar10-robust-speech":
+            trained = [row.accuracy for row in report.rows if max(row.epsilon_pixels) < 8.01 / 255]
+            assert min(trained) > SPEECH_TRAINED
+            assert min(row.accuracy for row in report.rows) > SPEECH
+        else:
+            assert min(row.accuracy for row in report.rows) > LEAST[name.partition("-")[0]]

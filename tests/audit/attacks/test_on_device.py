@@ -20,6 +20,7 @@ from vivavoce.audit.attacks.iterative import Iterative
 from vivavoce.audit.attacks.margin import Margin
 from vivavoce.audit.attacks.pgd import PGD
 from vivavoce.audit.attacks.streams import Streams
+from vivavoce.audit.grid import Grid
 from vivavoce.audit.plan import Settings
 from vivavoce.audit.protocol import resolve
 from vivavoce.audit.run import robustness
@@ -157,7 +158,8 @@ def test_images_cross_once_in_each_direction(twins, tiny_images, keep, monkeypat
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
-def test_balls_take_arrays_on_the_device(norm, tiny_images):
+@pytest.mark.parametrize("grid", [None, Grid(np.zeros((3, 1, 1)), np.full((3, 1, 1), 1 / 255))])
+def test_balls_take_arrays_on_the_device(norm, grid, tiny_images):
     shape = (3, 1, 1) if norm == "linf" else (1, 1, 1)
     around = Ball(norm, np.full(shape, RADII[norm][1], np.float32))
     draw = np.random.default_rng(2)
@@ -167,12 +169,16 @@ def test_balls_take_arrays_on_the_device(norm, tiny_images):
     far: Any
     clean, far = (DeviceArray.upload(array, "cpu") for array in (tiny_images, moved))
     found: Any
-    found, expected = (around.confine(*given) for given in ((far, clean), (moved, tiny_images)))
-    assert "DeviceArray" in repr(found)
-    np.testing.assert_array_equal(found.numpy(), expected)
-    for size in (Ball.size, Ball.in_radii):
-        ours, theirs = size(around, found, clean), size(around, expected, tiny_images)
-        np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+    for settled in (False, True):
+        found, expected = (
+            around.settle(*given, grid) if settled else around.confine(*given)
+            for given in ((far, clean), (moved, tiny_images))
+        )
+        assert "DeviceArray" in repr(found)
+        np.testing.assert_array_equal(found.numpy(), expected)
+        for size in (Ball.size, Ball.in_radii):
+            ours, theirs = size(around, found, clean), size(around, expected, tiny_images)
+            np.testing.assert_allclose(ours, theirs, rtol=1e-12)
 
 
 def test_answers_run_in_few_sizes_on_a_gpu(open_tiny, tiny_images, monkeypatch):
